@@ -1,0 +1,1 @@
+//! Owners of mutable state: router, accounts, ledger, live events, settings.

@@ -1,0 +1,1 @@
+//! Dashboard handlers: read, view model, template.

@@ -1,0 +1,1 @@
+//! Simulated providers behind real loopback sockets, for `ninerouter demo`, tests and benches.

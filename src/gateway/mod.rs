@@ -1,0 +1,1 @@
+//! The data plane: endpoint families, admission, the relay loop, streaming bodies.

@@ -1,0 +1,3 @@
+//! Entry point: arguments, configuration, run.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Views of the dashboard: maud functions over view models. No I/O.
