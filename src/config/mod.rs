@@ -1,1 +1,7 @@
-//! Flags, environment, .env, the config file, settings; start-up audit. The only reader of the environment.
+//! Flags, environment, `.env` files, the config file, and the start-up audit. The only reader of the environment.
+
+pub mod keys;
+pub mod kind;
+pub mod proxies;
+pub mod rule;
+pub mod settings;
