@@ -1,0 +1,246 @@
+//! One model of a catalog entry: limits, capabilities, reasoning dialect, price.
+
+use serde::Deserialize;
+
+use crate::provider::effort::Levels;
+use crate::provider::entry::Wire;
+use crate::provider::price::Price;
+
+/// What a model is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelKind {
+    /// Text generation.
+    #[default]
+    Chat,
+    /// Vectors.
+    Embedding,
+    /// Pictures.
+    Image,
+    /// Films.
+    Video,
+    /// Speech from text.
+    Tts,
+    /// Text from speech.
+    Stt,
+    /// Ordering of documents.
+    Rerank,
+}
+
+/// One thing a model can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cap {
+    /// Sees images.
+    Vision,
+    /// Reads PDF documents.
+    Pdf,
+    /// Hears audio.
+    AudioIn,
+    /// Sees video.
+    VideoIn,
+    /// Calls tools.
+    Tools,
+    /// Reasons before it answers.
+    Thinking,
+    /// The vendor offers a web search tool.
+    Search,
+    /// Draws.
+    ImageOut,
+    /// Edits images.
+    ImageEdit,
+    /// Speaks.
+    AudioOut,
+    /// Makes video.
+    VideoOut,
+}
+
+impl Cap {
+    fn bit(self) -> u16 {
+        match self {
+            Self::Vision => 1,
+            Self::Pdf => 1 << 1,
+            Self::AudioIn => 1 << 2,
+            Self::VideoIn => 1 << 3,
+            Self::Tools => 1 << 4,
+            Self::Thinking => 1 << 5,
+            Self::Search => 1 << 6,
+            Self::ImageOut => 1 << 7,
+            Self::ImageEdit => 1 << 8,
+            Self::AudioOut => 1 << 9,
+            Self::VideoOut => 1 << 10,
+        }
+    }
+}
+
+/// Set of [`Cap`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(from = "Vec<Cap>")]
+pub struct Caps(u16);
+
+impl Caps {
+    /// True when the set holds `cap`.
+    #[must_use]
+    pub fn has(self, cap: Cap) -> bool {
+        self.0 & cap.bit() != 0
+    }
+}
+
+impl From<Vec<Cap>> for Caps {
+    fn from(caps: Vec<Cap>) -> Self {
+        Self(caps.into_iter().fold(0, |bits, cap| bits | cap.bit()))
+    }
+}
+
+/// How a model is told to reason (providers §1.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Think {
+    /// `thinking: {type: adaptive}` and `output_config.effort`.
+    ClaudeAdaptive,
+    /// `thinking: {type: enabled, budget_tokens}`.
+    ClaudeBudget,
+    /// `reasoning_effort`, or `reasoning.effort` on the responses wires.
+    OpenaiEffort,
+    /// `thinkingConfig.thinkingLevel`.
+    GeminiLevel,
+    /// `thinkingConfig.thinkingBudget`.
+    GeminiBudget,
+    /// `thinking: {type}`, newer models also `reasoning_effort`.
+    Zai,
+    /// `enable_thinking`, `thinking_budget`.
+    Qwen,
+    /// `thinking: {type}`, the K3 family also `reasoning_effort`.
+    Kimi,
+    /// `thinking: {type}` and `reasoning_effort` high or max.
+    Deepseek,
+    /// `thinking: {type: adaptive}`.
+    Minimax,
+    /// `thinking: {type}` with a budget.
+    Hunyuan,
+    /// `reasoning_effort` up to high.
+    Step,
+    /// Tags or request fields of the Kiro wire.
+    Kiro,
+}
+
+/// Where a catalog price comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceOrigin {
+    /// Vendor's list price.
+    List,
+    /// An estimate.
+    Peer,
+}
+
+/// One model of a provider.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct Model {
+    /// As the client writes it after the prefix.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// Id sent upstream when it differs; may end in `(level)`.
+    pub upstream: Option<String>,
+    /// What it is for.
+    #[serde(default)]
+    pub kind: ModelKind,
+    /// Largest prompt in tokens.
+    pub ctx: Option<u32>,
+    /// Largest output in tokens.
+    pub out: Option<u32>,
+    /// Embedding dimensions.
+    pub dims: Option<u32>,
+    /// What it can do.
+    #[serde(default)]
+    pub caps: Caps,
+    /// How it is told to reason.
+    pub think: Option<Think>,
+    /// Efforts it accepts, when known.
+    pub levels: Option<Levels>,
+    /// False when reasoning cannot be switched off.
+    #[serde(default = "yes")]
+    pub think_off: bool,
+    /// Wires it may use, preferred first; empty = any of the provider.
+    #[serde(default)]
+    pub wires: Vec<Wire>,
+    /// Fixed endpoint by name.
+    pub endpoint: Option<String>,
+    /// Price per million tokens.
+    pub price: Option<Price>,
+    /// Where the price comes from.
+    pub price_src: Option<PriceOrigin>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Defaults for models that no entry lists, by name.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct ModelPattern {
+    /// Pattern of ids, `*` for any run.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// Largest prompt in tokens.
+    pub ctx: Option<u32>,
+    /// Largest output in tokens.
+    pub out: Option<u32>,
+    /// What such models can do.
+    #[serde(default)]
+    pub caps: Caps,
+    /// How they are told to reason.
+    pub think: Option<Think>,
+}
+
+/// What is known of a model, from its entry or by its name.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ModelFacts<'a> {
+    /// What it is for.
+    pub kind: ModelKind,
+    /// Largest prompt in tokens.
+    pub ctx: Option<u32>,
+    /// Largest output in tokens.
+    pub out: Option<u32>,
+    /// What it can do.
+    pub caps: Caps,
+    /// How it is told to reason.
+    pub think: Option<Think>,
+    /// Efforts it accepts, when known.
+    pub levels: Option<&'a Levels>,
+    /// False when reasoning cannot be switched off.
+    pub think_off: bool,
+    /// True when the catalog lists the model, false when its name only matches a pattern.
+    pub listed: bool,
+}
+
+impl<'a> From<&'a Model> for ModelFacts<'a> {
+    fn from(model: &'a Model) -> Self {
+        Self {
+            kind: model.kind,
+            ctx: model.ctx,
+            out: model.out,
+            caps: model.caps,
+            think: model.think,
+            levels: model.levels.as_ref(),
+            think_off: model.think_off,
+            listed: true,
+        }
+    }
+}
+
+impl From<&ModelPattern> for ModelFacts<'static> {
+    fn from(pattern: &ModelPattern) -> Self {
+        Self {
+            kind: ModelKind::Chat,
+            ctx: pattern.ctx,
+            out: pattern.out,
+            caps: pattern.caps,
+            think: pattern.think,
+            levels: None,
+            think_off: true,
+            listed: false,
+        }
+    }
+}

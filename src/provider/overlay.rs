@@ -1,0 +1,236 @@
+//! Reading catalog files: the built-in one, and the operator's laid over it by provider id.
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::provider::check;
+use crate::provider::entry::Provider;
+use crate::provider::model::ModelPattern;
+use crate::provider::overrides::OverrideError;
+use crate::provider::price::PricePattern;
+
+/// The only layout this program reads.
+const SCHEMA_VERSION: i64 = 1;
+/// Name of the built-in catalog in messages.
+pub(super) const BUILTIN_NAME: &str = "providers.toml";
+const BUILTIN: &str = include_str!("../../assets/providers.toml");
+
+/// A catalog file, or an override, that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The file is not TOML.
+    #[error("{file}: line {line}: {message}")]
+    Syntax {
+        /// File it is in.
+        file: String,
+        /// First line is 1.
+        line: usize,
+        /// What the parser says.
+        message: String,
+    },
+    /// A key has a value that cannot be used.
+    #[error("{file}: `{key}`: {message}")]
+    Entry {
+        /// File it is in.
+        file: String,
+        /// Path of the key: `provider.<id>.endpoint[0].wire`.
+        key: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// An endpoint override cannot be used.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
+}
+
+/// Providers of bare model names that begin with a prefix.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Deserialize)]
+pub struct InferRule {
+    /// How the name begins.
+    pub prefix: String,
+    /// Provider ids, preferred first.
+    pub providers: Vec<String>,
+}
+
+/// What the files say together.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    tables: Vec<Table>,
+    pub(super) providers: Vec<Provider>,
+    pub(super) model_patterns: Vec<ModelPattern>,
+    pub(super) price_patterns: Vec<PricePattern>,
+    pub(super) infer: Vec<InferRule>,
+    pub(super) unknown_keys: Vec<String>,
+}
+
+impl Files {
+    /// The built-in catalog alone.
+    pub(super) fn builtin() -> Result<Self, CatalogError> {
+        let mut files = Self::default();
+        files.lay_over(BUILTIN_NAME, BUILTIN)?;
+        Ok(files)
+    }
+
+    /// Lays one file over what is there: tables of a provider merge key by key, lists are replaced,
+    /// new providers are added. Patterns and infer rules of the file come before the present ones,
+    /// because the first that fits counts.
+    pub(super) fn lay_over(&mut self, file: &str, text: &str) -> Result<(), CatalogError> {
+        let mut top = parse(file, text)?;
+        check_version(file, &top)?;
+        let mut seen: Vec<String> = Vec::new();
+        for (n, entry) in array(file, &mut top, "provider")?.into_iter().enumerate() {
+            let Value::Table(table) = entry else {
+                return Err(bad(file, format!("provider[{n}]"), "must be a table"));
+            };
+            self.lay_provider(file, n, table, &mut seen)?;
+        }
+        prepend(
+            &mut self.model_patterns,
+            typed_list(file, &mut top, "model_pattern", &mut self.unknown_keys)?,
+        );
+        prepend(
+            &mut self.price_patterns,
+            typed_list(file, &mut top, "price_pattern", &mut self.unknown_keys)?,
+        );
+        prepend(
+            &mut self.infer,
+            typed_list(file, &mut top, "infer_provider", &mut self.unknown_keys)?,
+        );
+        for key in top.keys() {
+            if !["schema_version", "as_of", "currency", "price_unit"].contains(&key.as_str()) {
+                self.unknown_keys.push(format!("{file}: {key}"));
+            }
+        }
+        match check::all(&self.providers, &self.infer).into_iter().next() {
+            Some(finding) => Err(bad(file, finding.key, finding.message)),
+            None => Ok(()),
+        }
+    }
+
+    fn lay_provider(
+        &mut self,
+        file: &str,
+        n: usize,
+        table: Table,
+        seen: &mut Vec<String>,
+    ) -> Result<(), CatalogError> {
+        let Some(id) = table.get("id").and_then(Value::as_str).map(str::to_owned) else {
+            return Err(bad(
+                file,
+                format!("provider[{n}].id"),
+                "missing; each provider needs an id",
+            ));
+        };
+        if seen.contains(&id) {
+            return Err(bad(file, format!("provider.{id}"), "listed twice in this file"));
+        }
+        if let Some(finding) = check::secrets(&format!("provider.{id}"), &table) {
+            return Err(bad(file, finding.key, finding.message));
+        }
+        let at = self.tables.iter().position(|t| t.get("id").and_then(Value::as_str) == Some(&id));
+        let merged = match at.and_then(|at| self.tables.get_mut(at)) {
+            Some(base) => {
+                merge(base, table);
+                base.clone()
+            }
+            None => table,
+        };
+        let mut provider: Provider = typed(
+            file,
+            &format!("provider.{id}"),
+            Value::Table(merged.clone()),
+            &mut self.unknown_keys,
+        )?;
+        provider.complete();
+        match at.and_then(|at| self.providers.get_mut(at)) {
+            Some(slot) => *slot = provider,
+            None => {
+                self.tables.push(merged);
+                self.providers.push(provider);
+            }
+        }
+        seen.push(id);
+        Ok(())
+    }
+}
+
+fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(inner)), Value::Table(more)) => merge(inner, more),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+fn prepend<T>(list: &mut Vec<T>, first: Vec<T>) {
+    list.splice(0..0, first);
+}
+
+fn parse(file: &str, text: &str) -> Result<Table, CatalogError> {
+    text.parse::<Table>().map_err(|e| {
+        let upto = e.span().map_or(0, |s| s.start);
+        let before = text.get(..upto).unwrap_or("");
+        CatalogError::Syntax {
+            file: file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            message: first_line(e.message()),
+        }
+    })
+}
+
+fn check_version(file: &str, top: &Table) -> Result<(), CatalogError> {
+    match top.get("schema_version") {
+        Some(Value::Integer(SCHEMA_VERSION)) => Ok(()),
+        // an overlay may leave it out
+        None if file != BUILTIN_NAME => Ok(()),
+        Some(_) | None => Err(bad(file, "schema_version".to_owned(), "must be 1")),
+    }
+}
+
+fn array(file: &str, top: &mut Table, key: &str) -> Result<Vec<Value>, CatalogError> {
+    match top.remove(key) {
+        None => Ok(Vec::new()),
+        Some(Value::Array(items)) => Ok(items),
+        Some(_) => Err(bad(file, key.to_owned(), "must be a list of tables: write [[…]]")),
+    }
+}
+
+fn typed_list<T: DeserializeOwned>(
+    file: &str,
+    top: &mut Table,
+    key: &str,
+    unknown: &mut Vec<String>,
+) -> Result<Vec<T>, CatalogError> {
+    array(file, top, key)?
+        .into_iter()
+        .enumerate()
+        .map(|(n, value)| typed(file, &format!("{key}[{n}]"), value, unknown))
+        .collect()
+}
+
+fn typed<T: DeserializeOwned>(
+    file: &str,
+    key: &str,
+    value: Value,
+    unknown: &mut Vec<String>,
+) -> Result<T, CatalogError> {
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(format!("{file}: {key}.{path}"));
+    serde_ignored::deserialize(tracked, &mut note).map_err(|e| {
+        let path = track.path().to_string();
+        let key = if path == "." { key.to_owned() } else { format!("{key}.{path}") };
+        bad(file, key, first_line(e.message()))
+    })
+}
+
+fn bad(file: &str, key: String, message: impl Into<String>) -> CatalogError {
+    CatalogError::Entry { file: file.to_owned(), key, message: message.into() }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("").trim().to_owned()
+}

@@ -1,0 +1,140 @@
+//! What an OpenAI-compatible upstream takes and wants (translation §5.5), and the catalog's quirks.
+
+use serde::Deserialize;
+
+/// How reasoning is asked for on the wire `openai_chat`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningStyle {
+    /// `reasoning_effort`.
+    Effort,
+    /// `thinking: {type}`.
+    ThinkingType,
+    /// `enable_thinking` and `thinking_budget`.
+    EnableThinking,
+    /// `reasoning: {…}`.
+    Openrouter,
+    /// The upstream has no such switch.
+    None,
+}
+
+/// Spelling of the output limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxField {
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
+/// Role of system text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemRole {
+    /// `system`.
+    System,
+    /// `developer`.
+    Developer,
+}
+
+/// Non-default flags of an upstream.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(default)]
+pub struct Profile {
+    /// How reasoning is asked for; `None` = the model's `think` says.
+    pub reasoning_style: Option<ReasoningStyle>,
+    /// Earlier reasoning is sent back.
+    pub reasoning_history: bool,
+    /// Thinking blocks without signature are accepted (wire `anthropic_messages`).
+    pub unsigned_thinking_ok: bool,
+    /// Reasoning arrives as tags inside the text.
+    pub think_tags: bool,
+    /// Streams report usage when asked.
+    pub supports_stream_usage: bool,
+    /// Spelling of the output limit; `None` = as the client wrote it.
+    pub max_field: Option<MaxField>,
+    /// Role of system text; `None` = as the client wrote it.
+    pub system_role: Option<SystemRole>,
+    /// One system message only.
+    pub merge_system: bool,
+    /// System messages may stand between turns.
+    pub mid_system_ok: bool,
+    /// Message content must be a string.
+    pub string_content_only: bool,
+    /// An empty list of tools is refused.
+    pub no_empty_tools: bool,
+    /// `parallel_tool_calls` is refused.
+    pub no_parallel_flag: bool,
+    /// `strict` in tool declarations is refused.
+    pub no_strict: bool,
+    /// A JSON schema as response format is refused.
+    pub no_response_schema: bool,
+    /// Frequency and presence penalties are refused.
+    pub no_penalties: bool,
+    /// `seed` is refused.
+    pub no_seed: bool,
+    /// Tool call ids have exactly nine letters and digits.
+    pub id_len9: bool,
+    /// Reasoning tokens are not part of the completion tokens.
+    pub xai_usage: bool,
+    /// One choice only.
+    pub single_choice: bool,
+    /// A clean end of the stream after content is the end.
+    pub eof_is_end: bool,
+    /// Tool results must be strings.
+    pub tool_content_string: bool,
+    /// An assistant message with tool calls needs `content: null`.
+    pub assistant_null_content: bool,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            reasoning_style: None,
+            reasoning_history: false,
+            unsigned_thinking_ok: false,
+            think_tags: false,
+            supports_stream_usage: true,
+            max_field: None,
+            system_role: None,
+            merge_system: false,
+            mid_system_ok: false,
+            string_content_only: false,
+            no_empty_tools: false,
+            no_parallel_flag: false,
+            no_strict: false,
+            no_response_schema: false,
+            no_penalties: false,
+            no_seed: false,
+            id_len9: false,
+            xai_usage: false,
+            single_choice: false,
+            eof_is_end: false,
+            tool_content_string: false,
+            assistant_null_content: false,
+        }
+    }
+}
+
+/// A rule of one upstream that no profile flag names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quirk {
+    /// Every assistant message carries `reasoning_content`.
+    ReasoningEchoAll,
+    /// Assistant messages with tool calls carry `reasoning_content`.
+    ReasoningEchoToolCalls,
+    /// Top-level `client_metadata` is removed.
+    DropClientMetadata,
+    /// `output_config` is removed (Anthropic wire).
+    DropOutputConfig,
+    /// `cache_control` on content parts is kept on the wire `openai_chat`.
+    KeepCacheControl,
+    /// Streams always ask for usage.
+    StreamIncludeUsage,
+    /// A system message stands first.
+    RequireSystemMessage,
+    /// With thinking on, a forced tool choice becomes `auto`.
+    ToolChoiceAutoWhenThinking,
+}
