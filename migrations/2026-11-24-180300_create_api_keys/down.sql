@@ -1,0 +1,3 @@
+drop table api_keys;
+
+pragma user_version = 3;
