@@ -26,6 +26,8 @@ pub enum Kind {
         /// Largest allowed.
         max: i64,
     },
+    /// A share between 0 and 1.
+    Share,
     /// One word of a closed set.
     Choice(&'static [&'static str]),
     /// Several words of a closed set, each at most once.
@@ -84,6 +86,7 @@ impl Kind {
         let text = text.trim();
         let value = match self {
             Self::Bool | Self::AutoBool => word_value(text),
+            Self::Share => text.parse::<f64>().map_or_else(|_| text.into(), Value::from),
             Self::Int { .. } => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
             Self::Choices(_)
             | Self::Order(_)
@@ -119,6 +122,7 @@ impl Kind {
                 Self::Int { min, max } => {
                     value.as_i64().filter(|n| (min..=max).contains(n)).map(Value::from)
                 }
+                Self::Share => value.as_f64().filter(|n| (0.0..=1.0).contains(n)).map(Value::from),
                 Self::Choice(words) => choice(value, words),
                 Self::Choices(words) => subset(value, words),
                 Self::Order(words) => subset(value, words)
@@ -152,6 +156,7 @@ impl Kind {
             Self::AutoBool => "true, false or auto".into(),
             Self::Int { min, max } if max == i64::MAX => format!("a whole number from {min} on"),
             Self::Int { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Share => "a number from 0 to 1".into(),
             Self::Choice(words) => format!("one of {}", quoted(words)),
             Self::Choices(words) => format!("a list of {}, each at most once", quoted(words)),
             Self::Order(words) => format!("a list with each of {} once", quoted(words)),
@@ -184,6 +189,7 @@ impl Kind {
             Self::AutoBool => "auto, true, false".into(),
             Self::Int { min, max } if max == i64::MAX => format!("number ≥ {min}"),
             Self::Int { min, max } => format!("{min}–{max}"),
+            Self::Share => "0–1".into(),
             Self::Choice(words) => words.join(", "),
             Self::Choices(words) | Self::Order(words) => format!("list of {}", words.join(", ")),
             Self::Text { .. } => "text".into(),

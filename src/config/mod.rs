@@ -1,7 +1,17 @@
 //! Flags, environment, `.env` files, the config file, and the start-up audit. The only reader of the environment.
 
+pub mod data_dir;
+pub mod dotenv;
+pub mod endpoint;
+pub mod environment;
+pub mod error;
 pub mod keys;
 pub mod kind;
+pub mod listen;
+pub mod machine;
+pub mod options;
 pub mod proxies;
+pub mod published;
 pub mod rule;
 pub mod settings;
+pub mod variables;
