@@ -194,6 +194,7 @@ fn is_on_root_device(_dir: &Path) -> bool {
 }
 
 #[cfg(target_os = "linux")]
+#[expect(clippy::useless_conversion, reason = "the type of `f_type` differs by architecture")]
 fn network_file_system(dir: &Path) -> Option<&'static str> {
     // Magic numbers of statfs(2).
     match i64::try_from(rustix::fs::statfs(dir).ok()?.f_type).ok()? {
@@ -229,7 +230,8 @@ fn gid() -> u32 {
     0
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

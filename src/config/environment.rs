@@ -1,6 +1,7 @@
 //! The variables of this process: environment over `.env` files, `_FILE` forms, and a word about unknown names.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs;
@@ -166,10 +167,11 @@ impl Environment {
         for set in file.assignments {
             holds_secret |= !set.value.is_empty() && is_secret_name(&set.name);
             let entry = (Raw::Text(set.value), Source::File(path.clone(), set.line));
-            if self.vars.contains_key(&set.name) {
-                self.shadowed.entry(set.name).or_default().push(entry);
-            } else {
-                self.vars.insert(set.name, entry);
+            match self.vars.entry(set.name) {
+                Entry::Occupied(above) => {
+                    self.shadowed.entry(above.key().clone()).or_default().push(entry);
+                }
+                Entry::Vacant(free) => drop(free.insert(entry)),
             }
         }
         if holds_secret && is_open_to_others(&path) {

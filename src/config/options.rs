@@ -59,7 +59,6 @@ pub struct Inputs {
 impl Inputs {
     /// The inputs of this process.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "config is the one reader of the environment")]
     pub fn of_process(flags: Flags) -> Self {
         let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         Self { flags, env: std::env::vars_os().collect(), cwd }
