@@ -1,0 +1,283 @@
+//! Admission to the inference API: the table of security §7.3, keys, and what keyless callers
+//! must bring along.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::http::header::HeaderMap;
+
+use super::address::{
+    ClientAddr, Peer, ProxySettings, client_addr, has_forwarding_header, has_tunnel_header, local,
+};
+use super::candidate::Candidates;
+use super::failed::FailedKeys;
+use super::host::{HostPolicy, RequestHost, is_cross_site, request_host};
+use super::ipset::IpSet;
+use super::key::{KeyFault, KeyRecord, Scope, checksum_ok, has_key_form};
+use super::keyring::KeyRing;
+use super::refusal::Refusal;
+use crate::clock::UnixMs;
+
+/// `REQUIRE_API_KEY`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum RequireKey {
+    /// Local requests on a loopback-only listener need none.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// `false`: as `Auto`, and on other listeners local requests and whitelisted clients need none.
+    Relaxed,
+}
+
+/// The settings that admission reads.
+#[derive(Clone, Debug, Default)]
+pub struct AdmitPolicy {
+    /// `require_api_key`
+    pub require: RequireKey,
+    /// `allowed_hosts`, `base_url`, `tunnel_hosts`
+    pub hosts: HostPolicy,
+    /// `ip_whitelist`
+    pub whitelist: IpSet,
+    /// `trusted_proxy_*`
+    pub proxy: ProxySettings,
+}
+
+impl AdmitPolicy {
+    /// True when some request could be served without a key: then CORS must not say `*`.
+    #[must_use]
+    pub fn keyless_possible(&self, any_loopback_only_listener: bool) -> bool {
+        match self.require {
+            RequireKey::Always => false,
+            RequireKey::Auto => any_loopback_only_listener,
+            RequireKey::Relaxed => true,
+        }
+    }
+}
+
+/// One request at the door.
+#[derive(Debug)]
+pub struct AdmitCx<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Authority of an absolute-form target, if it had one.
+    pub target_authority: Option<&'a str>,
+    /// The query, on routes where `?key=` may hold the key (`Matched::accepts_query_key`).
+    pub key_query: Option<&'a str>,
+    /// POST: the one method with a body that a web page can send without asking first.
+    pub is_post: bool,
+    /// The scope a key needs for the route.
+    pub scope: Scope,
+    /// The other end of the socket.
+    pub peer: Peer,
+    /// Our end of the socket.
+    pub local_ip: Option<IpAddr>,
+    /// Every address the process listens on is loopback (or a Unix socket).
+    pub listener_loopback_only: bool,
+    /// Settings.
+    pub policy: &'a AdmitPolicy,
+    /// Keys.
+    pub ring: &'a KeyRing,
+    /// Failed keys.
+    pub failed: &'a FailedKeys,
+    /// Now.
+    pub now: UnixMs,
+}
+
+/// Who is calling.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Nobody in particular, where no key is needed: the identity `local`.
+    Local,
+    /// The holder of a valid key.
+    Key(Arc<KeyRecord>),
+}
+
+impl Caller {
+    /// The key, if there is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&Arc<KeyRecord>> {
+        match self {
+            Self::Local => None,
+            Self::Key(key) => Some(key),
+        }
+    }
+}
+
+/// Who may go on, and from where.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Who is calling.
+    pub caller: Caller,
+    /// From where: both addresses, for rows and logs.
+    pub addr: ClientAddr,
+}
+
+/// Decides on one inference request from its head alone, before any body is read.
+///
+/// Key limits (model, concurrency, rates, budget) come later, when the target is resolved:
+/// `KeyRecord::may_use`, `Limits::reserve`.
+///
+/// # Errors
+/// Why the request is turned away.
+pub fn admit(cx: &AdmitCx<'_>) -> Result<Admitted, Refusal> {
+    let host = request_host(cx.headers, cx.target_authority)?;
+    let addr = client_addr(cx.peer, cx.headers, &cx.policy.proxy);
+    let candidates = Candidates::of(cx.headers, cx.key_query);
+    let caller = match try_keys(&candidates, cx) {
+        Keys::Valid(key) => {
+            check_listed(&cx.policy.hosts, &host, cx.local_ip)?;
+            check_key(&key, addr.client, cx.scope)?;
+            Caller::Key(key)
+        }
+        // Known and refused: not even a keyless caller gets in with it.
+        Keys::Refused(fault) => return Err(count_failure(cx, addr, fault.into())),
+        Keys::None { mistyped } => {
+            admit_keyless(cx, &host, addr, &candidates, mistyped)?;
+            Caller::Local
+        }
+    };
+    Ok(Admitted { caller, addr })
+}
+
+/// The host check of public routes: a host that can be one, and on the list if there is a list.
+///
+/// # Errors
+/// [`Refusal::BadHost`], [`Refusal::UnsafeHost`].
+pub fn check_public_host(
+    headers: &HeaderMap,
+    target_authority: Option<&str>,
+    policy: &HostPolicy,
+    local_ip: Option<IpAddr>,
+) -> Result<(), Refusal> {
+    let host = request_host(headers, target_authority)?;
+    check_listed(policy, &host, local_ip)
+}
+
+/// `allowed_hosts` binds everybody once it has an entry (SEC-HOST-2).
+fn check_listed(
+    policy: &HostPolicy,
+    host: &RequestHost<'_>,
+    local_ip: Option<IpAddr>,
+) -> Result<(), Refusal> {
+    if policy.is_restricted() && !policy.is_safe(host, local_ip) {
+        return Err(Refusal::UnsafeHost);
+    }
+    Ok(())
+}
+
+/// What the candidates turned out to be.
+enum Keys {
+    Valid(Arc<KeyRecord>),
+    Refused(KeyFault),
+    None { mistyped: bool },
+}
+
+fn try_keys(candidates: &Candidates<'_>, cx: &AdmitCx<'_>) -> Keys {
+    let mut fault = None;
+    let mut mistyped = false;
+    for text in candidates.iter() {
+        match cx.ring.find(text) {
+            Some(key) => match key.check_valid(cx.now) {
+                Ok(()) => return Keys::Valid(key),
+                Err(why) => fault = fault.or(Some(why)),
+            },
+            None => mistyped |= has_key_form(text) && !checksum_ok(text),
+        }
+    }
+    fault.map_or(Keys::None { mistyped }, Keys::Refused)
+}
+
+/// SEC-AK-5: after enabled and expiry come address and scope.
+fn check_key(key: &KeyRecord, client: IpAddr, scope: Scope) -> Result<(), Refusal> {
+    if key.allowed_cidrs.as_ref().is_some_and(|set| !set.contains(client)) {
+        return Err(Refusal::AddressNotAllowed);
+    }
+    if !key.scopes.contains(scope) {
+        return Err(Refusal::ScopeMissing(scope));
+    }
+    Ok(())
+}
+
+fn admit_keyless(
+    cx: &AdmitCx<'_>,
+    host: &RequestHost<'_>,
+    addr: ClientAddr,
+    candidates: &Candidates<'_>,
+    mistyped: bool,
+) -> Result<(), Refusal> {
+    let needs_key = || match (candidates.offered, mistyped) {
+        (false, _) => Refusal::KeyMissing,
+        (true, false) => count_failure(cx, addr, Refusal::KeyUnknown),
+        (true, true) => count_failure(cx, addr, Refusal::KeyMistyped),
+    };
+    let place = keyless_place(cx, host, addr);
+    // The key holder's own view makes no sense without a key (endpoints §4.10).
+    if place == Place::Nowhere || candidates.in_query || cx.scope == Scope::UsageOwn {
+        return Err(needs_key());
+    }
+    if cx.peer != Peer::Unix && !cx.policy.hosts.is_safe(host, cx.local_ip) {
+        return Err(Refusal::UnsafeHost);
+    }
+    if is_cross_site(cx.headers, host) {
+        return Err(Refusal::ForeignOrigin);
+    }
+    if place == Place::IfLocal && !local(cx.peer, cx.headers, host) {
+        return Err(needs_key());
+    }
+    if cx.is_post && !is_json(cx.headers) {
+        return Err(Refusal::NotJson);
+    }
+    Ok(())
+}
+
+/// Where a request stands, by its addresses alone; host and origin are judged afterwards, so that
+/// a rebinding page gets 421 and a foreign one 403, not a hint that a key would help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// A key is needed whatever else it says.
+    Nowhere,
+    /// No key, if it is local in every respect.
+    IfLocal,
+    /// No key, from an admitted address.
+    Admitted,
+}
+
+/// The table of security §7.3.
+fn keyless_place(cx: &AdmitCx<'_>, host: &RequestHost<'_>, addr: ClientAddr) -> Place {
+    let tunnelled = cx.policy.hosts.is_tunnel(host)
+        || (addr.peer.is_loopback() && has_tunnel_header(cx.headers));
+    if tunnelled {
+        return Place::Nowhere;
+    }
+    let forwarded = has_forwarding_header(cx.headers);
+    let near = if addr.peer.is_loopback() && !forwarded { Place::IfLocal } else { Place::Nowhere };
+    // SEC-IP-5: a proxied request never profits from the proxy's own address.
+    let whitelisted = (addr.derived || !forwarded) && cx.policy.whitelist.contains(addr.client);
+    match (cx.policy.require, cx.listener_loopback_only) {
+        (RequireKey::Always, _) | (RequireKey::Auto, false) => Place::Nowhere,
+        (RequireKey::Auto | RequireKey::Relaxed, true) => near,
+        (RequireKey::Relaxed, false) if whitelisted => Place::Admitted,
+        (RequireKey::Relaxed, false) => near,
+    }
+}
+
+/// Only attempts that fail are limited: a valid key is never looked at here (SEC-AK-7).
+fn count_failure(cx: &AdmitCx<'_>, addr: ClientAddr, refusal: Refusal) -> Refusal {
+    match cx.failed.count(addr.client) {
+        Ok(()) => refusal,
+        Err(retry_after_s) => Refusal::TooManyFailures { retry_after_s },
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all("content-type");
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    line.to_str().is_ok_and(|text| {
+        let essence = text.split_once(';').map_or(text, |(essence, _parameters)| essence);
+        essence.trim().eq_ignore_ascii_case("application/json")
+    })
+}
+
+#[cfg(test)]
+mod tests;
