@@ -94,11 +94,7 @@ pub fn find(conn: &mut SqliteConnection, id: &str) -> Result<Option<NodeRow>, St
 /// # Errors
 ///
 /// The prefix is taken, a value is refused, or the database fails.
-pub fn upsert(
-    conn: &mut SqliteConnection,
-    row: &NodeRow,
-    stamp: Stamp,
-) -> Result<(), StoreError> {
+pub fn upsert(conn: &mut SqliteConnection, row: &NodeRow, stamp: Stamp) -> Result<(), StoreError> {
     let mut new = write(row, stamp)?;
     match raw(conn, &new.id)? {
         None => {
@@ -128,9 +124,8 @@ fn raw(conn: &mut SqliteConnection, id: &str) -> QueryResult<Option<Raw>> {
 
 fn read(raw: Raw) -> Result<NodeRow, StoreError> {
     let cell = Cell { table: TABLE, id: &raw.id };
-    let node_type = cell.name("type", &raw.type_, |text| {
-        column::node_type_from(text, raw.api_type.as_deref())
-    })?;
+    let node_type = cell
+        .name("type", &raw.type_, |text| column::node_type_from(text, raw.api_type.as_deref()))?;
     let auth_style = cell.optional_name("auth_style", raw.auth_style.as_deref(), |text| {
         column::auth_style_from(text, raw.auth_header.as_deref())
     })?;

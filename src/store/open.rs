@@ -94,9 +94,8 @@ impl Store {
                 files::restrict(&file, 0o600)?;
             }
         }
-        let sealer = writer.immediate_transaction(|conn| {
-            Sealer::load(conn, keys, options.clock.now_ms())
-        })?;
+        let sealer = writer
+            .immediate_transaction(|conn| Sealer::load(conn, keys, options.clock.now_ms()))?;
         Self::assemble(options, path, url, journal, sealer, Some(writer), Some(lock))
     }
 
@@ -325,9 +324,11 @@ fn trace_of_earlier(data_dir: &Path) -> Option<PathBuf> {
     };
     find(data_dir.to_owned(), "ninerouter.sqlite.corrupt-").or_else(|| {
         let backups = data_dir.join(BACKUPS);
-        fs::read_dir(backups).ok()?.flatten().map(|entry| entry.path()).find(|path| {
-            path.extension().is_some_and(|e| e == "sqlite")
-        })
+        fs::read_dir(backups)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|e| e == "sqlite"))
     })
 }
 

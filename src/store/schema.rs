@@ -1,6 +1,5 @@
 //! Tables as diesel sees them. One rule: INTEGER is BigInt, except 0/1 columns, which are Bool.
 
-
 diesel::table! {
     account_hot_state (account_id) {
         account_id -> Text,

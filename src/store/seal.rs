@@ -133,11 +133,7 @@ impl Sealer {
     /// # Errors
     ///
     /// The sealer is not ready; or the text is damaged, or was made for another cell.
-    pub fn open(
-        &self,
-        place: Place<'_>,
-        sealed: &str,
-    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub fn open(&self, place: Place<'_>, sealed: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let State::Ready { keys, .. } = &*self.0 else {
             return Err(StoreError::SecretsUnreadable);
         };
@@ -184,7 +180,9 @@ pub(crate) fn has_sealed_rows(data_dir: &Path) -> bool {
         let asked = sqlite::prepare_reader(&mut conn)
             .and_then(|()| sqlite::user_version(&mut conn))
             .map_err(StoreError::from)
-            .and_then(|version| if version == 0 { Ok(false) } else { sealed_rows_exist(&mut conn) });
+            .and_then(
+                |version| if version == 0 { Ok(false) } else { sealed_rows_exist(&mut conn) },
+            );
         asked.unwrap_or(true)
     })
 }
@@ -208,10 +206,7 @@ fn sealed_rows_exist(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
 }
 
 /// `None` when the master key opens no data key (or there is none).
-fn unwrap_keys(
-    conn: &mut SqliteConnection,
-    kek: &[u8; 32],
-) -> Result<Option<State>, StoreError> {
+fn unwrap_keys(conn: &mut SqliteConnection, kek: &[u8; 32]) -> Result<Option<State>, StoreError> {
     let rows: Vec<(i64, Vec<u8>, Option<UnixMs>)> = data_keys::table
         .select((data_keys::id, data_keys::wrapped, data_keys::retired_at))
         .order(data_keys::id)
@@ -291,10 +286,7 @@ mod tests {
             Place { column: "access_token", ..HERE },
             Place { table: "settings", ..HERE },
         ] {
-            assert!(matches!(
-                sealer().open(other, &sealed),
-                Err(StoreError::Unsealable { .. })
-            ));
+            assert!(matches!(sealer().open(other, &sealed), Err(StoreError::Unsealable { .. })));
         }
     }
 

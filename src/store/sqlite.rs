@@ -199,9 +199,7 @@ pub(crate) mod probe {
 
     /// How SQLite would run `query`, whose `?` are bound to integers.
     pub(crate) fn plan(conn: &mut SqliteConnection, query: &str) -> String {
-        let rows = sql_query(["explain query plan ", query].concat())
-            .load::<Detail>(conn)
-            .unwrap();
+        let rows = sql_query(["explain query plan ", query].concat()).load::<Detail>(conn).unwrap();
         rows.into_iter().map(|d| d.detail).collect::<Vec<_>>().join("\n")
     }
 }

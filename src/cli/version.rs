@@ -1,0 +1,26 @@
+//! What this program is: version, commit, build date, SQLite.
+
+use std::sync::LazyLock;
+
+/// Version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Text behind the program's name for `--version`.
+#[must_use]
+pub fn long() -> &'static str {
+    static LONG: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "{VERSION} (commit {}, built {}, SQLite {})",
+            env!("NINEROUTER_BUILD_COMMIT"),
+            env!("NINEROUTER_BUILD_DATE"),
+            libsqlite3_sys::SQLITE_VERSION.to_string_lossy(),
+        )
+    });
+    &LONG
+}
+
+/// `release` or `debug`.
+#[must_use]
+pub fn build_kind() -> &'static str {
+    if cfg!(debug_assertions) { "debug" } else { "release" }
+}
