@@ -6,6 +6,7 @@ use actix_web::http::header::HeaderMap;
 
 use super::host::{Host, RequestHost, is_same_origin};
 use super::ipset::IpSet;
+use crate::config::settings::ProxyHeader;
 
 /// The other end of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,43 +37,6 @@ pub struct ProxySettings {
     pub trusted: IpSet,
     /// The one header that is read.
     pub header: ProxyHeader,
-}
-
-impl Default for ProxySettings {
-    fn default() -> Self {
-        Self { enabled: false, trusted: IpSet::private(), header: ProxyHeader::Auto }
-    }
-}
-
-/// The header that carries the client address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum ProxyHeader {
-    /// `X-Forwarded-For`, else `Forwarded`, else `X-Real-IP`; never several.
-    #[default]
-    Auto,
-    /// `X-Forwarded-For`
-    XForwardedFor,
-    /// `Forwarded` (RFC 7239)
-    Forwarded,
-    /// `CF-Connecting-IP`
-    CfConnectingIp,
-    /// `X-Real-IP`
-    XRealIp,
-}
-
-impl ProxyHeader {
-    /// Reads the setting's value.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "auto" => Self::Auto,
-            "x-forwarded-for" => Self::XForwardedFor,
-            "forwarded" => Self::Forwarded,
-            "cf-connecting-ip" => Self::CfConnectingIp,
-            "x-real-ip" => Self::XRealIp,
-            _ => return None,
-        })
-    }
 }
 
 /// Both addresses of a request; both are logged and stored (SEC-IP-2).
@@ -115,7 +79,8 @@ pub fn local(peer: Peer, headers: &HeaderMap, host: &RequestHost<'_>) -> bool {
 pub fn has_forwarding_header(headers: &HeaderMap) -> bool {
     const PREFIXES: [&str; 7] =
         ["x-forwarded", "cf-", "tailscale-", "ngrok-", "x-envoy-", "x-original-", "x-originating-"];
-    // The last five are not in SEC-IP-9's list; T-IP-08 and proxies in the field use them.
+    // `x-originating-` and the last six names are not in SEC-IP-9's list: T-IP-08 and proxies in
+    // the field use them.
     const NAMES: [&str; 11] = [
         "forwarded",
         "x-real-ip",
@@ -303,13 +268,23 @@ mod tests {
     use super::*;
     use crate::auth::candidate::tests::headers;
     use crate::auth::host::request_host;
+    use crate::config::proxies::expand;
 
     fn peer(ip: &str) -> Peer {
         Peer::Tcp(SocketAddr::new(ip.parse().unwrap(), 50_000))
     }
 
     fn proxy(header: ProxyHeader) -> ProxySettings {
-        ProxySettings { enabled: true, trusted: IpSet::private(), header }
+        let trusted = IpSet::new(expand(&["private".to_owned()]));
+        ProxySettings { enabled: true, trusted, header }
+    }
+
+    fn proxy_off() -> ProxySettings {
+        ProxySettings { enabled: false, ..proxy(ProxyHeader::Auto) }
+    }
+
+    fn default_whitelist() -> IpSet {
+        IpSet::parse(&["127.0.0.0/8", "::1", "172.17.0.0/16"]).unwrap()
     }
 
     fn client(peer_ip: &str, lines: &[(&str, &str)]) -> String {
@@ -322,7 +297,7 @@ mod tests {
     #[test]
     fn t_ip_01_off_means_peer() {
         let lines = headers(&[(XFF, "1.2.3.4"), ("forwarded", "for=1.2.3.4")]);
-        let found = client_addr(peer("10.0.0.1"), &lines, &ProxySettings::default());
+        let found = client_addr(peer("10.0.0.1"), &lines, &proxy_off());
         assert_eq!(found.client.to_string(), "10.0.0.1");
         assert!(!found.derived);
     }
@@ -387,9 +362,8 @@ mod tests {
         for spoof in SPOOFS {
             let lines = [("host", "localhost:20128"), spoof];
             assert!(!is_local("198.51.100.7", &lines), "{spoof:?}");
-            let found =
-                client_addr(peer("198.51.100.7"), &headers(&lines), &ProxySettings::default());
-            assert!(!IpSet::default_whitelist().contains(found.client), "{spoof:?}");
+            let found = client_addr(peer("198.51.100.7"), &headers(&lines), &proxy_off());
+            assert!(!default_whitelist().contains(found.client), "{spoof:?}");
         }
     }
 

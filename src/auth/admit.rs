@@ -7,53 +7,17 @@ use std::sync::Arc;
 use actix_web::http::header::HeaderMap;
 
 use super::address::{
-    ClientAddr, Peer, ProxySettings, client_addr, has_forwarding_header, has_tunnel_header, local,
+    ClientAddr, Peer, client_addr, has_forwarding_header, has_tunnel_header, local,
 };
 use super::candidate::Candidates;
 use super::failed::FailedKeys;
 use super::host::{HostPolicy, RequestHost, is_cross_site, request_host};
-use super::ipset::IpSet;
 use super::key::{KeyFault, KeyRecord, Scope, checksum_ok, has_key_form};
 use super::keyring::KeyRing;
+use super::policy::AdmitPolicy;
 use super::refusal::Refusal;
 use crate::clock::UnixMs;
-
-/// `REQUIRE_API_KEY`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum RequireKey {
-    /// Local requests on a loopback-only listener need none.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// `false`: as `Auto`, and on other listeners local requests and whitelisted clients need none.
-    Relaxed,
-}
-
-/// The settings that admission reads.
-#[derive(Clone, Debug, Default)]
-pub struct AdmitPolicy {
-    /// `require_api_key`
-    pub require: RequireKey,
-    /// `allowed_hosts`, `base_url`, `tunnel_hosts`
-    pub hosts: HostPolicy,
-    /// `ip_whitelist`
-    pub whitelist: IpSet,
-    /// `trusted_proxy_*`
-    pub proxy: ProxySettings,
-}
-
-impl AdmitPolicy {
-    /// True when some request could be served without a key: then CORS must not say `*`.
-    #[must_use]
-    pub fn keyless_possible(&self, any_loopback_only_listener: bool) -> bool {
-        match self.require {
-            RequireKey::Always => false,
-            RequireKey::Auto => any_loopback_only_listener,
-            RequireKey::Relaxed => true,
-        }
-    }
-}
+use crate::config::settings::RequireApiKey;
 
 /// One request at the door.
 #[derive(Debug)]
@@ -255,10 +219,10 @@ fn keyless_place(cx: &AdmitCx<'_>, host: &RequestHost<'_>, addr: ClientAddr) -> 
     // SEC-IP-5: a proxied request never profits from the proxy's own address.
     let whitelisted = (addr.derived || !forwarded) && cx.policy.whitelist.contains(addr.client);
     match (cx.policy.require, cx.listener_loopback_only) {
-        (RequireKey::Always, _) | (RequireKey::Auto, false) => Place::Nowhere,
-        (RequireKey::Auto | RequireKey::Relaxed, true) => near,
-        (RequireKey::Relaxed, false) if whitelisted => Place::Admitted,
-        (RequireKey::Relaxed, false) => near,
+        (RequireApiKey::Always, _) | (RequireApiKey::Auto, false) => Place::Nowhere,
+        (RequireApiKey::Auto | RequireApiKey::Never, true) => near,
+        (RequireApiKey::Never, false) if whitelisted => Place::Admitted,
+        (RequireApiKey::Never, false) => near,
     }
 }
 

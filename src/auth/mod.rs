@@ -13,4 +13,5 @@ pub mod keyring;
 pub mod limits;
 pub mod load;
 pub mod permission;
+pub mod policy;
 pub mod refusal;

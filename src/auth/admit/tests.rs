@@ -4,10 +4,14 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::auth::address::ProxySettings;
 use crate::auth::candidate::tests::headers;
+use crate::auth::ipset::IpSet;
 use crate::auth::key::{Scopes, lookup_mac};
 use crate::auth::refusal::RefusalKind;
 use crate::clock::Clock;
+use crate::config::proxies::expand;
+use crate::config::settings::ProxyHeader;
 use crate::id::KeyId;
 
 const MATERIAL: [u8; 32] = [7; 32];
@@ -32,14 +36,19 @@ struct Door {
 }
 
 impl Door {
-    fn new(require: RequireKey, loopback_only: bool) -> Self {
+    fn new(require: RequireApiKey, loopback_only: bool) -> Self {
         let record = |text: &str| {
             KeyRecord::unlimited(KeyId::new(), text.into(), lookup_mac(&MATERIAL, text))
         };
         let disabled = KeyRecord { enabled: false, ..record(DISABLED) };
         let expired = KeyRecord { expires_at: Some(NOW - 1), ..record(EXPIRED) };
-        let policy =
-            AdmitPolicy { require, whitelist: IpSet::default_whitelist(), ..Default::default() };
+        let whitelist = IpSet::parse(&["127.0.0.0/8", "::1", "172.17.0.0/16"]).unwrap();
+        let proxy = ProxySettings {
+            enabled: false,
+            trusted: IpSet::new(expand(&["private".to_owned()])),
+            header: ProxyHeader::Auto,
+        };
+        let policy = AdmitPolicy { require, hosts: HostPolicy::default(), whitelist, proxy };
         Self {
             policy,
             ring: KeyRing::new(&MATERIAL, None, [record(VALID), disabled, expired]),
@@ -100,7 +109,7 @@ fn status(result: &Result<Admitted, Refusal>) -> u16 {
 
 #[test]
 fn t_ak_01_the_table_of_7_3_all_nine_cells() {
-    use RequireKey::{Always, Auto, Relaxed};
+    use RequireApiKey::{Always, Auto, Never};
     // Setting × who asks where: a local request on a loopback-only listener, a whitelisted client
     // and a stranger on another one.
     let cells = [
@@ -110,14 +119,14 @@ fn t_ak_01_the_table_of_7_3_all_nine_cells() {
         (Auto, true, "127.0.0.1", true),
         (Auto, false, "172.17.0.5", false),
         (Auto, false, "203.0.113.5", false),
-        (Relaxed, true, "127.0.0.1", true),
-        (Relaxed, false, "172.17.0.5", true),
-        (Relaxed, false, "203.0.113.5", false),
+        (Never, true, "127.0.0.1", true),
+        (Never, false, "172.17.0.5", true),
+        (Never, false, "203.0.113.5", false),
         // and the corners: local on another listener, a stranger on a loopback one
         (Auto, false, "127.0.0.1", false),
-        (Relaxed, false, "127.0.0.1", true),
+        (Never, false, "127.0.0.1", true),
         (Auto, true, "203.0.113.5", false),
-        (Relaxed, true, "172.17.0.5", false),
+        (Never, true, "172.17.0.5", false),
     ];
     for (require, loopback_only, ip, keyless) in cells {
         let door = Door::new(require, loopback_only).from(ip);
@@ -143,7 +152,7 @@ fn t_ak_01_the_table_of_7_3_all_nine_cells() {
 
 #[test]
 fn e002_refusals_say_why() {
-    let door = Door::new(RequireKey::Always, true);
+    let door = Door::new(RequireApiKey::Always, true);
     for (key, want) in [
         (None, Refusal::KeyMissing),
         (Some(DUMMY), Refusal::KeyUnknown),
@@ -161,7 +170,7 @@ fn e002_refusals_say_why() {
 
 #[test]
 fn t_ak_02_zero_keys_never_mean_open() {
-    let mut door = Door::new(RequireKey::Auto, false).from("203.0.113.5");
+    let mut door = Door::new(RequireApiKey::Auto, false).from("203.0.113.5");
     door.ring = KeyRing::new(&MATERIAL, None, []);
     assert_eq!(door.with_key(None).unwrap_err(), Refusal::KeyMissing);
     assert_eq!(door.with_key(Some(DUMMY)).unwrap_err(), Refusal::KeyUnknown);
@@ -169,7 +178,7 @@ fn t_ak_02_zero_keys_never_mean_open() {
 
 #[test]
 fn e001_every_place_of_a_key_works_and_a_query_only_where_the_route_says() {
-    let mut door = Door::new(RequireKey::Always, false).from("203.0.113.5");
+    let mut door = Door::new(RequireApiKey::Always, false).from("203.0.113.5");
     for line in [
         ("authorization", "Bearer valid-key-text"),
         ("authorization", "bearer   valid-key-text"),
@@ -186,7 +195,7 @@ fn e001_every_place_of_a_key_works_and_a_query_only_where_the_route_says() {
 
 #[test]
 fn e003_a_placeholder_next_to_a_valid_key_does_no_harm() {
-    let door = Door::new(RequireKey::Always, false).from("203.0.113.5");
+    let door = Door::new(RequireApiKey::Always, false).from("203.0.113.5");
     for placeholder in [DUMMY, DISABLED, "x"] {
         let bearer = format!("Bearer {placeholder}");
         let lines = [("authorization", bearer.as_str()), ("x-api-key", VALID)];
@@ -196,7 +205,7 @@ fn e003_a_placeholder_next_to_a_valid_key_does_no_harm() {
 
 #[test]
 fn t_ak_03_hostile_keys_are_401() {
-    let door = Door::new(RequireKey::Always, false).from("203.0.113.5");
+    let door = Door::new(RequireApiKey::Always, false).from("203.0.113.5");
     let huge = format!("Bearer {}", "x".repeat(1 << 20));
     for lines in [
         vec![("authorization", "Bearer ' OR '1'='1")],
@@ -214,7 +223,7 @@ fn t_ak_03_hostile_keys_are_401() {
 
 #[test]
 fn t_host_01_keyless_with_a_foreign_host_is_421() {
-    for (require, loopback_only) in [(RequireKey::Auto, true), (RequireKey::Relaxed, false)] {
+    for (require, loopback_only) in [(RequireApiKey::Auto, true), (RequireApiKey::Never, false)] {
         let door = Door::new(require, loopback_only);
         let json = ("content-type", "application/json");
         let with = |host: &str, more: &[(&str, &str)]| {
@@ -226,13 +235,13 @@ fn t_host_01_keyless_with_a_foreign_host_is_421() {
         assert_eq!(with("localhost", &[]), 200);
         assert_eq!(status(&door.ask(&[json])), 421, "HTTP/1.0 without Host");
     }
-    let door = Door::new(RequireKey::Always, true);
+    let door = Door::new(RequireApiKey::Always, true);
     assert_eq!(status(&door.ask(&[("host", "evil.example")])), 401, "no key would do");
 }
 
 #[test]
 fn t_host_02_keyless_from_another_site_is_403() {
-    for (require, loopback_only) in [(RequireKey::Auto, true), (RequireKey::Relaxed, false)] {
+    for (require, loopback_only) in [(RequireApiKey::Auto, true), (RequireApiKey::Never, false)] {
         let door = Door::new(require, loopback_only);
         for line in [
             ("origin", "https://evil.example"),
@@ -249,7 +258,7 @@ fn t_host_02_keyless_from_another_site_is_403() {
 
 #[test]
 fn t_host_03_a_rebinding_page_gets_nowhere() {
-    let mut door = Door::new(RequireKey::Auto, true);
+    let mut door = Door::new(RequireApiKey::Auto, true);
     door.is_post = false;
     let lines = [
         ("host", "attacker.test:20128"),
@@ -262,7 +271,7 @@ fn t_host_03_a_rebinding_page_gets_nowhere() {
 
 #[test]
 fn t_route_03_a_malformed_host_is_400_with_or_without_a_key() {
-    let door = Door::new(RequireKey::Auto, true);
+    let door = Door::new(RequireApiKey::Auto, true);
     for host in ["localhost:20128/#@x", "localhost/login?"] {
         assert_eq!(status(&door.ask(&[("host", host)])), 400);
         assert_eq!(status(&door.ask(&[("host", host), ("x-api-key", VALID)])), 400);
@@ -271,7 +280,7 @@ fn t_route_03_a_malformed_host_is_400_with_or_without_a_key() {
 
 #[test]
 fn allowed_hosts_bind_everybody() {
-    let mut door = Door::new(RequireKey::Always, false).from("203.0.113.5");
+    let mut door = Door::new(RequireApiKey::Always, false).from("203.0.113.5");
     door.policy.hosts = HostPolicy::new(&["router.example".into()], None, &[]);
     let with = |host: &str| status(&door.ask(&[("host", host), ("x-api-key", VALID)]));
     assert_eq!(with("router.example"), 200);
@@ -282,13 +291,13 @@ fn allowed_hosts_bind_everybody() {
 #[test]
 fn a_safe_host_that_is_no_loopback_name_is_not_local() {
     let lines = [("host", "ninerouter:20128"), ("content-type", "application/json")];
-    assert_eq!(status(&Door::new(RequireKey::Auto, true).ask(&lines)), 401);
-    assert_eq!(status(&Door::new(RequireKey::Relaxed, false).ask(&lines)), 200);
+    assert_eq!(status(&Door::new(RequireApiKey::Auto, true).ask(&lines)), 401);
+    assert_eq!(status(&Door::new(RequireApiKey::Never, false).ask(&lines)), 200);
 }
 
 #[test]
 fn e009_e011_keyless_bodies_must_be_json_and_keyed_ones_need_not() {
-    let mut door = Door::new(RequireKey::Auto, true);
+    let mut door = Door::new(RequireApiKey::Auto, true);
     let host = ("host", "localhost");
     for (content_type, want) in [
         ("application/json", 200),
@@ -310,14 +319,14 @@ fn e009_e011_keyless_bodies_must_be_json_and_keyed_ones_need_not() {
 
 #[test]
 fn keyless_callers_may_not_use_the_query() {
-    let mut door = Door::new(RequireKey::Auto, true);
+    let mut door = Door::new(RequireApiKey::Auto, true);
     door.query = Some("key=sk_9router");
     assert_eq!(status(&door.post(&[])), 401);
 }
 
 #[test]
 fn e029_usage_needs_a_key_with_its_scope() {
-    let mut door = Door::new(RequireKey::Auto, true);
+    let mut door = Door::new(RequireApiKey::Auto, true);
     door.scope = Scope::UsageOwn;
     door.is_post = false;
     assert_eq!(status(&door.with_key(None)), 401);
@@ -334,7 +343,7 @@ fn e029_usage_needs_a_key_with_its_scope() {
 
 #[test]
 fn sec_ak_5_address_comes_before_scope_and_counts_the_client() {
-    let mut door = Door::new(RequireKey::Always, false).from("10.0.0.1");
+    let mut door = Door::new(RequireApiKey::Always, false).from("10.0.0.1");
     door.policy.proxy.enabled = true;
     let narrow = KeyRecord {
         scopes: Scopes::default(),
@@ -351,7 +360,7 @@ fn sec_ak_5_address_comes_before_scope_and_counts_the_client() {
 
 #[test]
 fn sec_ip_5_a_proxied_request_never_profits_from_the_proxys_address() {
-    let mut door = Door::new(RequireKey::Relaxed, false);
+    let mut door = Door::new(RequireApiKey::Never, false);
     // Proxy mode off: the marks of a proxy on the same machine take the convenience away.
     assert_eq!(status(&door.post(&[("x-forwarded-for", "203.0.113.5")])), 401);
     door.policy.proxy.enabled = true;
@@ -363,8 +372,8 @@ fn sec_ip_5_a_proxied_request_never_profits_from_the_proxys_address() {
 
 #[test]
 fn t_tun_01_tunnelled_requests_always_need_a_key() {
-    for require in [RequireKey::Auto, RequireKey::Relaxed] {
-        let mut door = Door::new(require, require == RequireKey::Auto);
+    for require in [RequireApiKey::Auto, RequireApiKey::Never] {
+        let mut door = Door::new(require, require == RequireApiKey::Auto);
         door.policy.hosts = HostPolicy::new(&[], None, &["tunnel.example".into()]);
         door.policy.proxy.enabled = true;
         let shaped = [
@@ -382,7 +391,7 @@ fn t_tun_01_tunnelled_requests_always_need_a_key() {
 
 #[test]
 fn sec_ak_7_failures_are_limited_and_valid_keys_are_not() {
-    let door = Door::new(RequireKey::Always, false).from("203.0.113.5");
+    let door = Door::new(RequireApiKey::Always, false).from("203.0.113.5");
     for _ in 0..30 {
         assert_eq!(status(&door.with_key(Some(DUMMY))), 401);
     }
@@ -390,7 +399,7 @@ fn sec_ak_7_failures_are_limited_and_valid_keys_are_not() {
     assert!(matches!(refusal, Refusal::TooManyFailures { retry_after_s: 1.. }), "{refusal:?}");
     assert_eq!((refusal.status(), refusal.retry_after_s().is_some()), (429, true));
     assert_eq!(status(&door.with_key(Some(VALID))), 200);
-    let keyless = Door::new(RequireKey::Auto, true);
+    let keyless = Door::new(RequireApiKey::Auto, true);
     for _ in 0..40 {
         assert_eq!(status(&keyless.with_key(Some(DUMMY))), 200, "a dummy is no failure there");
     }
@@ -398,20 +407,7 @@ fn sec_ak_7_failures_are_limited_and_valid_keys_are_not() {
 
 #[test]
 fn unix_socket_peers_are_local() {
-    let mut door = Door::new(RequireKey::Auto, true);
+    let mut door = Door::new(RequireApiKey::Auto, true);
     door.peer = Peer::Unix;
     assert_eq!(status(&door.ask(&[("content-type", "application/json")])), 200);
-}
-
-#[test]
-fn cors_any_depends_on_whether_keyless_use_is_possible() {
-    for (require, loopback, want) in [
-        (RequireKey::Always, true, false),
-        (RequireKey::Auto, true, true),
-        (RequireKey::Auto, false, false),
-        (RequireKey::Relaxed, false, true),
-    ] {
-        let policy = AdmitPolicy { require, ..Default::default() };
-        assert_eq!(policy.keyless_possible(loopback), want, "{require:?} {loopback}");
-    }
 }
