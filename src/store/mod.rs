@@ -2,19 +2,31 @@
 //!
 //! Everything here blocks: call it on the blocking pool or on a thread of its own.
 
+pub mod accounts;
+pub mod aliases;
+pub mod api_keys;
 mod column;
+pub mod combos;
 mod error;
 mod files;
+pub mod hot_state;
+mod load;
 pub mod master_key;
 mod migrate;
+pub mod models;
 pub mod nodes;
 mod open;
-pub mod schema;
+pub mod prices;
+pub mod provider_overrides;
+mod schema;
 pub mod seal;
+pub mod secrets;
+pub mod settings;
 mod sqlite;
 
 pub use column::{Owner, Stamp};
 pub use error::StoreError;
+pub use load::{Loaded, StoredAccount};
 pub use master_key::MasterKey;
 pub use open::{Store, StoreOptions};
 pub use seal::{Place, Sealer};

@@ -93,11 +93,6 @@ pub(crate) fn user_version(conn: &mut SqliteConnection) -> QueryResult<i64> {
     number(conn, "select user_version as n from pragma_user_version")
 }
 
-/// Number of tables, ours or not.
-pub(crate) fn table_count(conn: &mut SqliteConnection) -> QueryResult<i64> {
-    number(conn, "select count(*) as n from sqlite_schema where type = 'table'")
-}
-
 /// `ok`, or the first fault SQLite finds in the file.
 pub(crate) fn quick_check(conn: &mut SqliteConnection) -> QueryResult<String> {
     Ok(sql_query("select quick_check as word from pragma_quick_check(1)")

@@ -1,0 +1,250 @@
+//! Table `accounts`: cold configuration of an account, without secrets and hot state.
+
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::clock::UnixMs;
+use crate::id::AccountId;
+use crate::routing::account::AccountConfig;
+use crate::secret::Secret;
+use crate::store::column::{self, Cell, Owner, Stamp};
+use crate::store::error::StoreError;
+use crate::store::schema::accounts;
+use crate::store::seal::Sealer;
+use crate::store::secrets;
+
+const TABLE: &str = "accounts";
+
+/// An account as stored.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AccountRow {
+    /// Its configuration.
+    pub config: AccountConfig,
+    /// Who owns it; `None` = the operator.
+    pub managed_by: Option<Owner>,
+    /// +1 on each change.
+    pub rev: i64,
+}
+
+/// The columns this program writes; the rest (e-mail, plan, proxy …) keeps its value on a change.
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = accounts, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct Raw {
+    id: String,
+    provider: String,
+    kind: String,
+    label: String,
+    priority: i64,
+    weight: i64,
+    enabled: bool,
+    tags: String,
+    allowed_models: String,
+    excluded_models: String,
+    max_concurrent: Option<i64>,
+    endpoint: Option<String>,
+    params: String,
+    tier: Option<String>,
+    rev: i64,
+    created_at: UnixMs,
+    updated_at: UnixMs,
+    managed_by: Option<String>,
+}
+
+/// Every account, by provider, priority and label.
+///
+/// # Errors
+///
+/// The database fails, or a row cannot be read.
+pub fn list(conn: &mut SqliteConnection) -> Result<Vec<AccountRow>, StoreError> {
+    let rows = accounts::table
+        .order((accounts::provider, accounts::priority, accounts::label))
+        .select(Raw::as_select())
+        .load(conn)?;
+    rows.into_iter().map(read).collect()
+}
+
+/// The account with this id.
+///
+/// # Errors
+///
+/// The database fails, or the row cannot be read.
+pub fn find(conn: &mut SqliteConnection, id: AccountId) -> Result<Option<AccountRow>, StoreError> {
+    raw(conn, &id.to_string())?.map(read).transpose()
+}
+
+/// The account a config file names: (provider, label), the label without regard to case.
+///
+/// # Errors
+///
+/// The database fails, or the row cannot be read.
+pub fn find_by_label(
+    conn: &mut SqliteConnection,
+    provider: &str,
+    label: &str,
+) -> Result<Option<AccountRow>, StoreError> {
+    let row = accounts::table
+        .filter(accounts::provider.eq(provider))
+        .filter(accounts::label.eq(label))
+        .select(Raw::as_select())
+        .first(conn)
+        .optional()?;
+    row.map(read).transpose()
+}
+
+/// Stores a new account, or the new configuration of one with the same id (`rev` + 1).
+///
+/// A secret goes where the account's kind keeps it, and only when it differs from the stored one.
+///
+/// # Errors
+///
+/// The label is taken, a value is refused, stored secrets cannot be read with this master key, or the
+/// database fails.
+pub fn upsert(
+    conn: &mut SqliteConnection,
+    sealer: &Sealer,
+    config: &AccountConfig,
+    secret: Option<&Secret>,
+    stamp: Stamp,
+) -> Result<(), StoreError> {
+    let mut new = write(config, stamp);
+    match raw(conn, &new.id)? {
+        None => {
+            let source = stamp.managed_by.map_or("manual", Owner::as_str);
+            diesel::insert_into(accounts::table)
+                .values((&new, accounts::source.eq(source)))
+                .execute(conn)?;
+        }
+        Some(old) => {
+            new.rev = old.rev + 1;
+            new.created_at = old.created_at;
+            diesel::update(accounts::table.find(&old.id)).set(&new).execute(conn)?;
+        }
+    }
+    if let Some(secret) = secret {
+        set_identity(conn, config, secret, stamp)?;
+        secrets::replace_operator_secret(conn, sealer, config, secret, stamp.now)?;
+    }
+    Ok(())
+}
+
+/// Switches an account on or off, if nobody changed it since `rev`. Returns the new `rev`.
+///
+/// # Errors
+///
+/// No such account, another `rev`, or the database fails.
+pub fn set_enabled(
+    conn: &mut SqliteConnection,
+    id: AccountId,
+    enabled: bool,
+    rev: i64,
+    now: UnixMs,
+) -> Result<i64, StoreError> {
+    let id = id.to_string();
+    let row = accounts::table.find(&id).filter(accounts::rev.eq(rev));
+    let changed = diesel::update(row)
+        .set((
+            accounts::enabled.eq(enabled),
+            accounts::rev.eq(rev + 1),
+            accounts::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if changed > 0 {
+        return Ok(rev + 1);
+    }
+    match raw(conn, &id)? {
+        Some(_) => Err(StoreError::Conflict { table: TABLE, id }),
+        None => Err(StoreError::not_found(TABLE, id)),
+    }
+}
+
+/// Removes an account with its secrets, state and locks. True = there was one.
+///
+/// Usage rows stay; combo entries pinned to it lose the pin.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn delete(conn: &mut SqliteConnection, id: AccountId) -> Result<bool, StoreError> {
+    Ok(diesel::delete(accounts::table.find(id.to_string())).execute(conn)? > 0)
+}
+
+/// A§0.1: the identity of a key is its SHA-256. What the config file lists twice under two labels
+/// stays two accounts, so the second one has no identity.
+fn set_identity(
+    conn: &mut SqliteConnection,
+    config: &AccountConfig,
+    secret: &Secret,
+    stamp: Stamp,
+) -> Result<(), StoreError> {
+    let id = config.id.to_string();
+    let digest = Sha256::digest(secret.expose().as_bytes());
+    let key = digest.iter().map(|byte| hex(*byte)).collect::<String>();
+    let taken: i64 = accounts::table
+        .filter(accounts::provider.eq(&*config.provider))
+        .filter(accounts::identity_key.eq(&key))
+        .filter(accounts::id.ne(&id))
+        .count()
+        .get_result(conn)?;
+    let key = match stamp.managed_by {
+        Some(Owner::ConfigFile) if taken > 0 => None,
+        Some(Owner::ConfigFile) | None => Some(key),
+    };
+    diesel::update(accounts::table.find(&id)).set(accounts::identity_key.eq(key)).execute(conn)?;
+    Ok(())
+}
+
+fn hex(byte: u8) -> String {
+    [byte >> 4, byte & 15]
+        .into_iter()
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}
+
+fn raw(conn: &mut SqliteConnection, id: &str) -> QueryResult<Option<Raw>> {
+    accounts::table.find(id).select(Raw::as_select()).first(conn).optional()
+}
+
+fn read(raw: Raw) -> Result<AccountRow, StoreError> {
+    let cell = Cell { table: TABLE, id: &raw.id };
+    let config = AccountConfig {
+        id: cell.id("id", &raw.id)?,
+        kind: cell.name("kind", &raw.kind, column::kind_from)?,
+        priority: cell.number("priority", raw.priority)?,
+        weight: cell.number("weight", raw.weight)?,
+        enabled: raw.enabled,
+        tags: cell.list("tags", &raw.tags)?,
+        allowed_models: cell.list("allowed_models", &raw.allowed_models)?,
+        excluded_models: cell.list("excluded_models", &raw.excluded_models)?,
+        max_concurrent: cell.optional_number("max_concurrent", raw.max_concurrent)?,
+        params: cell.object("params", &raw.params)?,
+        tier: cell.optional_name("tier", raw.tier.as_deref(), column::tier_from)?,
+        created_at: raw.created_at,
+        provider: raw.provider.as_str().into(),
+        label: raw.label.clone(),
+        endpoint: raw.endpoint.clone(),
+    };
+    Ok(AccountRow { config, managed_by: cell.owner(raw.managed_by.as_deref())?, rev: raw.rev })
+}
+
+fn write(config: &AccountConfig, stamp: Stamp) -> Raw {
+    Raw {
+        id: config.id.to_string(),
+        provider: config.provider.to_string(),
+        kind: column::kind_text(config.kind).to_owned(),
+        label: config.label.clone(),
+        priority: i64::from(config.priority),
+        weight: i64::from(config.weight),
+        enabled: config.enabled,
+        tags: column::list_text(&config.tags),
+        allowed_models: column::list_text(&config.allowed_models),
+        excluded_models: column::list_text(&config.excluded_models),
+        max_concurrent: config.max_concurrent.map(i64::from),
+        endpoint: config.endpoint.clone(),
+        params: column::object_text(&config.params),
+        tier: config.tier.map(|tier| column::tier_text(tier).to_owned()),
+        rev: 1,
+        created_at: config.created_at,
+        updated_at: stamp.now,
+        managed_by: stamp.managed_by(),
+    }
+}

@@ -1,0 +1,135 @@
+//! Everything the server needs at start, read in one transaction; and the calls of account actors.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+
+use crate::id::AccountId;
+use crate::provider::credential::Credential;
+use crate::provider::node::Node;
+use crate::routing::account::AccountConfig;
+use crate::routing::combo::Combo;
+use crate::routing::lock::Lock;
+use crate::store::api_keys::{self, ApiKeyRow};
+use crate::store::column::Owner;
+use crate::store::error::StoreError;
+use crate::store::hot_state::{self, HotState};
+use crate::store::models::{self, ModelRow};
+use crate::store::open::Store;
+use crate::store::prices::{self, PriceRow};
+use crate::store::provider_overrides::{self, ProviderOverride};
+use crate::store::{accounts, aliases, combos, nodes, secrets, settings};
+
+/// Configuration and state as stored, of one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// Settings that differ from their defaults, without the secret ones.
+    pub settings: BTreeMap<String, Value>,
+    /// Settings the operator does not own.
+    pub setting_owners: BTreeMap<String, Owner>,
+    /// Custom nodes, by name.
+    pub nodes: Vec<Node>,
+    /// Accounts, by provider, priority and label.
+    pub accounts: Vec<StoredAccount>,
+    /// Combos, by name.
+    pub combos: Vec<Combo>,
+    /// Aliases with their targets, by name.
+    pub aliases: Vec<(String, String)>,
+    /// API keys, by name.
+    pub keys: Vec<ApiKeyRow>,
+    /// Settings of providers.
+    pub provider_overrides: Vec<ProviderOverride>,
+    /// The operator's prices.
+    pub prices: Vec<PriceRow>,
+    /// Models that differ from the catalog.
+    pub models: Vec<ModelRow>,
+}
+
+/// An account with what was last known of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredAccount {
+    /// Cold configuration.
+    pub config: AccountConfig,
+    /// Locks that are still open.
+    pub locks: Vec<Lock>,
+    /// Hot state.
+    pub hot: HotState,
+    /// Who owns it; `None` = the operator.
+    pub managed_by: Option<Owner>,
+    /// +1 on each change.
+    pub rev: i64,
+}
+
+impl Store {
+    /// Reads configuration and state.
+    ///
+    /// # Errors
+    ///
+    /// The database fails, or a row cannot be read ([`StoreError::Corrupt`] names it).
+    pub fn load(&self) -> Result<Loaded, StoreError> {
+        let now = self.clock().now_ms();
+        self.read(|conn| {
+            let hot = hot_state::load(conn, now)?;
+            let mut hot: HashMap<_, _> =
+                hot.into_iter().map(|(id, hot, locks)| (id, (hot, locks))).collect();
+            let rows = accounts::list(conn)?.into_iter();
+            let accounts = rows.map(|row| {
+                let (hot, locks) = hot.remove(&row.config.id).unwrap_or_default();
+                let accounts::AccountRow { config, managed_by, rev } = row;
+                StoredAccount { config, locks, hot, managed_by, rev }
+            });
+            let (mut settings, mut setting_owners) = (BTreeMap::new(), BTreeMap::new());
+            for (key, row) in settings::list(conn)? {
+                if let Some(owner) = row.managed_by {
+                    setting_owners.insert(key.clone(), owner);
+                }
+                if let Some(value) = row.value {
+                    settings.insert(key, value);
+                }
+            }
+            Ok(Loaded {
+                accounts: accounts.collect(),
+                settings,
+                setting_owners,
+                nodes: nodes::list(conn)?.into_iter().map(|row| row.node).collect(),
+                combos: combos::list(conn)?.into_iter().map(|row| row.combo).collect(),
+                aliases: aliases::list(conn)?.into_iter().map(|a| (a.alias, a.target)).collect(),
+                keys: api_keys::list(conn)?,
+                provider_overrides: provider_overrides::list(conn)?,
+                prices: prices::list(conn)?,
+                models: models::list(conn)?,
+            })
+        })
+    }
+
+    /// The credential of an account.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::SecretsUnreadable`] with another master key (SEC-KEY-3); the sealed value is
+    /// damaged; no such account; the database fails.
+    pub fn credential(&self, id: AccountId) -> Result<Credential, StoreError> {
+        self.read(|conn| {
+            if accounts::find(conn, id)?.is_none() {
+                return Err(StoreError::not_found("accounts", id.to_string()));
+            }
+            secrets::credential(conn, self.sealer(), id)
+        })
+    }
+
+    /// Writes an account's hot state and locks. Callers coalesce: at most once a second per account,
+    /// at once for dead accounts and locks over five minutes (`storage.md` §3.2).
+    ///
+    /// # Errors
+    ///
+    /// No such account, or the database fails.
+    pub fn save_locks(
+        &self,
+        id: AccountId,
+        locks: &[Lock],
+        hot: &HotState,
+    ) -> Result<(), StoreError> {
+        let now = self.clock().now_ms();
+        self.write(|conn| hot_state::save(conn, id, locks, hot, now))
+    }
+}
