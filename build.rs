@@ -1,5 +1,10 @@
 //! Tells the program its commit and build date, without starting another program.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script is told everything by its environment"
+)]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +61,6 @@ fn git_dir(path: &Path) -> Option<PathBuf> {
 /// `SOURCE_DATE_EPOCH`, else today, as `YYYY-MM-DD`.
 fn build_day() -> String {
     let given = env::var("SOURCE_DATE_EPOCH").ok().and_then(|s| s.parse::<u64>().ok());
-    #[expect(clippy::disallowed_methods, reason = "the build has no clock of its own")]
     let seconds = given
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()));
     // Civil date from days since 1970 (era arithmetic of 400 years).

@@ -1,6 +1,6 @@
 //! Who holds a port that is in use, and what to tell the operator (B10, cli-and-deploy §2).
 
-use std::fmt::Write as _;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -44,40 +44,49 @@ pub fn find_holder(listener: &Listen, clock: &Clock) -> Holder {
 /// The message of exit code 98.
 #[must_use]
 pub fn busy_text(listener: &Listen, holder: &Holder) -> String {
-    let base = banner::base_url(std::slice::from_ref(listener));
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    drop(match (&holder.ninerouter, &holder.process) {
-        (Some(version), process) => write_ourselves(&mut text, version.as_deref(), process, &base),
-        (None, process) => write_foreign(&mut text, listener, process.as_ref(), &base),
-    });
-    text
+    Busy { listener, holder }.to_string()
+}
+
+struct Busy<'a> {
+    listener: &'a Listen,
+    holder: &'a Holder,
+}
+
+impl fmt::Display for Busy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let base = banner::base_url(std::slice::from_ref(self.listener));
+        let process = self.holder.process.as_ref();
+        match &self.holder.ninerouter {
+            Some(version) => write_ourselves(f, version.as_deref(), process, &base),
+            None => write_foreign(f, self.listener, process, &base),
+        }
+    }
 }
 
 fn write_ourselves(
-    text: &mut String,
+    f: &mut fmt::Formatter<'_>,
     version: Option<&str>,
-    process: &Option<Process>,
+    process: Option<&Process>,
     base: &str,
-) -> std::fmt::Result {
-    let pid = process.as_ref().map(|p| format!("pid {}", p.pid));
+) -> fmt::Result {
+    let pid = process.map(|p| format!("pid {}", p.pid));
     let version = version.map(|v| format!("version {v}"));
     let facts: Vec<String> = pid.into_iter().chain(version).collect();
     let facts = if facts.is_empty() { String::new() } else { format!(" ({})", facts.join(", ")) };
-    writeln!(text, "error: NineRouter is already running{facts}.")?;
-    writeln!(text, "  Open {base}/dashboard or stop it with:")?;
+    writeln!(f, "error: NineRouter is already running{facts}.")?;
+    writeln!(f, "  Open {base}/dashboard or stop it with:")?;
     match process {
-        Some(process) => writeln!(text, "      kill {}", process.pid),
-        None => writeln!(text, "      Ctrl+C in its terminal, or its service manager"),
+        Some(process) => writeln!(f, "      kill {}", process.pid),
+        None => writeln!(f, "      Ctrl+C in its terminal, or its service manager"),
     }
 }
 
 fn write_foreign(
-    text: &mut String,
+    f: &mut fmt::Formatter<'_>,
     listener: &Listen,
     process: Option<&Process>,
     base: &str,
-) -> std::fmt::Result {
+) -> fmt::Result {
     let by = match process {
         Some(p) => format!("\"{}\" (pid {}, your user)", p.name, p.pid),
         None => "another process".into(),
@@ -85,7 +94,7 @@ fn write_foreign(
     let addr = match listener {
         Listen::Tcp { addr, .. } => addr,
         Listen::Unix(path) => {
-            writeln!(text, "error: the socket {} is already in use by {by}.", path.display())?;
+            writeln!(f, "error: the socket {} is already in use by {by}.", path.display())?;
             return writeln!(
                 text,
                 "  Stop that process, or listen elsewhere with --host unix:/path"
@@ -93,20 +102,20 @@ fn write_foreign(
         }
     };
     let port = addr.port();
-    writeln!(text, "error: port {port} is already in use by {by}.")?;
-    writeln!(text, "  would have served  {base}/dashboard  and  {base}/v1")?;
+    writeln!(f, "error: port {port} is already in use by {by}.")?;
+    writeln!(f, "  would have served  {base}/dashboard  and  {base}/v1")?;
     if let Some(p) = process {
         let like = if p.is_9router { "It looks like a running 9router. " } else { "" };
-        writeln!(text, "  {like}Stop it with Ctrl+C in its terminal, or:")?;
-        writeln!(text, "      kill {}", p.pid)?;
+        writeln!(f, "  {like}Stop it with Ctrl+C in its terminal, or:")?;
+        writeln!(f, "      kill {}", p.pid)?;
     }
     writeln!(
-        text,
+        f,
         "  See who holds the port:     ss -ltnp 'sport = :{port}'      (macOS: lsof -nP -iTCP:{port} -sTCP:LISTEN)"
     )?;
-    writeln!(text, "  Free it (Linux):            fuser -k {port}/tcp")?;
+    writeln!(f, "  Free it (Linux):            fuser -k {port}/tcp")?;
     let other = if port == 3000 { 3001 } else { 3000 };
-    writeln!(text, "  Or run on another port:     ninerouter --port {other}")
+    writeln!(f, "  Or run on another port:     ninerouter --port {other}")
 }
 
 /// `GET /` tells `{"name":"ninerouter"}`, to this machine with the version (endpoints §10).

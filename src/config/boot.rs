@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use crate::auth::admit::RequireKey;
 use crate::config::error::{ConfigError, exit};
 use crate::config::options::Options;
 use crate::config::published;
-use crate::config::settings::{RequireApiKey, SettingError, Settings};
+use crate::config::settings::{SettingError, Settings};
 
 /// One finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,7 +144,7 @@ fn open_listeners(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.loopback_only {
         return findings;
     }
-    if facts.settings.require_api_key == RequireApiKey::Never {
+    if facts.settings.require_api_key == RequireKey::Relaxed {
         findings.push(Finding {
             id: "B4",
             severity: Severity::Critical,
@@ -152,7 +153,7 @@ fn open_listeners(facts: &Facts<'_>) -> Vec<Finding> {
                 .into(),
         });
     }
-    if !facts.settings.trusted_proxy_enabled {
+    if !facts.settings.trusted_proxy.enabled {
         let text = "passwords and API keys cross the network in clear; put a TLS reverse proxy in front and name \
                     it in `NINEROUTER_TRUSTED_PROXIES`";
         findings.push(warning("B7", text));

@@ -3,7 +3,6 @@
 pub mod boot;
 pub mod data_dir;
 pub mod dotenv;
-pub mod endpoint;
 pub mod environment;
 pub mod error;
 pub mod keys;
@@ -11,7 +10,6 @@ pub mod kind;
 pub mod listen;
 pub mod machine;
 pub mod options;
-pub mod proxies;
 pub mod published;
 pub mod rule;
 pub mod settings;

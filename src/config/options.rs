@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::config::endpoint::{self, EndpointOverride};
 use crate::config::environment::{Environment, Note, Source, Variable};
 use crate::config::error::ConfigError;
 use crate::config::keys::{Key, SETTINGS, Since};
-use crate::config::kind::Misfit;
+use crate::config::kind::{self, Misfit};
 use crate::config::listen::{self, Listen};
 use crate::config::published;
 use crate::config::settings::{Found, Settings};
 use crate::config::variables::{VARIABLES, variable_key};
 use crate::config::{data_dir, machine};
 use crate::provider::node::NetworkPolicy;
+use crate::provider::overrides::EndpointOverride;
 use crate::secret::Secret;
 
 /// Variables of 9router whose literal example values mean "unset" (cli-and-deploy §3).
@@ -413,25 +413,17 @@ fn read_endpoints(env: &mut Environment) -> Result<Vec<EndpointOverride>, Config
     let mut endpoints = Vec::new();
     for name in env.names_under(PREFIX) {
         let Some(variable) = env.get(&name)? else { continue };
-        let Some((provider, role)) = name.strip_prefix(PREFIX).and_then(endpoint::split) else {
-            env.note(Note::warning(format!(
-                "`{name}` ends in no known role and is ignored; roles: {}",
-                endpoint::role_names()
-            )));
-            continue;
-        };
         let misfit = || Misfit {
             got: "a text that is no such address".into(),
             want: "an `http` or `https` address without user name and fragment".into(),
         };
         let url =
-            endpoint::read_url(&variable.value).ok_or_else(|| misfit_of(&variable, misfit()))?;
-        endpoints.push(EndpointOverride {
-            provider: provider.to_owned(),
-            role,
-            url,
-            variable: name,
-        });
+            kind::web_url(variable.value.trim()).ok_or_else(|| misfit_of(&variable, misfit()))?;
+        let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+        match EndpointOverride::from_name(rest, url.as_str()) {
+            Ok(found) => endpoints.push(found),
+            Err(why) => env.note(Note::warning(format!("{why}; it is ignored"))),
+        }
     }
     Ok(endpoints)
 }

@@ -200,8 +200,8 @@ fn settings_of_the_environment_are_typed_and_sourced() {
     let (s, errors) = Settings::resolve(&BTreeMap::new(), &options.locked, &options.found);
     assert_eq!(errors, []);
     assert_eq!(s.timeouts.head_stream.as_millis(), 1500);
-    assert!(s.trusted_proxy_enabled);
-    assert_eq!(s.trusted_proxies.len(), 3);
+    assert!(s.trusted_proxy.enabled);
+    assert_eq!(s.trusted_proxy.trusted.iter().count(), 3);
     assert_eq!(s.allowed_hosts, ["router.example.org", "box"]);
     assert_eq!(s.base_url.unwrap().as_str(), "https://router.example.org/");
     assert_eq!(s.timezone.iana_name(), Some("Asia/Shanghai"));
@@ -258,7 +258,7 @@ fn endpoint_overrides_are_read() {
     .unwrap();
     assert_eq!(options.endpoints.len(), 2);
     assert!(options.endpoints[0].is_for("gemini-cli"));
-    assert_eq!(options.endpoints[1].url, "http://127.0.0.1:4001");
+    assert_eq!(options.endpoints[1].url, "http://127.0.0.1:4001/");
     let odd: Vec<_> = options.notes.iter().filter(|n| n.text.contains("GLM_APY")).collect();
     assert_eq!(odd.len(), 1, "{odd:?}");
 
