@@ -95,10 +95,7 @@ fn write_foreign(
         Listen::Tcp { addr, .. } => addr,
         Listen::Unix(path) => {
             writeln!(f, "error: the socket {} is already in use by {by}.", path.display())?;
-            return writeln!(
-                text,
-                "  Stop that process, or listen elsewhere with --host unix:/path"
-            );
+            return writeln!(f, "  Stop that process, or listen elsewhere with --host unix:/path");
         }
     };
     let port = addr.port();
