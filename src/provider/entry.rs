@@ -193,6 +193,9 @@ pub struct Endpoint {
     /// It only streams.
     #[serde(default)]
     pub force_stream: bool,
+    /// Only models that name it use it.
+    #[serde(skip)]
+    pub fixed_only: bool,
     /// Text for people.
     pub note: Option<String>,
 }
@@ -219,6 +222,7 @@ impl Endpoint {
             token_prefix: None,
             headers: Vec::new(),
             force_stream: false,
+            fixed_only: false,
             note: None,
         }
     }
@@ -743,6 +747,10 @@ impl Provider {
             self.network = NetworkPolicy::PrivateAndLoopback;
         }
         self.family = family(&self.id);
+        for endpoint in &mut self.endpoints {
+            let named = |m: &Model| m.endpoint.as_deref() == Some(endpoint.name.as_str());
+            endpoint.fixed_only = self.models.iter().any(named);
+        }
         self.index_models();
     }
 
