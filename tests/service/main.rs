@@ -1,7 +1,28 @@
 //! The real binary, driven over HTTP, against simulated and misbehaving upstreams.
+//!
+//! One test target for all suites: they share `support`, and the linker runs once.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod auth;
+mod bad_input;
+mod cancel;
+mod fallback;
+mod faults;
+mod lifecycle;
 mod passthrough;
+mod recordings;
+mod sdk;
 mod simulators;
+mod usage;

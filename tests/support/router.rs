@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -300,9 +300,4 @@ fn printed_port(text: &str) -> Option<u16> {
         let (colon, digits) = digits;
         (before.as_bytes()[colon] == b':').then(|| digits.parse().ok())?
     })
-}
-
-/// A folder as a path, for messages.
-pub(crate) fn show(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -127,7 +127,7 @@ impl Dialect {
     pub(crate) fn story(self) -> Story {
         match self {
             Self::Chat => chat_story(),
-            Self::Resp => resp_story(self.response("completed")),
+            Self::Resp => resp_story(&self.response("completed")),
             Self::Anth => anth_story(),
             Self::Gem => gem_story(),
         }
@@ -247,7 +247,7 @@ fn chat_story() -> Story {
     }
 }
 
-fn resp_story(completed: Value) -> Story {
+fn resp_story(completed: &Value) -> Story {
     let mut number = 0;
     let mut event = |name: &str, fields: Value| {
         let mut data = json!({"type": name, "sequence_number": number});

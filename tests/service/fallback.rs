@@ -1,0 +1,512 @@
+//! Next account, next entry, and what stays locked: accounts §5, §6.4, §6.9.
+
+use std::time::Duration;
+
+use ninerouter::demo::chaos::{Chaos, Reading, Received, Step, reply};
+
+use crate::support::story::Story;
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, now, until};
+
+/// Key that the router used, whatever the dialect's header for it is.
+fn key_of(request: &Received) -> String {
+    let bearer = request.header("authorization").map(|v| v.replace("Bearer ", ""));
+    bearer
+        .or_else(|| request.header("x-api-key"))
+        .or_else(|| request.header("x-goog-api-key"))
+        .unwrap_or_default()
+}
+
+fn keys(chaos: &Chaos) -> Vec<String> {
+    chaos.requests().iter().map(key_of).collect()
+}
+
+/// The dialect's answer, streamed or whole.
+fn answer(dialect: Dialect, stream: bool) -> Vec<u8> {
+    if stream {
+        reply::sse(&dialect.story().without_usage())
+    } else {
+        reply::json(200, &dialect.answer())
+    }
+}
+
+fn assert_answer(dialect: Dialect, stream: bool, got: &Reply) {
+    assert_eq!(got.status, 200, "{dialect:?} {}", got.brief());
+    let want = if stream { dialect.story().without_usage() } else { dialect.answer().into_bytes() };
+    assert_eq!(got.text(), String::from_utf8(want).unwrap(), "{dialect:?}");
+}
+
+fn too_many(dialect: Dialect, retry_after: &str) -> Vec<u8> {
+    let kind = if dialect == Dialect::Gem { "RESOURCE_EXHAUSTED" } else { "rate_limit_error" };
+    let body = dialect.error(429, kind, "rate_limit_exceeded", "slow down");
+    let mut headers = vec![("content-type", "application/json")];
+    if !retry_after.is_empty() {
+        headers.push(("retry-after", retry_after));
+    }
+    reply::whole(429, &headers, body.as_bytes())
+}
+
+#[test]
+fn next_account_then_next_entry_and_the_locks_outlive_a_restart() {
+    for dialect in Dialect::ALL {
+        let limited = Chaos::always(too_many(dialect, "900")).unwrap();
+        let good = Chaos::always(answer(dialect, true)).unwrap();
+        let mut router = Setup::new()
+            .node(dialect, "one", &limited.url(dialect.base()))
+            .account_with("one", "first", "priority = 1")
+            .account_with("one", "second", "priority = 2")
+            .upstream(dialect, "two", &good.url(dialect.base()))
+            .combo("stack", &["one/m", "two/m"])
+            .start();
+        let got = router.ask(dialect, "stack", true);
+        assert_answer(dialect, true, &got);
+        assert_eq!(keys(&limited), ["key-first", "key-second"]);
+        assert_eq!(keys(&good), ["key-two"]);
+        assert_eq!(got.header("x-ninerouter-attempts"), Some("3"));
+        assert_eq!(got.header("x-ninerouter-model"), Some("two/m"));
+        assert_eq!(got.header("x-ninerouter-combo"), Some("stack"));
+
+        let locks = router.wait_rows(2, &["scope", "class", "until"], "account_locks");
+        for lock in &locks {
+            assert_eq!(lock["scope"], "model:m", "{lock}");
+            assert_eq!(lock["class"], "rate_limited", "{lock}");
+        }
+        // Locked accounts are skipped without a call, before and after a restart of either kind.
+        for restart in ["none", "stop", "kill"] {
+            match restart {
+                "stop" => {
+                    assert!(router.stop().success());
+                    router.launch();
+                }
+                "kill" => {
+                    router.kill();
+                    router.launch();
+                }
+                _ => {}
+            }
+            let got = router.ask(dialect, "stack", true);
+            assert_answer(dialect, true, &got);
+            assert_eq!(keys(&limited).len(), 2, "{dialect:?} after {restart}");
+            assert_eq!(got.header("x-ninerouter-attempts"), Some("1"));
+        }
+        let attempts = "attempts WHERE request_id = (SELECT id FROM requests ORDER BY ts LIMIT 1) \
+                        ORDER BY n";
+        let rows = router.wait_rows(
+            3,
+            &["target", "outcome", "class", "upstream_status", "next"],
+            attempts,
+        );
+        let seen: Vec<_> = rows.iter().map(|r| (&r["target"], &r["outcome"], &r["next"])).collect();
+        assert_eq!(seen[0], (&"one/m".into(), &"failed".into(), &"next_account".into()));
+        assert_eq!(seen[2].0, "two/m");
+        assert_eq!(
+            (&rows[0]["class"], &rows[0]["upstream_status"]),
+            (&"rate_limited".into(), &429.into())
+        );
+    }
+}
+
+#[test]
+fn f20_cool_down_follows_the_hint_or_the_ladder() {
+    let date = {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(90);
+        at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    };
+    // Hint, then least and most seconds of the lock.
+    let table = [
+        ("7", 6, 9),
+        (date.as_str(), 85, 95),
+        ("", 1, 4),
+        ("-5", 1, 4),
+        ("1e9", 1, 4),
+        ("0", 1, 4),
+        ("86400", 1790, 1802),
+    ];
+    let good = Chaos::always(answer(Dialect::Chat, false)).unwrap();
+    let limited: Vec<_> = table
+        .iter()
+        .map(|(hint, ..)| Chaos::always(too_many(Dialect::Chat, hint)).unwrap())
+        .collect();
+    let mut setup = Setup::new().upstream(Dialect::Chat, "good", &good.url("/v1"));
+    for (at, chaos) in limited.iter().enumerate() {
+        let prefix = format!("node{at}");
+        setup = setup
+            .upstream(Dialect::Chat, &prefix, &chaos.url("/v1"))
+            .combo(&format!("c{at}"), &[&format!("{prefix}/m"), "good/m"]);
+    }
+    let router = setup.start();
+    for (at, (hint, least, most)) in table.iter().enumerate() {
+        assert_answer(Dialect::Chat, false, &router.ask(Dialect::Chat, &format!("c{at}"), false));
+        let from = format!(
+            "account_locks l JOIN accounts a ON a.id = l.account_id WHERE a.label = 'node{at}'"
+        );
+        let lock = router.wait_rows(1, &["l.until", "l.set_at"], &from).remove(0);
+        let ms = lock["l.until"].as_i64().unwrap() - lock["l.set_at"].as_i64().unwrap();
+        assert!((least * 1000..=most * 1000).contains(&ms), "hint {hint:?}: {ms} ms");
+    }
+}
+
+#[test]
+fn short_hint_is_waited_for_on_the_same_account() {
+    let chaos = Chaos::start(Reading::Whole, |request| match request.index {
+        0 => vec![Step::send(too_many(Dialect::Anth, "1"))],
+        _ => vec![Step::send(answer(Dialect::Anth, false))],
+    })
+    .unwrap();
+    let router = Setup::new().upstream(Dialect::Anth, "one", &chaos.url("/v1")).start();
+    let start = now();
+    assert_answer(Dialect::Anth, false, &router.ask(Dialect::Anth, "one/m", false));
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert_eq!(keys(&chaos), ["key-one", "key-one"]);
+}
+
+#[test]
+fn clients_own_mistake_goes_back_as_it_is_and_costs_nobody_anything() {
+    for dialect in Dialect::ALL {
+        for status in [400, 422] {
+            let body = dialect.bad_request();
+            let strict = Chaos::always(reply::json(status, &body)).unwrap();
+            let good = Chaos::always(answer(dialect, false)).unwrap();
+            let router = Setup::new()
+                .upstream(dialect, "one", &strict.url(dialect.base()))
+                .account("one", "other")
+                .upstream(dialect, "two", &good.url(dialect.base()))
+                .combo("stack", &["one/m", "two/m"])
+                .start();
+            for asked in 1..=3 {
+                for (model, stream) in [("stack", false), ("one/m", true)] {
+                    let got = router.ask(dialect, model, stream);
+                    assert_eq!((got.status, got.text()), (status, body.clone()), "{dialect:?}");
+                    assert_eq!(got.header("x-should-retry"), Some("false"));
+                }
+                assert_eq!(strict.requests().len(), asked * 2, "{dialect:?}");
+            }
+            assert!(good.requests().is_empty());
+            let rows = router.wait_rows(6, &["status", "error_class"], "requests");
+            assert!(rows.iter().all(|r| r["error_class"] == "bad_request"), "{rows:?}");
+            assert!(router.rows(&["scope"], "account_locks").is_empty());
+        }
+    }
+}
+
+#[test]
+fn failures_pick_their_status_and_code_in_every_dialect() {
+    // What the only account answers; status and code at the client.
+    type Row = (&'static str, fn(Dialect) -> Vec<Step>, u16, &'static str);
+    let table: [Row; 9] = [
+        ("401", |d| refuse(d, 401), 502, "upstream_auth_failed"),
+        ("402", |d| refuse(d, 402), 503, ""),
+        ("403", |d| refuse(d, 403), 502, ""),
+        ("429", |d| vec![Step::send(too_many(d, "12"))], 429, "all_targets_unavailable"),
+        ("500", |d| refuse(d, 500), 500, ""),
+        ("reset", |_| vec![Step::Reset], 502, ""),
+        ("silence", |_| vec![Step::AwaitClient], 504, "upstream_timeout"),
+        ("html", |_| html(200), 502, ""),
+        ("garbage", |_| vec![Step::send("zzz\r\n\r\n"), Step::Close], 502, ""),
+    ];
+    for dialect in Dialect::ALL {
+        let upstreams: Vec<_> = table
+            .iter()
+            .map(|row| {
+                let plan = row.1;
+                Chaos::start(Reading::Whole, move |_| plan(dialect)).unwrap()
+            })
+            .collect();
+        let mut setup = Setup::new()
+            .setting("timeouts.head_ms", 1000)
+            .setting("timeouts.head_stream_ms", 1000)
+            .node(dialect, "nobody", "http://127.0.0.1:9/v1")
+            .upstream(dialect, "refused", &format!("{}/v1", closed_port()));
+        for (row, chaos) in table.iter().zip(&upstreams) {
+            setup = setup.upstream(dialect, &format!("n{}", row.0), &chaos.url(dialect.base()));
+        }
+        let router = setup.start();
+        let mut cases: Vec<_> = table.iter().map(|r| (format!("n{}/m", r.0), r.2, r.3)).collect();
+        cases.push(("refused/m".into(), 502, "upstream_unreachable"));
+        cases.push(("nobody/m".into(), 404, "no_credentials"));
+        cases.push(("who/knows".into(), 404, "model_not_found"));
+        for (model, status, code) in cases {
+            // Errors stay JSON for streaming clients as long as nothing was sent.
+            let got = router.ask(dialect, &model, true);
+            assert_eq!(got.status, status, "{dialect:?} {model} {}", got.brief());
+            assert_eq!(got.header("content-type"), Some("application/json"), "{model}");
+            let message = dialect.error_message(&got).unwrap();
+            assert!(!message.contains("key-"), "{message}");
+            if let Some(found) = dialect.error_code(&got).filter(|_| !code.is_empty()) {
+                assert_eq!(found, code, "{dialect:?} {model}");
+            }
+            if status == 429 {
+                let wait: u64 = got.header("retry-after").unwrap().parse().unwrap();
+                assert!((11..=14).contains(&wait), "{wait}");
+            }
+            if model == "who/knows" {
+                assert_eq!(message, "Model 'who/knows' not found");
+            }
+        }
+    }
+}
+
+/// The dialect's refusal with the given status, in a vendor's usual words.
+fn refuse(dialect: Dialect, status: u16) -> Vec<Step> {
+    let (kind, gem) = match status {
+        401 => ("authentication_error", "UNAUTHENTICATED"),
+        402 => ("billing_error", "FAILED_PRECONDITION"),
+        403 => ("permission_error", "PERMISSION_DENIED"),
+        _ => ("api_error", "INTERNAL"),
+    };
+    let kind = if dialect == Dialect::Gem { gem } else { kind };
+    vec![Step::send(reply::json(status, &dialect.error(status, kind, kind, "no")))]
+}
+
+fn html(status: u16) -> Vec<Step> {
+    let page = b"<html><head><title>Nice page</title></head></html>";
+    vec![Step::send(reply::whole(status, &[("content-type", "text/html")], page))]
+}
+
+/// `http://127.0.0.1:<port>` on which nobody listens.
+fn closed_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[test]
+fn f21_smallest_wait_of_all_is_told() {
+    for dialect in Dialect::ALL {
+        let slow = Chaos::always(too_many(dialect, "600")).unwrap();
+        let soon = Chaos::always(too_many(dialect, "40")).unwrap();
+        let router = Setup::new()
+            .upstream(dialect, "one", &slow.url(dialect.base()))
+            .upstream(dialect, "two", &soon.url(dialect.base()))
+            .combo("stack", &["one/m", "two/m"])
+            .start();
+        // The second time nobody is asked: both are locked.
+        for _ in 0..2 {
+            let got = router.ask(dialect, "stack", false);
+            assert_eq!(got.status, 429, "{dialect:?} {}", got.brief());
+            let wait: u64 = got.header("retry-after").unwrap().parse().unwrap();
+            assert!((38..=42).contains(&wait), "{dialect:?} {wait}");
+            let message = dialect.error_message(&got).unwrap();
+            assert!(message.contains("one/m") && message.contains("two/m"), "{message}");
+            assert_eq!(got.header("x-should-retry"), Some("false"));
+        }
+        assert_eq!((slow.requests().len(), soon.requests().len()), (1, 1));
+    }
+}
+
+#[test]
+fn dead_key_is_set_aside_and_stays_so() {
+    let chaos = Chaos::start(Reading::Whole, |request| {
+        if key_of(request) == "key-first" {
+            let error = Dialect::Chat.error(401, "invalid_request_error", "invalid_api_key", "no");
+            return vec![Step::send(reply::json(401, &error))];
+        }
+        vec![Step::send(answer(Dialect::Chat, false))]
+    })
+    .unwrap();
+    let mut router = Setup::new()
+        .node(Dialect::Chat, "one", &chaos.url("/v1"))
+        .account_with("one", "first", "priority = 1")
+        .account_with("one", "second", "priority = 2")
+        .start();
+    assert_answer(Dialect::Chat, false, &router.ask(Dialect::Chat, "one/m", false));
+    until(PATIENCE, "the refusal is stored", || {
+        let dead = router.rows(&["auth"], "account_hot_state WHERE auth = 'dead'").len();
+        let locked = router.rows(&["scope"], "account_locks WHERE scope = '*'").len();
+        (dead + locked > 0).then_some(())
+    });
+    router.kill();
+    router.launch();
+    assert_answer(Dialect::Chat, false, &router.ask(Dialect::Chat, "one/m", false));
+    assert_eq!(keys(&chaos), ["key-first", "key-second", "key-second"]);
+}
+
+#[test]
+fn lock_ends_and_the_first_account_serves_again() {
+    let chaos = Chaos::start(Reading::Whole, |request| match request.index {
+        0 => vec![Step::send(too_many(Dialect::Chat, "4"))],
+        _ => vec![Step::send(answer(Dialect::Chat, false))],
+    })
+    .unwrap();
+    let router = Setup::new()
+        .node(Dialect::Chat, "one", &chaos.url("/v1"))
+        .account_with("one", "first", "priority = 1")
+        .account_with("one", "second", "priority = 2")
+        .start();
+    router.ask(Dialect::Chat, "one/m", false);
+    assert_eq!(keys(&chaos), ["key-first", "key-second"]);
+    until(PATIENCE, "the first account is used again", || {
+        router.ask(Dialect::Chat, "one/m", false);
+        (keys(&chaos).last().unwrap() == "key-first").then_some(())
+    });
+    until(PATIENCE, "success clears the stored lock", || {
+        router.rows(&["scope"], "account_locks").is_empty().then_some(())
+    });
+}
+
+#[test]
+fn lock_covers_its_model_only() {
+    let chaos = Chaos::start(Reading::Whole, |request| {
+        if String::from_utf8_lossy(&request.body).contains("\"big\"") {
+            return vec![Step::send(too_many(Dialect::Chat, "600"))];
+        }
+        vec![Step::send(answer(Dialect::Chat, false))]
+    })
+    .unwrap();
+    let router = Setup::new().upstream(Dialect::Chat, "one", &chaos.url("/v1")).start();
+    assert_eq!(router.ask(Dialect::Chat, "one/big", false).status, 429);
+    assert_answer(Dialect::Chat, false, &router.ask(Dialect::Chat, "one/small", false));
+    assert_eq!(router.ask(Dialect::Chat, "one/big", false).status, 429);
+    assert_eq!(chaos.requests().len(), 2);
+}
+
+#[test]
+fn conversation_stays_with_its_account_while_others_rotate() {
+    let chaos = Chaos::always(answer(Dialect::Chat, false)).unwrap();
+    let router = Setup::new()
+        .setting("account_strategy", "\"round-robin\"")
+        .setting("sticky_count", 1)
+        .node(Dialect::Chat, "one", &chaos.url("/v1"))
+        .account("one", "a")
+        .account("one", "b")
+        .account("one", "c")
+        .start();
+    let body = Dialect::Chat.body("one/m", false);
+    for _ in 0..6 {
+        router.send("POST", "/v1/chat/completions", &[("x-session-id", "s1")], body.as_bytes());
+    }
+    let bound = keys(&chaos);
+    assert!(bound.iter().all(|k| *k == bound[0]), "{bound:?}");
+    for _ in 0..6 {
+        router.post("/v1/chat/completions", &body);
+    }
+    let free = &keys(&chaos)[6..];
+    for label in ["a", "b", "c"] {
+        let count = free.iter().filter(|k| **k == format!("key-{label}")).count();
+        assert_eq!(count, 2, "{free:?}");
+    }
+}
+
+#[test]
+fn nested_combos_aliases_and_suffixes_resolve() {
+    let chaos = Chaos::always(answer(Dialect::Chat, false)).unwrap();
+    let router = Setup::new()
+        .upstream(Dialect::Chat, "one", &chaos.url("/v1"))
+        .combo("inner", &["one/deep/model:v1"])
+        .combo("outer", &["combo:inner"])
+        .toml("[aliases]\nfast = \"outer\"\n\"haiku-*\" = \"one/small\"\n")
+        .start();
+    let table = [
+        ("outer", "deep/model:v1"),
+        ("fast", "deep/model:v1"),
+        ("ninerouter/fast", "deep/model:v1"),
+        ("anthropic/outer", "deep/model:v1"),
+        ("haiku-9", "small"),
+        ("ONE/m", "m"),
+    ];
+    for (at, (model, sent)) in table.iter().enumerate() {
+        let got = router.ask(Dialect::Chat, model, false);
+        assert_answer(Dialect::Chat, false, &got);
+        let body = String::from_utf8(chaos.requests()[at].body.clone()).unwrap();
+        assert!(body.contains(&format!("\"model\" : \"{sent}\"")), "{model}: {body}");
+    }
+}
+
+#[test]
+fn waiting_for_a_free_account_ends_with_router_busy() {
+    let chaos = Chaos::start(Reading::Whole, |_| vec![Step::Hold]).unwrap();
+    let router = Setup::new()
+        .node(Dialect::Chat, "one", &chaos.url("/v1"))
+        .account_with("one", "a", "max_concurrent = 1")
+        .start();
+    std::thread::scope(|scope| {
+        scope.spawn(|| router.raw(&ask_bytes()));
+        assert!(chaos.wait_requests(1, PATIENCE));
+        let start = now();
+        let got = router.ask(Dialect::Chat, "one/m", false);
+        assert_eq!(got.status, 429, "{}", got.brief());
+        assert_eq!(Dialect::Chat.error_code(&got).as_deref(), Some("router_busy"));
+        let wait: u64 = got.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=3).contains(&wait));
+        assert!((9..=12).contains(&start.elapsed().as_secs()));
+        chaos.release();
+        drop(chaos);
+    });
+}
+
+#[test]
+fn waiting_request_is_served_when_the_account_is_free_again() {
+    let chaos = Chaos::start(Reading::Whole, |request| match request.index {
+        0 => vec![Step::Hold, Step::send(answer(Dialect::Chat, false))],
+        _ => vec![Step::send(answer(Dialect::Chat, false))],
+    })
+    .unwrap();
+    let router = Setup::new()
+        .node(Dialect::Chat, "one", &chaos.url("/v1"))
+        .account_with("one", "a", "max_concurrent = 1")
+        .start();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| router.ask(Dialect::Chat, "one/m", false));
+        assert!(chaos.wait_requests(1, PATIENCE));
+        let waiting: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| router.ask(Dialect::Chat, "one/m", false))).collect();
+        chaos.release();
+        assert_answer(Dialect::Chat, false, &first.join().unwrap());
+        for thread in waiting {
+            assert_answer(Dialect::Chat, false, &thread.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn error_event_before_content_switches_and_after_content_does_not() {
+    for dialect in Dialect::ALL {
+        let early = format!("{}{}", dialect.story().start, overloaded(dialect));
+        let Story { start, content, .. } = dialect.story();
+        let late = format!("{start}{}{}", content[0], overloaded(dialect));
+        let good = Chaos::always(answer(dialect, true)).unwrap();
+        for (events, switches) in [(early, true), (late.clone(), false)] {
+            let bad = Chaos::always(reply::sse(events.as_bytes())).unwrap();
+            let router: Router = Setup::new()
+                .upstream(dialect, "bad", &bad.url(dialect.base()))
+                .upstream(dialect, "good", &good.url(dialect.base()))
+                .combo("stack", &["bad/m", "good/m"])
+                .start();
+            let before = good.requests().len();
+            let got = router.ask(dialect, "stack", true);
+            if switches {
+                assert_answer(dialect, true, &got);
+            } else {
+                // The vendor's own error event has reached the client: it is the end.
+                assert!(got.text().starts_with(&late), "{dialect:?} {}", got.brief());
+                assert!(!got.complete, "{dialect:?} {}", got.brief());
+                assert_eq!(good.requests().len(), before);
+            }
+        }
+    }
+}
+
+/// The dialect's "overloaded" as an event of a stream.
+fn overloaded(dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Chat => format!(
+            "data: {}\n\n",
+            dialect.error(503, "server_error", "server_is_overloaded", "overloaded")
+        ),
+        Dialect::Resp => "event: response.failed\ndata: {\"type\":\"response.failed\",\
+            \"sequence_number\":9,\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\
+            \"status\":\"failed\",\"error\":{\"code\":\"server_is_overloaded\",\
+            \"message\":\"overloaded\"},\"output\":[]}}\n\n"
+            .into(),
+        Dialect::Anth => format!(
+            "event: error\ndata: {}\n\n",
+            dialect.error(529, "overloaded_error", "", "Overloaded")
+        ),
+        Dialect::Gem => {
+            format!("data: {}\r\n\r\n", dialect.error(503, "UNAVAILABLE", "", "No capacity"))
+        }
+    }
+}
+
+fn ask_bytes() -> Vec<u8> {
+    let body = Dialect::Chat.body("one/m", false);
+    crate::support::client::request("POST", "/v1/chat/completions", &[], body.as_bytes())
+}
