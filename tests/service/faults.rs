@@ -10,6 +10,7 @@ use ninerouter::demo::chaos::{Chaos, Reading, Step, reply};
 
 use crate::check;
 use crate::support::client::request;
+use crate::support::tls::{Authority, Flaw};
 use crate::support::{Dialect, PATIENCE, Piece, Reply, Router, Setup, for_all, now, until};
 
 /// What the client must see.
@@ -543,6 +544,35 @@ fn f02_black_hole_is_left_after_the_connect_limit() {
     assert_eq!(got.text(), Dialect::Chat.answer());
     assert!(start.elapsed() > Duration::from_millis(600), "{:?}", start.elapsed());
     drop(filled);
+}
+
+#[test]
+fn f04_certificates_are_checked_and_a_good_one_is_taken() {
+    let upstream = Chaos::always(good(Dialect::Chat, false)).unwrap();
+    let healthy = Chaos::always(good(Dialect::Chat, false)).unwrap();
+    let authority = Authority::new();
+    let folder = tempfile::TempDir::new().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, authority.pem()).unwrap();
+    let flaws = [Flaw::None, Flaw::Expired, Flaw::OtherName, Flaw::SelfSigned];
+    let mut setup = Setup::new().env("SSL_CERT_FILE", roots.to_str().unwrap()).upstream(
+        Dialect::Chat,
+        "good",
+        &healthy.url("/v1"),
+    );
+    for (at, flaw) in flaws.into_iter().enumerate() {
+        let port = authority.front(upstream.address(), flaw);
+        setup = setup
+            .upstream(Dialect::Chat, &format!("t{at}"), &format!("https://localhost:{port}/v1"))
+            .combo(&format!("c{at}"), &[&format!("t{at}/m"), "good/m"]);
+    }
+    let router = setup.start();
+    for (at, flaw) in flaws.into_iter().enumerate() {
+        let got = router.ask(Dialect::Chat, &format!("c{at}"), false);
+        let by = if flaw == Flaw::None { "t0/m" } else { "good/m" };
+        assert_eq!(got.header("x-ninerouter-model"), Some(by), "{flaw:?} {}", got.brief());
+    }
+    assert_eq!(upstream.requests().len(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod database;
 pub(crate) mod router;
 pub(crate) mod story;
+pub(crate) mod tls;
 
 use std::time::{Duration, Instant};
 
