@@ -6,7 +6,11 @@
 //! so that what the machine itself costs can be told apart. design.md §7 names the target: at
 //! most twice the CPU of a bare reverse proxy.
 
-#![expect(dead_code, reason = "the harness is shared with the test suites, which use more of it")]
+#![expect(
+    dead_code,
+    unused_imports,
+    reason = "the harness is shared with the test suites, which use more of it"
+)]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
