@@ -3,4 +3,5 @@
 pub mod account;
 pub mod classify;
 pub mod combo;
+pub mod instant;
 pub mod lock;
