@@ -120,9 +120,12 @@ pub fn duration(text: &str) -> Option<i64> {
 /// Milliseconds of the duration that follows the first of `marks` found in `text` (both lower case).
 #[must_use]
 pub fn duration_after(text: &str, marks: &[&str]) -> Option<i64> {
-    marks.iter().find_map(|mark| {
-        text.split(mark).skip(1).find_map(|rest| leading_duration(rest.trim_start()))
-    }).map(|(ms, _)| ms)
+    marks
+        .iter()
+        .find_map(|mark| {
+            text.split(mark).skip(1).find_map(|rest| leading_duration(rest.trim_start()))
+        })
+        .map(|(ms, _)| ms)
 }
 
 /// `number` (digits with an optional fraction, no sign, no exponent) times `unit_ms`, rounded up to a millisecond.

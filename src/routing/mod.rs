@@ -3,5 +3,12 @@
 pub mod account;
 pub mod classify;
 pub mod combo;
+pub mod error_rule;
+pub(crate) mod facts;
+pub(crate) mod hints;
 pub mod instant;
+pub mod ladder;
 pub mod lock;
+pub(crate) mod rules;
+pub mod upstream;
+pub mod verdict;
