@@ -122,7 +122,7 @@ pub fn apply(
         return Outcome::Dead(why);
     }
     // Requests that were under way when the lock was set are one incident with it.
-    let is_new_incident = !current.is_some_and(|lock| lock.until > now);
+    let is_new_incident = current.is_none_or(|lock| lock.until <= now);
     if failure.class == Class::AuthDead && is_new_incident && memory.key_is_finished(now) {
         return Outcome::Dead(Dead::KeyRejected);
     }
