@@ -1,0 +1,265 @@
+//! Looks into JSON text without building a tree: members, elements, lenient scalars.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::{ControlFlow, Range};
+
+use memchr::memchr2;
+use serde::de::{Deserializer as _, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Deepest nesting that any body may have (security §10: serde_json refuses the 128th level).
+pub(crate) const MAX_DEPTH: usize = 127;
+
+/// One member of an object: all three borrow from the text that was walked.
+pub(crate) struct Member<'a> {
+    /// The key, unescaped.
+    pub(crate) key: Cow<'a, str>,
+    /// The key as written, with its quotes.
+    pub(crate) raw_key: &'a str,
+    /// The value as written.
+    pub(crate) value: &'a str,
+}
+
+/// Calls `f` for each member of the object in `text`; the whole text must be one object.
+pub(crate) fn each_member<'a>(
+    text: &'a str,
+    mut f: impl FnMut(Member<'a>) -> ControlFlow<()>,
+) -> Result<(), serde_json::Error> {
+    let mut stopped = false;
+    let mut de = serde_json::Deserializer::from_str(text);
+    let walked = de.deserialize_map(Members { f: &mut f, stopped: &mut stopped });
+    match walked {
+        Err(_) if stopped => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => de.end(),
+    }
+}
+
+/// Calls `f` for each element of the array in `text`; the whole text must be one array.
+pub(crate) fn each_element<'a>(
+    text: &'a str,
+    mut f: impl FnMut(&'a str) -> ControlFlow<()>,
+) -> Result<(), serde_json::Error> {
+    let mut stopped = false;
+    let mut de = serde_json::Deserializer::from_str(text);
+    let walked = de.deserialize_seq(Elements { f: &mut f, stopped: &mut stopped });
+    match walked {
+        Err(_) if stopped => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => de.end(),
+    }
+}
+
+/// Visits members of an object that may be malformed; `false` when it is not an object.
+pub(crate) fn visit<'a>(text: &'a str, mut f: impl FnMut(&str, &'a str)) -> bool {
+    each_member(text, |m| {
+        f(&m.key, m.value);
+        ControlFlow::Continue(())
+    })
+    .is_ok()
+}
+
+/// Visits elements of an array that may be malformed; `false` when it is not an array.
+pub(crate) fn visit_elements<'a>(text: &'a str, mut f: impl FnMut(&'a str)) -> bool {
+    each_element(text, |element| {
+        f(element);
+        ControlFlow::Continue(())
+    })
+    .is_ok()
+}
+
+/// The value of one member, the last one when the key is repeated.
+pub(crate) fn member<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut found = None;
+    visit(text, |name, value| {
+        if name == key {
+            found = Some(value);
+        }
+    });
+    found
+}
+
+/// Where `part`, a sub-slice of `whole`, lies in it.
+pub(crate) fn range_in(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    start..start.saturating_add(part.len())
+}
+
+/// The string in `raw`, unescaped; `None` for any other type.
+pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str::<String>(raw).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// A string that is not blank.
+pub(crate) fn text(raw: &str) -> Option<String> {
+    string(raw).filter(|s| !s.trim().is_empty()).map(Cow::into_owned)
+}
+
+/// `null`, `""`, `[]`, `{}`: a value that says nothing.
+pub(crate) fn is_blank(raw: &str) -> bool {
+    match raw.as_bytes() {
+        b"null" | b"\"\"" => true,
+        [b'[', inner @ .., b']'] | [b'{', inner @ .., b'}'] => inner.trim_ascii().is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether `raw` is an object.
+pub(crate) fn is_object(raw: &str) -> bool {
+    raw.starts_with('{')
+}
+
+/// Whether `raw` is an array.
+pub(crate) fn is_array(raw: &str) -> bool {
+    raw.starts_with('[')
+}
+
+/// Quotes and escapes a string.
+pub(crate) fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Decodes bytes that may hold invalid UTF-8: a broken character never fails a stream (F39).
+pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// Whether brackets nest deeper than allowed; brackets inside strings do not count.
+///
+/// The skipping parser is iterative and has no limit of its own, so tiers A and B need this.
+pub(crate) fn too_deep(bytes: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    let mut rest = bytes;
+    loop {
+        let Some((&byte, tail)) = rest.split_first() else { return false };
+        rest = tail;
+        match byte {
+            b'[' | b'{' => {
+                depth = depth.saturating_add(1);
+                if depth > MAX_DEPTH {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => rest = after_string(rest),
+            _ => {}
+        }
+    }
+}
+
+/// What follows the closing quote of a string whose opening quote was just read.
+pub(crate) fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', rest) {
+        let escape = rest.get(at) == Some(&b'\\');
+        // A backslash takes the next byte with it.
+        rest = rest.get(at.saturating_add(if escape { 2 } else { 1 })..).unwrap_or_default();
+        if !escape {
+            return rest;
+        }
+    }
+    &[]
+}
+
+struct Members<'f, F> {
+    f: &'f mut F,
+    stopped: &'f mut bool,
+}
+
+impl<'de, F: FnMut(Member<'de>) -> ControlFlow<()>> Visitor<'de> for Members<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(raw_key) = map.next_key::<&'de RawValue>()? {
+            let raw_key = raw_key.get();
+            let value = map.next_value::<&'de RawValue>()?.get();
+            let key = string(raw_key).ok_or_else(|| A::Error::custom("invalid object key"))?;
+            if (self.f)(Member { key, raw_key, value }).is_break() {
+                *self.stopped = true;
+                return Err(A::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Elements<'f, F> {
+    f: &'f mut F,
+    stopped: &'f mut bool,
+}
+
+impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for Elements<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(raw) = seq.next_element::<&'de RawValue>()? {
+            if (self.f)(raw.get()).is_break() {
+                *self.stopped = true;
+                return Err(A::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_with_unescaped_keys_and_raw_values() {
+        let text = r#"{ "a" : 1.0, "b\u0063":{"x":[1, 2]} }"#;
+        let mut seen = Vec::new();
+        each_member(text, |m| {
+            seen.push((m.key.into_owned(), m.raw_key.to_owned(), m.value.to_owned()));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let want = vec![
+            ("a".to_owned(), "\"a\"".to_owned(), "1.0".to_owned()),
+            ("bc".to_owned(), r#""b\u0063""#.to_owned(), r#"{"x":[1, 2]}"#.to_owned()),
+        ];
+        assert_eq!(seen, want);
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings_only() {
+        let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        for (text, want) in [
+            (deep(127), false),
+            (deep(128), true),
+            (format!("\"{}\"", "[".repeat(500)), false),
+            (format!("\"\\\"{}\"", "[".repeat(500)), false),
+            (format!("\"\\\\\"{}", "[".repeat(500)), true),
+        ] {
+            assert_eq!(too_deep(text.as_bytes()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn blank_values_are_recognised() {
+        for (raw, want) in [
+            ("null", true),
+            ("\"\"", true),
+            ("[ ]", true),
+            ("{}", true),
+            ("0", false),
+            ("[0]", false),
+        ] {
+            assert_eq!(is_blank(raw), want, "{raw}");
+        }
+    }
+}
