@@ -205,7 +205,18 @@ macro_rules! names {
     };
 }
 
-pub(crate) use names;
+/// As `names!`, for sets that are only written.
+macro_rules! names_written {
+    ($type:ty, $to:ident, { $($variant:ident => $text:literal,)+ }) => {
+        pub(crate) fn $to(value: $type) -> &'static str {
+            match value {
+                $(<$type>::$variant => $text,)+
+            }
+        }
+    };
+}
+
+pub(crate) use {names, names_written};
 
 names!(AccountKind, kind_text, kind_from, {
     OAuth => "oauth",

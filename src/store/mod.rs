@@ -18,11 +18,13 @@ pub mod nodes;
 mod open;
 pub mod prices;
 pub mod provider_overrides;
+pub mod retention;
 mod schema;
 pub mod seal;
 pub mod secrets;
 pub mod settings;
 mod sqlite;
+pub mod usage;
 
 pub use column::{Owner, Stamp};
 pub use error::StoreError;

@@ -116,19 +116,6 @@ pub(crate) fn optimize(conn: &mut SqliteConnection) -> QueryResult<()> {
     conn.batch_execute("pragma optimize;")
 }
 
-/// Deletes up to 1 000 attempts older than `before`. Returns how many.
-pub(crate) fn delete_old_attempts(
-    conn: &mut SqliteConnection,
-    before: UnixMs,
-) -> QueryResult<usize> {
-    sql_query(
-        "delete from attempts where (request_id, n) in \
-         (select request_id, n from attempts where ts < ? limit 1000)",
-    )
-    .bind::<BigInt, _>(before)
-    .execute(conn)
-}
-
 /// Deletes up to 1 000 rows of the hourly aggregates older than `before`. Returns how many.
 pub(crate) fn delete_old_hours(conn: &mut SqliteConnection, before: UnixMs) -> QueryResult<usize> {
     sql_query(

@@ -1,0 +1,26 @@
+//! Usage: one row per request, one per attempt, and the aggregates every page reads.
+//!
+//! Rows and aggregates are written in one transaction, so lists and charts always agree.
+
+mod fold;
+mod query;
+mod row;
+mod write;
+
+pub use fold::FoldedAggregates;
+pub use query::{
+    KeySpend, KeyTotals, KeyUsage, MAX_MODELS, ModelUsage, Period, key_spend, key_usage,
+};
+pub use row::{
+    AttemptOutcome, AttemptRow, ExecTier, InboundDialect, PriceSource, RequestKind, RequestRow,
+    RequestStatus, UsageRecord,
+};
+pub use write::{BatchReport, write_batch, write_folded};
+
+/// Milliseconds of an hour.
+const HOUR_MS: i64 = 3_600_000;
+
+/// Start of the UTC hour of an instant.
+fn hour_of(ts: crate::clock::UnixMs) -> i64 {
+    ts.div_euclid(HOUR_MS).saturating_mul(HOUR_MS)
+}
