@@ -115,12 +115,7 @@ impl Simulator {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let workers = config.workers;
-        let state = Arc::new(State {
-            config,
-            served: AtomicU64::new(0),
-            windows: Mutex::default(),
-            ready_made: Mutex::default(),
-        });
+        let state = Arc::new(State::new(config));
         let (tell, told) = mpsc::sync_channel(1);
         let shared = Arc::clone(&state);
         let thread = std::thread::Builder::new()
@@ -225,6 +220,15 @@ struct Window {
 }
 
 impl State {
+    fn new(config: SimConfig) -> Self {
+        Self {
+            config,
+            served: AtomicU64::new(0),
+            windows: Mutex::default(),
+            ready_made: Mutex::default(),
+        }
+    }
+
     /// When the credential's quota is used up: the instant at which it is refilled.
     fn refused_until(&self, credential: &str, now: UnixMs) -> Option<UnixMs> {
         let Behavior::Quota { after, retry_after_s } = self.config.behavior else {
@@ -383,4 +387,41 @@ fn paced(
             Some((Ok(piece), at + 1))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quota_window_is_counted_per_credential_and_starts_anew_after_its_reset() {
+        let clock = Clock::manual(1_000_000);
+        let behavior = Behavior::Quota { after: 2, retry_after_s: 60 };
+        let config = SimConfig { clock: clock.clone(), ..SimConfig::new("sim", behavior) };
+        let state = State::new(config);
+        let ask = |key| state.refused_until(key, clock.now_ms());
+        assert_eq!([ask("a"), ask("a"), ask("b")], [None; 3]);
+        assert_eq!(ask("a"), Some(1_060_000));
+        clock.advance(Duration::from_secs(59));
+        assert_eq!(ask("a"), Some(1_060_000), "a refused request does not move the reset");
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(ask("a"), None);
+    }
+
+    #[test]
+    fn paths_tell_the_wire_and_the_gemini_model() {
+        let table = [
+            ("/v1/chat/completions", Some(Wire::Chat)),
+            ("/v1/responses", Some(Wire::Responses)),
+            ("/v1/messages", Some(Wire::Messages)),
+            ("/v1beta/models/a/b:streamGenerateContent", Some(Wire::Gemini)),
+            ("/v1/models/m:generateContent", Some(Wire::Gemini)),
+            ("/v1beta/models/m:countTokens", None),
+            ("/v1/models", None),
+        ];
+        for (path, wire) in table {
+            assert_eq!(wire_of(path), wire, "{path}");
+        }
+        assert_eq!(gemini_target("/v1beta/models/a/b:x:generateContent").0, "a/b:x");
+    }
 }

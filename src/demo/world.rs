@@ -151,14 +151,7 @@ fn node(spec: Spec) -> Node {
 }
 
 fn node_id(spec: &Spec) -> String {
-    let kind = match spec.node_type {
-        NodeType::OpenAiChat => "openai-compatible-chat",
-        NodeType::OpenAiResponses => "openai-compatible-responses",
-        NodeType::Anthropic => "anthropic-compatible",
-        NodeType::Gemini => "gemini-compatible",
-        NodeType::Embedding => "embedding",
-    };
-    format!("{kind}-{}", spec.prefix)
+    spec.node_type.new_id(spec.prefix)
 }
 
 fn account(spec: &Spec, label: &str, priority: u16, created_at: i64) -> AccountConfig {

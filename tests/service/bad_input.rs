@@ -87,8 +87,10 @@ fn broken_bodies_are_refused_in_the_clients_dialect_without_an_upstream_call() {
                 ("model twice", with(",\"model\":\"other\""), ""),
                 ("model twice, escaped", with(",\"mod\\u0065l\":\"other\""), ""),
                 ("stream twice", with(",\"stream\":true,\"stream\":false"), ""),
-                ("no turns", good.replace(&format!("\"{}\"", turns(dialect)), "\"z\"").into(), ""),
             ]);
+        }
+        if matches!(dialect, Dialect::Chat | Dialect::Anth) {
+            table.push(("no turns", good.replace("\"messages\"", "\"z\"").into(), ""));
         }
         for (name, body, code) in table {
             let got = router.post(&path(dialect), &body);
