@@ -13,4 +13,5 @@ pub mod net;
 pub mod provider;
 pub mod routing;
 pub mod secret;
+pub mod server;
 pub mod store;

@@ -1,1 +1,3 @@
-//! Dashboard handlers: read, view model, template.
+//! Dashboard handlers: read, view model, template. One file per page.
+
+pub mod start;

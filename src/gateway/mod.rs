@@ -1,4 +1,28 @@
 //! The data plane: endpoint families, admission, the relay loop, streaming bodies.
 
+mod admission;
+mod attempt;
+mod body;
+mod broken;
+mod count;
+mod early;
+mod exchange;
+mod failure;
+mod finale;
+mod inference;
+mod legacy;
+mod models;
+mod record;
+mod relay;
+mod reply;
 pub mod request_id;
 pub mod route;
+mod serve;
+mod stream;
+mod tool;
+mod usage;
+pub mod worker;
+
+pub use admission::Door;
+pub use reply::{Refusal, json, start};
+pub use serve::serve;

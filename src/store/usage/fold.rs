@@ -83,6 +83,24 @@ impl FoldedAggregates {
         self.requests += 1;
     }
 
+    /// Adds what another one holds.
+    pub fn merge(&mut self, other: Self) {
+        for (key, sums) in other.hourly {
+            self.hourly.entry(key).or_default().merge(&sums);
+        }
+        for (key, sums) in other.daily {
+            self.daily.entry(key).or_default().merge(&sums);
+        }
+        for (key, count) in other.errors {
+            *self.errors.entry(key).or_default() += count;
+        }
+        for (name, count) in other.counters {
+            let sum = self.counters.entry(name).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        self.requests += other.requests;
+    }
+
     /// Requests folded in.
     #[must_use]
     pub fn requests(&self) -> u64 {

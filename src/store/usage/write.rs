@@ -104,7 +104,8 @@ struct RawAttempt<'a> {
     total_ms: Option<i64>,
 }
 
-/// Writes a batch: requests, attempts, hourly and daily sums, error counts and counters.
+/// Writes a batch: requests, attempts, hourly and daily sums, error counts and counters, and on top
+/// what was folded while the queue was full (REL-DB-3).
 ///
 /// `zone` is the setting `timezone`. A request whose id is stored already is left out everywhere.
 ///
@@ -114,11 +115,12 @@ struct RawAttempt<'a> {
 pub fn write_batch(
     conn: &mut SqliteConnection,
     batch: &[UsageRecord],
+    folded: &FoldedAggregates,
     zone: &TimeZone,
 ) -> Result<BatchReport, StoreError> {
     conn.immediate_transaction(|conn| {
         let mut report = BatchReport::default();
-        let mut sums = FoldedAggregates::default();
+        let mut sums = folded.clone();
         for record in batch {
             match insert_request(conn, &record.request)? {
                 Inserted::Yes => {}
@@ -142,16 +144,48 @@ pub fn write_batch(
     })
 }
 
-/// Writes sums without rows: what was folded while the queue was full (REL-DB-3).
-///
-/// # Errors
-///
-/// The database fails: then nothing is stored, and it can be written again.
-pub fn write_folded(
-    conn: &mut SqliteConnection,
-    folded: &FoldedAggregates,
-) -> Result<(), StoreError> {
-    conn.immediate_transaction(|conn| add_folded(conn, folded))
+/// The Ledger's connection and zone. Blocking; lives on the Ledger's own thread.
+pub struct UsageWriter {
+    connection: SqliteConnection,
+    zone: TimeZone,
+}
+
+impl fmt::Debug for UsageWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageWriter").field("zone", &self.zone).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// A writer of usage rows with a connection of its own (REL-DB-1, batch).
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be opened; the store is closed or read-only.
+    pub fn usage_writer(&self, zone: TimeZone) -> Result<UsageWriter, StoreError> {
+        Ok(UsageWriter { connection: self.batch_connection()?, zone })
+    }
+}
+
+impl UsageWriter {
+    /// See [`write_batch`].
+    ///
+    /// # Errors
+    ///
+    /// The database fails: then nothing is stored, and it can be written again.
+    pub fn write(
+        &mut self,
+        batch: &[UsageRecord],
+        folded: &FoldedAggregates,
+    ) -> Result<BatchReport, StoreError> {
+        write_batch(&mut self.connection, batch, folded, &self.zone)
+    }
+
+    /// The zone of daily sums.
+    #[must_use]
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

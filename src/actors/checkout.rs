@@ -1,0 +1,201 @@
+//! The question a worker asks the router before each attempt, and the state that travels with it.
+//!
+//! The state belongs to the request: it goes to the router inside [`Checkout`] and comes back with the
+//! answer, so the router keeps nothing per request.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::Message;
+use ninerouter_dialect::Dialect;
+
+use crate::actors::lease::Lease;
+use crate::auth::key::KeyRecord;
+use crate::clock::UnixMs;
+use crate::id::AccountId;
+use crate::routing::affinity::SessionKey;
+use crate::routing::choose::Ineligible;
+use crate::routing::combo::Combo;
+use crate::routing::plan::{Plan, PlannedEntry};
+use crate::routing::resolve::Resolved;
+
+/// Why an entry or an account was passed over without a call.
+#[derive(Clone, Debug)]
+pub enum SkipReason {
+    /// The provider's breaker for this model is open.
+    BreakerOpen,
+    /// The provider has no account.
+    NoAccount,
+    /// An account may not be used now.
+    Ineligible(Ineligible),
+    /// Every place of the provider is taken.
+    Busy,
+    /// The upstream speaks another dialect than the client (execution tier C).
+    NeedsTranslation {
+        /// Wire of the upstream, in words.
+        wire: &'static str,
+    },
+    /// The prompt is known to be larger than the model's window.
+    ContextTooSmall,
+    /// The caller's key may not use it.
+    Forbidden,
+    /// The account's actor did not answer.
+    Unavailable,
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BreakerOpen => f.write_str("failing for everybody, tried again soon"),
+            Self::NoAccount => f.write_str("no account"),
+            Self::Ineligible(why) => write!(f, "{why}"),
+            Self::Busy => f.write_str("every place is taken"),
+            Self::NeedsTranslation { wire } => write!(f, "speaks another format ({wire})"),
+            Self::ContextTooSmall => f.write_str("context window too small"),
+            Self::Forbidden => f.write_str("not allowed for this API key"),
+            Self::Unavailable => f.write_str("account does not answer"),
+        }
+    }
+}
+
+/// One entry or account passed over.
+#[derive(Clone, Debug)]
+pub struct Skip {
+    /// Place of the entry in the plan.
+    pub entry: usize,
+    /// Account, when one was looked at.
+    pub account: Option<AccountId>,
+    /// Its label, for the operator's pages.
+    pub label: Option<String>,
+    /// Why.
+    pub reason: SkipReason,
+    /// When it may be used again, Unix ms.
+    pub until: Option<UnixMs>,
+    /// When it was passed over, Unix ms.
+    pub at: UnixMs,
+}
+
+/// State of one request's way through the plan.
+#[derive(Debug)]
+pub struct Journey {
+    /// What the client's model id means.
+    pub resolved: Resolved,
+    /// Dialect of the client.
+    pub dialect: Dialect,
+    /// Conversation, when one is known: keeps the prompt cache warm.
+    pub session: Option<SessionKey>,
+    /// Entries in order; made at the first checkout.
+    pub plan: Option<Plan>,
+    /// Entry that is tried now.
+    pub position: usize,
+    /// Accounts that were tried.
+    pub tried: Vec<AccountId>,
+    /// Accounts not to be looked at: those tried, and those that refused in this walk.
+    pub excluded: Vec<AccountId>,
+    /// Accounts tried at this entry.
+    pub tried_here: u32,
+    /// Only this account may serve next (same-account retry).
+    pub pinned: Option<AccountId>,
+    /// Entries whose known window is not larger than this are passed over.
+    pub context_over: Option<u32>,
+    /// Entries whose window is unknown are passed over too: one of them was tried already.
+    pub unknown_context_tried: bool,
+    /// Entries this key may not use are passed over (`skip_forbidden_entries`).
+    pub key: Option<Arc<KeyRecord>>,
+    /// What was passed over, in order.
+    pub skips: Vec<Skip>,
+}
+
+impl Journey {
+    /// A journey that has not started.
+    #[must_use]
+    pub fn new(resolved: Resolved, dialect: Dialect, session: Option<SessionKey>) -> Self {
+        Self {
+            resolved,
+            dialect,
+            session,
+            plan: None,
+            position: 0,
+            tried: Vec::new(),
+            excluded: Vec::new(),
+            tried_here: 0,
+            pinned: None,
+            context_over: None,
+            unknown_context_tried: false,
+            key: None,
+            skips: Vec::new(),
+        }
+    }
+
+    /// The entry that is tried now.
+    #[must_use]
+    pub fn entry(&self) -> Option<&Arc<PlannedEntry>> {
+        self.plan.as_ref()?.entries.get(self.position)
+    }
+
+    /// The combo that was asked for.
+    #[must_use]
+    pub fn combo(&self) -> Option<&Arc<Combo>> {
+        match &self.resolved {
+            Resolved::Combo { combo, .. } => Some(combo),
+            Resolved::Target(_) => None,
+        }
+    }
+
+    /// Goes back to an account that failed, for its one repetition.
+    pub fn return_to(&mut self, entry: usize, account: AccountId) {
+        self.position = entry;
+        self.tried_here = 0;
+        self.pinned = Some(account);
+        self.tried.retain(|id| *id != account);
+        self.excluded.retain(|id| *id != account);
+    }
+
+    /// Begins another round: every account may be asked again.
+    pub fn start_over(&mut self) {
+        self.position = 0;
+        self.tried_here = 0;
+        self.pinned = None;
+        self.tried.clear();
+        self.excluded.clear();
+    }
+
+    /// Leaves the present entry.
+    pub fn next_entry(&mut self) {
+        self.position += 1;
+        self.tried_here = 0;
+    }
+}
+
+/// Asks the router for the next lease of a request.
+#[derive(Debug, Message)]
+#[rtype(result = "Checked")]
+pub struct Checkout {
+    /// State of the request.
+    pub journey: Box<Journey>,
+    /// Nothing is waited for beyond this instant.
+    pub deadline: Instant,
+}
+
+/// The router's answer. The journey comes back in every case.
+#[derive(Debug)]
+pub struct Checked {
+    /// State of the request.
+    pub journey: Box<Journey>,
+    /// What became of the question.
+    pub verdict: Verdict,
+}
+
+/// What became of a checkout.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Use this account for `journey.entry()`.
+    Lease(Box<Lease>),
+    /// Nobody is left to ask; `journey.skips` says why.
+    Exhausted,
+    /// Every place was taken for too long.
+    Busy,
+    /// The plan cannot be made (aliases that turn in a circle, an empty combo).
+    NoPlan(crate::routing::resolve::ResolveError),
+}

@@ -1,0 +1,72 @@
+//! A lease: permission to use one account for one attempt.
+
+use std::sync::Arc;
+
+use actix::{Addr, Message};
+
+use crate::actors::account::Account;
+use crate::provider::credential::Credential;
+use crate::routing::account::AccountConfig;
+use crate::routing::classify::Classified;
+
+/// How an attempt ended, as told to the account.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The upstream served the request.
+    Success,
+    /// The upstream failed; the class decides what is locked.
+    Failed(Box<Classified>),
+    /// Nobody knows: the client left, the worker panicked, the attempt was given up.
+    Aborted,
+}
+
+/// Ends a lease. Sent with `do_send`: the number of leases bounds the number of reports (REL-ACT-3).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Report {
+    /// Lease that ends.
+    pub lease_id: u64,
+    /// How it went.
+    pub outcome: Outcome,
+}
+
+/// Guard over one in-flight place of an account. Dropped without a report it says `Aborted`.
+#[derive(Debug)]
+pub struct Lease {
+    id: u64,
+    owner: Option<Addr<Account>>,
+    /// Account that serves.
+    pub account: Arc<AccountConfig>,
+    /// Its credential of this moment.
+    pub credential: Arc<Credential>,
+}
+
+impl Lease {
+    /// Made by the account alone, one per granted `Acquire`.
+    pub(crate) fn new(
+        id: u64,
+        owner: Addr<Account>,
+        account: Arc<AccountConfig>,
+        credential: Arc<Credential>,
+    ) -> Self {
+        Self { id, owner: Some(owner), account, credential }
+    }
+
+    /// Ends the lease with an outcome.
+    pub fn report(mut self, outcome: Outcome) {
+        self.tell(outcome);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "lease reports are bounded by leases (REL-ACT-3)")]
+    fn tell(&mut self, outcome: Outcome) {
+        if let Some(owner) = self.owner.take() {
+            owner.do_send(Report { lease_id: self.id, outcome });
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.tell(Outcome::Aborted);
+    }
+}

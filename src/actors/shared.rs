@@ -1,0 +1,148 @@
+//! What every thread shares: the configuration snapshot, counters, maps and handles. Cheap to clone as `Arc`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use moka::sync::Cache;
+use tokio_util::sync::CancellationToken;
+
+use crate::actors::affinity::Affinity;
+use crate::actors::breakers::Breakers;
+use crate::actors::ledger::Ledger;
+use crate::actors::live::LiveEvents;
+use crate::actors::snapshot::Snapshot;
+use crate::auth::failed::FailedKeys;
+use crate::auth::limits::Limits;
+use crate::auth::load::Capacity;
+use crate::clock::{Clock, UnixMs};
+use crate::net::NetShared;
+use crate::store::Store;
+
+/// State shared between the data plane and the control plane.
+#[derive(Debug)]
+pub struct Shared {
+    /// The one source of time.
+    pub clock: Clock,
+    /// Database handle; blocking: only on the blocking pool or the Ledger's thread.
+    pub store: Store,
+    /// Everything configured, replaced as a whole.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Limits of API keys.
+    pub limits: Limits,
+    /// Failed keys per client address.
+    pub failed_keys: FailedKeys,
+    /// Inference requests in flight.
+    pub in_flight: Capacity,
+    /// Bytes of request bodies held.
+    pub bodies: Capacity,
+    /// Upstream models that refuse `stream_options`.
+    pub stream_usage: StreamUsage,
+    /// Models upstreams list beyond the catalog, by provider.
+    pub live_models: ArcSwap<LiveModels>,
+    /// Circuit breakers.
+    pub breakers: Breakers,
+    /// Which account a conversation last used.
+    pub affinity: Affinity,
+    /// Live events.
+    pub live: LiveEvents,
+    /// Usage rows.
+    pub ledger: Ledger,
+    /// TLS configuration, resolver and name cache of outbound connections.
+    pub net: Arc<NetShared>,
+    /// Progress of a stop.
+    pub drain: Drain,
+    /// Seed of the jitter that keeps accounts from recovering in step.
+    pub jitter_seed: AtomicU32,
+}
+
+impl Shared {
+    /// A number for jitter; quality does not matter, only that accounts differ.
+    #[must_use]
+    pub fn jitter(&self) -> u32 {
+        let x = self.jitter_seed.fetch_add(0x9E37_79B9, Ordering::Relaxed);
+        let x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
+        let x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
+        x ^ (x >> 16)
+    }
+
+    /// Bytes that differ from attempt to attempt; for ids, not for secrets.
+    #[must_use]
+    pub fn nonce(&self) -> [u8; 16] {
+        *uuid::Uuid::new_v4().as_bytes()
+    }
+}
+
+/// Models upstreams list, by provider.
+pub type LiveModels = HashMap<Arc<str>, Vec<String>>;
+
+/// Memory of upstream models that refused the injected `stream_options` (translation §1.3).
+#[derive(Clone, Debug)]
+pub struct StreamUsage(Cache<(Arc<str>, Arc<str>), ()>);
+
+impl Default for StreamUsage {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self(Cache::builder().max_capacity(10_000).time_to_live(DAY).build())
+    }
+}
+
+impl StreamUsage {
+    /// Whether the field may be injected.
+    #[must_use]
+    pub fn allows(&self, provider: &Arc<str>, model: &Arc<str>) -> bool {
+        self.0.entry_count() == 0
+            || !self.0.contains_key(&(Arc::clone(provider), Arc::clone(model)))
+    }
+
+    /// Remembers a refusal for a day.
+    pub fn refuse(&self, provider: &Arc<str>, model: &Arc<str>) {
+        self.0.insert((Arc::clone(provider), Arc::clone(model)), ());
+        self.0.run_pending_tasks();
+    }
+}
+
+/// Progress of a graceful stop (REL-RUN-3).
+#[derive(Debug, Default)]
+pub struct Drain {
+    draining: AtomicBool,
+    cut: CancellationToken,
+    ready_at: AtomicI64,
+}
+
+impl Drain {
+    /// From now on new requests are refused.
+    pub fn begin(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// True once a stop has begun.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Ends what still runs: streams get an error event and are closed.
+    pub fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    /// Fires when running streams must end.
+    #[must_use]
+    pub fn cut_token(&self) -> &CancellationToken {
+        &self.cut
+    }
+
+    /// Everything is up and listening.
+    pub fn set_ready(&self, now: UnixMs) {
+        self.ready_at.store(now, Ordering::Release);
+    }
+
+    /// True when everything is up and no stop has begun.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready_at.load(Ordering::Acquire) != 0 && !self.is_draining()
+    }
+}

@@ -1,0 +1,366 @@
+//! The immutable snapshot of everything configured, replaced as a whole on change.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ninerouter_dialect::Usage;
+use serde_json::Value;
+use tracing::warn;
+
+use crate::auth::cors::CorsPolicy;
+use crate::auth::glob::Glob;
+use crate::auth::ipset::IpSet;
+use crate::auth::key::{KeyRecord, Scopes};
+use crate::auth::keyring::KeyRing;
+use crate::auth::policy::AdmitPolicy;
+use crate::config::settings::{AccountStrategy, Found, Settings};
+use crate::provider::catalog::{Catalog, CatalogError, EndpointOverride, Provider};
+use crate::provider::credential::Credential;
+use crate::provider::request::missing_params;
+use crate::provider::price::{CostFacts, CostSource, Price};
+use crate::routing::account::{AccountConfig, AccountKind, AccountView, AuthState, Tier};
+use crate::routing::error_rule::ErrorRule;
+use crate::routing::ladder::LadderSettings;
+use crate::routing::plan;
+use crate::routing::resolve::{Names, Resolved, Target};
+use crate::store::api_keys::ApiKeyRow;
+use crate::store::hot_state::StoredAuth;
+use crate::store::prices::PriceRow;
+use crate::store::provider_overrides::ProviderOverride;
+use crate::store::usage::PriceSource;
+use crate::store::{Loaded, Store, StoreError, StoredAccount};
+
+/// Leases of one subscription account when nobody says otherwise (accounts §7.2).
+const SUBSCRIPTION_LEASES: u32 = 8;
+/// The same for a GLM coding plan.
+const CODING_PLAN_LEASES: u32 = 3;
+
+/// What start-up decided for the life of the process.
+#[derive(Clone, Debug)]
+pub struct Fixed {
+    /// Settings fixed by flags and environment.
+    pub locked: BTreeMap<&'static str, Value>,
+    /// Defaults found on this machine.
+    pub found: Found,
+    /// Endpoint overrides of the environment.
+    pub endpoints: Vec<EndpointOverride>,
+    /// Folder of the operator's catalog overlays.
+    pub overlays: std::path::PathBuf,
+    /// Every listener is loopback.
+    pub loopback_only: bool,
+    /// Every provider is simulated (`ninerouter demo`).
+    pub demo: bool,
+    /// Key of the lookup MAC, and the one before it.
+    pub key_secret: KeySecret,
+}
+
+/// Material of API-key lookups. Never printed.
+#[derive(Clone)]
+pub struct KeySecret {
+    /// In use.
+    pub current: [u8; 32],
+    /// Before a change of `API_KEY_SECRET`.
+    pub previous: Option<[u8; 32]>,
+}
+
+impl std::fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Everything configured, at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Typed settings.
+    pub settings: Settings,
+    /// Catalog with overlays, overrides and nodes.
+    pub catalog: Catalog,
+    /// Combos and aliases.
+    pub names: Names,
+    /// API keys.
+    pub keys: KeyRing,
+    /// Who needs a key.
+    pub admit: AdmitPolicy,
+    /// Which web origins may call.
+    pub cors: CorsPolicy,
+    /// The operator's error rules, compiled.
+    pub error_rules: Vec<ErrorRule>,
+    /// What start-up decided.
+    pub fixed: Arc<Fixed>,
+    overrides: HashMap<String, ProviderOverride>,
+    prices: HashMap<(String, String), Price>,
+}
+
+/// An account as stored, ready for its actor.
+#[derive(Clone, Debug)]
+pub struct AccountSource {
+    /// First view.
+    pub view: AccountView,
+    /// Credential; `None` when it cannot be read (SEC-KEY-3).
+    pub credential: Option<Arc<Credential>>,
+}
+
+/// Why no snapshot could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The catalog, an overlay or a node is not valid.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// An overlay file cannot be read.
+    #[error("catalog overlay `{file}` cannot be read: {error}")]
+    Overlay {
+        /// Its name.
+        file: String,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl Snapshot {
+    /// Reads everything from the store. Blocking.
+    ///
+    /// # Errors
+    /// See [`SnapshotError`]; the old snapshot stays in use then.
+    pub fn load(
+        store: &Store,
+        fixed: &Arc<Fixed>,
+    ) -> Result<(Self, Vec<AccountSource>), SnapshotError> {
+        let loaded = store.load()?;
+        let overlays = read_overlays(&fixed.overlays)?;
+        let catalog = Catalog::assemble(&overlays, &fixed.endpoints, &loaded.nodes)?;
+        for notice in catalog.notices() {
+            warn!("{notice}");
+        }
+        let (settings, problems) = Settings::resolve(&loaded.settings, &fixed.locked, &fixed.found);
+        for problem in problems {
+            warn!("stored {problem}; the default is used");
+        }
+        let Loaded { accounts, combos, aliases, keys, provider_overrides, prices, .. } = loaded;
+        let snapshot = Self {
+            admit: AdmitPolicy::new(&settings, &[]),
+            cors: CorsPolicy::new(&settings.cors_allow_origins),
+            error_rules: settings.error_rules.iter().filter_map(compile).collect(),
+            names: Names::new(combos, aliases),
+            keys: KeyRing::new(
+                &fixed.key_secret.current,
+                fixed.key_secret.previous.as_ref(),
+                keys.into_iter().filter_map(key_record),
+            ),
+            overrides: provider_overrides.into_iter().map(|o| (o.provider.clone(), o)).collect(),
+            prices: prices
+                .into_iter()
+                .map(|row| ((row.provider.clone(), row.model.clone()), price(&row)))
+                .collect(),
+            settings,
+            catalog,
+            fixed: Arc::clone(fixed),
+        };
+        let sources = accounts.into_iter().map(|a| snapshot.source(store, a)).collect();
+        Ok((snapshot, sources))
+    }
+
+    fn source(&self, store: &Store, stored: StoredAccount) -> AccountSource {
+        let id = stored.config.id;
+        let credential = match store.credential(id) {
+            Ok(credential) => Some(Arc::new(credential)),
+            Err(error) => {
+                warn!(account.id = %id, %error, "credential cannot be read; the account is not used");
+                None
+            }
+        };
+        let mut config = stored.config;
+        let settings = self.overrides.get(config.provider.as_ref());
+        config.enabled &= settings.is_none_or(|o| o.enabled);
+        let provider = self.catalog.by_id(&config.provider);
+        let dead = credential.is_none() || matches!(stored.hot.auth, StoredAuth::Dead { .. });
+        let view = AccountView {
+            auth: if dead { AuthState::Dead } else { AuthState::Ok },
+            locks: stored.locks,
+            in_flight: 0,
+            max_concurrent: self.leases(&config),
+            missing_params: provider.is_none_or(|p| missing_params(p, &config).next().is_some()),
+            remaining_percent: None,
+            resets_at: None,
+            last_used_at: stored.hot.last_used_at.unwrap_or(0),
+            config: Arc::new(config),
+        };
+        AccountSource { view, credential }
+    }
+
+    fn leases(&self, config: &AccountConfig) -> u32 {
+        let ceiling = self.settings.limits.account_in_flight;
+        let usual = match (config.kind, config.provider.as_ref()) {
+            (AccountKind::OAuth | AccountKind::Imported, _) => SUBSCRIPTION_LEASES,
+            (_, "glm" | "glm-cn") => CODING_PLAN_LEASES,
+            (AccountKind::ApiKey | AccountKind::ServiceAccount | AccountKind::None, _) => ceiling,
+        };
+        config.max_concurrent.unwrap_or(usual.min(ceiling))
+    }
+
+    /// Strategy among the accounts of a provider.
+    #[must_use]
+    pub fn account_strategy(&self, provider: &str) -> AccountStrategy {
+        let own = self.overrides.get(provider).and_then(|o| o.account_strategy.as_deref());
+        own.and_then(AccountStrategy::from_name).unwrap_or(self.settings.account_strategy)
+    }
+
+    /// Dispatches in a row under round-robin.
+    #[must_use]
+    pub fn sticky_count(&self, provider: &str) -> u32 {
+        let own = self.overrides.get(provider).and_then(|o| o.sticky_count);
+        own.unwrap_or(self.settings.sticky_count)
+    }
+
+    /// Leases of all accounts of a provider together.
+    #[must_use]
+    pub fn provider_in_flight(&self, provider: &str) -> u32 {
+        let own = self.overrides.get(provider).and_then(|o| o.max_in_flight);
+        own.unwrap_or(u32::try_from(self.settings.limits.provider_in_flight).unwrap_or(u32::MAX))
+    }
+
+    /// Price class of a target served by an account.
+    #[must_use]
+    pub fn tier(&self, provider: &Provider, account: Option<Tier>) -> Tier {
+        let own = self.overrides.get(provider.id.as_ref()).and_then(|o| o.tier);
+        account.or(own).unwrap_or(provider.tier)
+    }
+
+    /// Every target a combo may reach, in listed order, without touching a rotation.
+    #[must_use]
+    pub fn leaves(&self, resolved: &Resolved) -> Vec<Arc<Target>> {
+        plan::leaves(resolved, &self.names, &self.catalog)
+    }
+
+    /// Steps of ladder A for a provider's accounts.
+    #[must_use]
+    pub fn ladder(&self, provider: &str) -> LadderSettings {
+        let own = self.overrides.get(provider);
+        let seconds = |n: Option<u32>| n.map(|n| Duration::from_secs(n.into()));
+        LadderSettings {
+            base: seconds(own.and_then(|o| o.cooldown_base_s)).unwrap_or(self.settings.cooldown_base),
+            max: seconds(own.and_then(|o| o.cooldown_max_s)).unwrap_or(self.settings.cooldown_max),
+        }
+    }
+
+    /// Headers the operator set for a provider.
+    #[must_use]
+    pub fn extra_headers(&self, provider: &str) -> &[(String, String)] {
+        self.overrides.get(provider).map_or(&[], |o| o.headers.as_slice())
+    }
+
+    /// What a request costs (providers §7). Flat plans and free tiers are paid with 0.
+    #[must_use]
+    pub fn bill(&self, target: &Target, tier: Tier, usage: &Usage, reply_usd: Option<f64>) -> Billed {
+        let operator = if self.prices.is_empty() {
+            None
+        } else {
+            let key = (target.provider.id.to_string(), target.model.clone());
+            self.prices.get(&key).copied()
+        };
+        let facts = CostFacts {
+            operator,
+            reply_usd,
+            catalog: self.catalog.price(&target.provider, &target.model),
+            live: None,
+            pattern: self.catalog.pattern_price(&target.model),
+        };
+        let Some(cost) = facts.cost(usage) else { return Billed::default() };
+        let covered = matches!(tier, Tier::Subscription | Tier::Free);
+        Billed {
+            list: Some(cost.umicro),
+            paid: Some(if covered { 0 } else { cost.umicro }),
+            source: match cost.source {
+                CostSource::Operator => PriceSource::Operator,
+                CostSource::Reply => PriceSource::Reply,
+                CostSource::Catalog => PriceSource::Catalog,
+                CostSource::Live => PriceSource::Live,
+                CostSource::Pattern => PriceSource::Pattern,
+            },
+        }
+    }
+}
+
+/// What a request cost, micro-USD; `None` = nobody knows the price.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Billed {
+    /// At list price.
+    pub list: Option<i64>,
+    /// Really paid.
+    pub paid: Option<i64>,
+    /// Where the price came from.
+    pub source: PriceSource,
+}
+
+fn price(row: &PriceRow) -> Price {
+    Price {
+        input: row.input,
+        output: row.output,
+        cached: row.cached,
+        cache_write_5m: row.cache_write_5m,
+        cache_write_1h: row.cache_write_1h,
+        reasoning: row.reasoning,
+        per_request: row.per_request,
+    }
+}
+
+fn compile(spec: &crate::config::rule::RuleSpec) -> Option<ErrorRule> {
+    ErrorRule::compile(spec)
+        .inspect_err(|error| warn!(%error, "an error rule is not used"))
+        .ok()
+}
+
+fn read_overlays(folder: &std::path::Path) -> Result<Vec<(String, String)>, SnapshotError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut files: Vec<_> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .collect();
+    files.sort();
+    let read = |path: std::path::PathBuf| {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok((file, text)),
+            Err(error) => Err(SnapshotError::Overlay { file, error }),
+        }
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// A key's row as admission reads it. A row with a list nobody can read allows nothing (P6).
+fn key_record(row: ApiKeyRow) -> Option<KeyRecord> {
+    let globs = |list: Vec<String>| list.iter().map(|text| Glob::new(text)).collect();
+    let small = |n: Option<i64>| n.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    let allowed_cidrs = match row.allowed_cidrs.map(|list| IpSet::parse(&list)).transpose() {
+        Ok(set) => set,
+        Err(_bad) => {
+            warn!(key = %row.name, "an API key has an unreadable address list and is not used");
+            return None;
+        }
+    };
+    Some(KeyRecord {
+        id: row.id,
+        name: row.name,
+        lookup: row.lookup,
+        legacy: row.legacy,
+        enabled: row.enabled,
+        revoked_at: row.revoked_at,
+        expires_at: row.expires_at,
+        scopes: Scopes::from_names(row.scopes.iter().map(String::as_str)),
+        allowed_models: row.allowed_models.map(globs),
+        allowed_providers: row.allowed_providers,
+        allowed_combos: row.allowed_combos,
+        allowed_cidrs,
+        rpm: small(row.rpm),
+        tpm: small(row.tpm),
+        max_concurrent: small(row.max_concurrent),
+        usd_day: row.usd_day,
+        usd_month: row.usd_month,
+        usd_total: row.usd_total,
+    })
+}

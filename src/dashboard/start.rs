@@ -1,0 +1,55 @@
+//! The start page: where clients point and what they may ask for.
+
+use actix::Addr;
+use ninerouter_templates::{ModelRow, StartPage, start_page};
+
+use crate::actors::listing::list;
+use crate::actors::router::{Router, ServedProviders};
+use crate::actors::shared::Shared;
+use crate::config::settings::RequireApiKey;
+
+/// Model rows shown; the list itself is `/v1/models`.
+const ROWS: usize = 200;
+
+/// Renders the page for a browser that reached the router as `host`.
+pub async fn render(shared: &Shared, router: &Addr<Router>, host: &str) -> String {
+    // A router that is restarting serves nobody at this moment: the page says so by an empty list.
+    let served = router.send(ServedProviders).await.unwrap_or_default();
+    let snapshot = shared.snapshot.load();
+    let listed = list(&snapshot, &served, &shared.live_models.load(), None);
+    let base = format!("http://{host}");
+    let access = match (snapshot.settings.require_api_key, snapshot.fixed.loopback_only) {
+        (RequireApiKey::Auto | RequireApiKey::Never, true) => "No API key is needed on this computer.",
+        (RequireApiKey::Always, _) | (_, false) => "Clients need an API key.",
+    };
+    let model = listed.first().map_or("provider/model", |m| m.id.as_str());
+    let view = StartPage {
+        simulated: snapshot.fixed.demo,
+        openai_url: format!("{base}/v1"),
+        anthropic_url: base.clone(),
+        gemini_url: format!("{base}/v1beta"),
+        access: access.to_owned(),
+        curl: curl(&base, model),
+        models: listed
+            .iter()
+            .take(ROWS)
+            .map(|m| ModelRow { id: m.id.clone(), owner: m.owner.to_string() })
+            .collect(),
+    };
+    start_page(&view).into_string()
+}
+
+/// A streaming request that works as printed.
+#[must_use]
+pub fn curl(base: &str, model: &str) -> String {
+    let body = serde_json::json!({
+        "model": model,
+        "stream": true,
+        "messages": [{"role": "user", "content": "Say hello"}],
+    });
+    // A model id holds no quote that the shell would see: ids with one are not listed.
+    format!(
+        "curl -N {base}/v1/chat/completions -H 'content-type: application/json' -d '{}'",
+        body.to_string().replace('\'', "'\\''")
+    )
+}

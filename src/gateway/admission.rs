@@ -1,0 +1,118 @@
+//! Admission: overload, credentials and limits, before any body is read (SEC-RES-1).
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use ninerouter_dialect::{ErrorKind, ErrorShape};
+
+use crate::actors::snapshot::Snapshot;
+use crate::auth::address::Peer;
+use crate::auth::admit::{AdmitCx, Admitted, Caller, admit as judge};
+use crate::auth::load::{IN_FLIGHT_RETRY_S, Portion};
+use crate::auth::refusal::{Refusal as Denial, RefusalKind};
+use crate::gateway::reply::Refusal;
+use crate::gateway::route::Matched;
+use crate::gateway::worker::Worker;
+
+/// A request in front of an inference endpoint.
+#[derive(Debug)]
+pub struct Door {
+    /// This worker.
+    pub worker: Rc<Worker>,
+    /// Head of the request.
+    pub http: HttpRequest,
+    /// `x-request-id` of the answer.
+    pub request_id: Arc<str>,
+    /// Endpoint and how it was reached.
+    pub matched: Matched,
+}
+
+/// A request that may go on.
+#[derive(Debug)]
+pub struct Inside {
+    /// Who calls, and from where.
+    pub admitted: Admitted,
+    /// Place among all requests in flight.
+    pub place: Portion,
+    /// Configuration of this moment.
+    pub snapshot: Arc<Snapshot>,
+}
+
+impl Inside {
+    /// Who calls.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.admitted.caller
+    }
+}
+
+impl Door {
+    /// First value of a header, when it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.http.headers().get(name).and_then(|v| v.to_str().ok())
+    }
+}
+
+/// Lets a request in, or says why not.
+///
+/// # Errors
+/// The refusal to render.
+pub fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
+    let shared = &door.worker.shared;
+    if shared.drain.is_draining() {
+        let mut refusal =
+            Refusal::new(ErrorKind::Unavailable, "the router is shutting down; try again")
+                .code("shutting_down")
+                .retry_after(1);
+        refusal.close = true;
+        return Err(Box::new(refusal));
+    }
+    let Some(place) = shared.in_flight.take(1) else {
+        // Anthropic clients know 529 as "overloaded"; the others get 503.
+        let kind = match door.matched.shape {
+            ErrorShape::Anth => ErrorKind::Overloaded,
+            ErrorShape::Chat | ErrorShape::Gem | ErrorShape::Ollama => ErrorKind::Unavailable,
+        };
+        let message = "the router has too many requests in flight; try again in a second";
+        return Err(Box::new(
+            Refusal::new(kind, message).code("router_overloaded").retry_after(IN_FLIGHT_RETRY_S.into()),
+        ));
+    };
+    let snapshot = shared.snapshot.load_full();
+    let http = &door.http;
+    let scope = door.matched.endpoint.scope();
+    let admitted = judge(&AdmitCx {
+        headers: http.headers(),
+        target_authority: http.uri().authority().map(|a| a.as_str()),
+        key_query: door.matched.accepts_query_key().then(|| http.query_string()),
+        is_post: http.method() == actix_web::http::Method::POST,
+        scope,
+        peer: http.peer_addr().map_or(Peer::Unix, |peer| Peer::Ip(peer.ip())),
+        local_ip: Some(http.app_config().local_addr().ip()),
+        listener_loopback_only: snapshot.fixed.loopback_only,
+        policy: &snapshot.admit,
+        ring: &snapshot.keys,
+        failed: &shared.failed_keys,
+        now: shared.clock.now_ms(),
+    })
+    .map_err(|denial| Box::new(Refusal::from(denial)))?;
+    Ok(Inside { admitted, place, snapshot })
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        let kind = match denial.kind() {
+            RefusalKind::InvalidRequest => ErrorKind::InvalidRequest,
+            RefusalKind::Auth => ErrorKind::Auth,
+            RefusalKind::Permission => ErrorKind::Permission,
+            RefusalKind::RateLimit => ErrorKind::RateLimit,
+            RefusalKind::Quota => ErrorKind::Quota,
+        };
+        let mut refusal =
+            Self::new(kind, denial.to_string()).status(denial.status()).code(denial.code());
+        refusal.retry_after_s = denial.retry_after_s().map(u64::from);
+        refusal
+    }
+}

@@ -1,0 +1,196 @@
+//! One client request on its way: facts that every stage of the relay reads.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use bytes::Bytes;
+use ninerouter_dialect::{Dialect, ErrorShape, Framing, Peek, StreamError, TapSummary, Usage};
+
+use crate::actors::shared::Shared;
+use crate::actors::snapshot::Snapshot;
+use crate::auth::admit::Caller;
+use crate::auth::limits::KeyPermit;
+use crate::auth::load::Portion;
+use crate::gateway::admission::{Door, Inside};
+use crate::gateway::broken::Broken;
+use crate::gateway::failure::{Failure, Trouble};
+use crate::gateway::record::{Ending, Recorder, estimated_tokens};
+use crate::gateway::relay::Route;
+use crate::gateway::worker::Worker;
+use crate::routing::affinity::SessionKey;
+use crate::routing::classify::{Failure as Symptom, classify};
+
+/// What the client asked for, after admission.
+#[derive(Debug)]
+pub struct Ask {
+    /// Wire format of request and answer.
+    pub dialect: Dialect,
+    /// Shape of errors.
+    pub shape: ErrorShape,
+    /// Framing of a streamed answer.
+    pub framing: Framing,
+    /// Streamed answer wanted.
+    pub stream: bool,
+    /// Model id as the client wrote it.
+    pub model: String,
+    /// The request's body, decoded. Empty after the commit point.
+    pub body: Bytes,
+    /// Its size.
+    pub body_bytes: usize,
+    /// What one pass over the body found.
+    pub peek: Peek,
+    /// Legacy `/v1/completions`: the answer is mapped back at the edge.
+    pub legacy_completion: bool,
+    /// Query string of the client without credentials.
+    pub query: String,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Shared state of the process.
+    pub shared: Arc<Shared>,
+    /// This worker's clients and the router's address.
+    pub worker: Rc<Worker>,
+    /// Configuration as it was when the request came.
+    pub snapshot: Arc<Snapshot>,
+    /// Headers and peer of the client.
+    pub http: HttpRequest,
+    /// `x-request-id` of the answer.
+    pub request_id: Arc<str>,
+    /// Who asks.
+    pub caller: Caller,
+    /// What is asked.
+    pub ask: Ask,
+    /// When the request came.
+    pub started: Instant,
+    /// No attempt waits beyond this for the first content.
+    pub deadline: Option<Instant>,
+    /// Usage row in the making; written when dropped.
+    pub recorder: Recorder,
+    /// Guards that free their places when the request is over.
+    pub guards: Guards,
+    /// Place among all requests in flight.
+    pub place: Portion,
+}
+
+/// Guards of one request.
+#[derive(Debug)]
+pub struct Guards {
+    /// Bytes of the body; given back at the commit point.
+    pub body: Option<Portion>,
+    /// Limits of the caller's key.
+    pub key: Option<KeyPermit>,
+}
+
+impl Exchange {
+    /// A request that may be relayed.
+    #[must_use]
+    pub fn new(door: Door, ask: Ask, inside: Inside, guards: Guards, recorder: Recorder) -> Self {
+        let Door { worker, http, request_id, .. } = door;
+        let shared = Arc::clone(&worker.shared);
+        let started = recorder.started();
+        // Clients may lower the total, never raise it (REL-T-4).
+        let own = http.headers().get("x-request-timeout-ms").and_then(|v| v.to_str().ok());
+        let own = own.and_then(|v| v.trim().parse().ok()).map(Duration::from_millis);
+        let total = inside.snapshot.settings.timeouts.request_total;
+        let limit = match (own, total) {
+            (Some(own), Some(total)) => Some(own.min(total)),
+            (own, total) => own.or(total),
+        };
+        Self {
+            caller: inside.admitted.caller,
+            place: inside.place,
+            snapshot: inside.snapshot,
+            deadline: limit.map(|limit| started + limit),
+            shared,
+            worker,
+            http,
+            request_id,
+            ask,
+            started,
+            recorder,
+            guards,
+        }
+    }
+
+    /// First value of a client header, when it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.http.headers().get(name).and_then(|v| v.to_str().ok())
+    }
+
+    /// The earlier of `limit` from now and the request's own deadline.
+    #[must_use]
+    pub fn until(&self, limit: Duration) -> Instant {
+        let at = self.shared.clock.now() + limit;
+        self.deadline.map_or(at, |deadline| at.min(deadline))
+    }
+
+    /// Whether a pause fits before the deadline.
+    #[must_use]
+    pub fn has_time_for(&self, pause: Duration) -> bool {
+        self.deadline.is_none_or(|deadline| self.shared.clock.now() + pause < deadline)
+    }
+
+    /// The commit point: nothing is replayed any more, the body is let go.
+    pub fn release_body(&mut self) {
+        self.ask.body = Bytes::new();
+        self.guards.body = None;
+    }
+
+    /// Accounts for a request that reached an upstream: usage, cost, limits, affinity, row.
+    pub fn settle(&mut self, route: &Route, summary: &TapSummary, ending: Ending<'_>, sent: u64) {
+        let usage = summary.usage.unwrap_or_else(|| self.estimate(summary));
+        let target = &route.entry.target;
+        let bill = self.snapshot.bill(target, route.tier, &usage, summary.cost_usd);
+        self.recorder.priced(bill);
+        if let Some(permit) = self.guards.key.take() {
+            let tokens = usage.input.saturating_add(usage.output);
+            permit.settle(tokens, bill.paid.unwrap_or(0), self.shared.clock.now_ms());
+        }
+        if let (Dialect::Resp, Some(id)) = (self.ask.dialect, &summary.response_id) {
+            // Only this account knows the reply's id (accounts §6.5).
+            let session = SessionKey::of_response(self.caller.key().map(|key| key.id), id);
+            let (provider, model) = (&target.provider.id, &target.canonical);
+            self.shared.affinity.bind(session, provider, model, route.account);
+        }
+        self.recorder.settled(ending, &usage, sent);
+    }
+
+    /// What nobody counted (translation §3.3).
+    fn estimate(&self, summary: &TapSummary) -> Usage {
+        let answer = usize::try_from(summary.content_bytes).unwrap_or(usize::MAX);
+        Usage {
+            input: estimated_tokens(self.ask.body_bytes),
+            output: estimated_tokens(answer),
+            exact: false,
+            ..Usage::default()
+        }
+    }
+
+    /// What a break after the commit point means for the account.
+    #[must_use]
+    pub fn break_failure(&self, route: &Route, why: Broken, event: Option<&StreamError>) -> Failure {
+        let target = &route.entry.target;
+        let in_band = event.filter(|_| why == Broken::InBand);
+        let symptom = Symptom {
+            provider: &target.provider.id,
+            family: target.provider.family,
+            status: in_band.and_then(|event| event.status),
+            headers: &|_| None,
+            body: in_band.map(|event| &event.body),
+            transport: in_band.is_none().then(|| why.transport()),
+            requested_model: &self.ask.model,
+            upstream_model: &target.upstream_model,
+            canonical: &target.canonical,
+            families: &target.families,
+            oauth: false,
+            now: self.shared.clock.now_ms(),
+        };
+        let classified = classify(&symptom, &self.snapshot.error_rules);
+        Failure { classified, trouble: Trouble::BadAnswer, status: None, raw: None }
+    }
+}

@@ -1,0 +1,46 @@
+//! One failed attempt: what it means for routing, and what of it may be shown to the client.
+
+use bytes::Bytes;
+
+use crate::routing::classify::Classified;
+
+/// An upstream's own error answer, kept so that it can be handed on byte for byte (translation §3.4).
+#[derive(Clone, Debug)]
+pub struct RawAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// At most 64 KiB.
+    pub body: Bytes,
+}
+
+/// What kind of trouble an attempt had, as far as the client's status depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// The upstream answered with an error.
+    Answer,
+    /// Connect, TLS or DNS failed.
+    Unreachable,
+    /// A time limit passed.
+    Timeout,
+    /// The destination is refused by the outbound guard.
+    Blocked,
+    /// The answer was cut, empty or not of its dialect.
+    BadAnswer,
+    /// The request could not be built (a parameter of the account is missing).
+    NotBuilt,
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What it means.
+    pub classified: Classified,
+    /// Kind of trouble.
+    pub trouble: Trouble,
+    /// Upstream status, when there was an answer.
+    pub status: Option<u16>,
+    /// The upstream's own error answer.
+    pub raw: Option<RawAnswer>,
+}

@@ -1,0 +1,341 @@
+//! Inference endpoints: chat completions, completions, responses, messages, Gemini generation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::web::Payload;
+use bytes::Bytes;
+use ninerouter_dialect::{
+    BodyEdit, Dialect, ErrorKind, Framing, Peek, PeekError, apply_edits, chat_to_completion,
+    completion_to_chat, peek, session_hints, strip_bom,
+};
+
+use crate::actors::checkout::Journey;
+use crate::auth::admit::Caller;
+use crate::gateway::admission::{self, Door, Inside};
+use crate::gateway::body::{self, HeldBody};
+use crate::gateway::early::{EarlyBody, Running};
+use crate::gateway::exchange::{Ask, Exchange, Guards};
+use crate::gateway::finale;
+use crate::gateway::legacy::LegacyBody;
+use crate::gateway::models::text;
+use crate::gateway::record::Recorder;
+use crate::gateway::relay::{Answer, Route, relay};
+use crate::gateway::reply::{self, Refusal};
+use crate::gateway::route::{Endpoint, GemAction};
+use crate::gateway::stream::StreamBody;
+use crate::routing::affinity::{SessionKey, session_key};
+use crate::routing::resolve::{Resolved, resolve};
+
+/// Reads, routes and relays one request.
+///
+/// # Errors
+/// The refusal to render in the endpoint's shape.
+pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Refusal>> {
+    let mut recorder = Recorder::begin(&door);
+    match prepare(&door, payload, &mut recorder).await {
+        Ok((ask, inside, guards, journey)) => {
+            let exchange = Exchange::new(door, ask, inside, guards, recorder);
+            Ok(run(Box::new(exchange), journey).await)
+        }
+        Err(refusal) => {
+            recorder.refused(&refusal, door.matched.shape, false);
+            Err(refusal)
+        }
+    }
+}
+
+type Prepared = (Ask, Inside, Guards, Journey);
+
+/// The order of checks of endpoints §4.1: overload, credentials, size, body, JSON, model, permissions.
+async fn prepare(
+    door: &Door,
+    payload: Payload,
+    recorder: &mut Recorder,
+) -> Result<Prepared, Box<Refusal>> {
+    let inside = admission::admit(door)?;
+    recorder.admitted(&inside);
+    let held = read_body(door, payload, &inside).await?;
+    recorder.sized(held.bytes.len());
+    let (ask, portion) = understand(door, held)?;
+    recorder.asked(&ask);
+    let snapshot = &inside.snapshot;
+    let unknown = snapshot.settings.unknown_model_provider.as_deref();
+    let resolved = resolve(&ask.model, &snapshot.names, &snapshot.catalog, unknown)
+        .map_err(|error| Box::new(finale::unresolved(&error)))?;
+    let key = inside.caller().key();
+    let mut journey = Journey::new(resolved, ask.dialect, session(door, &ask, inside.caller()));
+    if let Some(key) = key {
+        permit(key, &ask, &mut journey, snapshot)?;
+    }
+    let estimate = estimate_umicro(&journey.resolved, &ask, snapshot);
+    let shared = &door.worker.shared;
+    let permit = match key {
+        Some(key) => Some(
+            shared
+                .limits
+                .reserve(key, estimate, shared.clock.now_ms())
+                .map_err(|refusal| Box::new(crate::auth::refusal::Refusal::from(refusal).into()))?,
+        ),
+        None => None,
+    };
+    Ok((ask, inside, Guards { body: Some(portion), key: permit }, journey))
+}
+
+pub(super) async fn read_body(
+    door: &Door,
+    payload: Payload,
+    inside: &Inside,
+) -> Result<HeldBody, Box<Refusal>> {
+    let limit = u64::try_from(inside.snapshot.settings.limits.body).unwrap_or(u64::MAX);
+    let declared = door.header("content-length").and_then(|v| v.parse().ok());
+    let mut codings = door.http.headers().get_all("content-encoding");
+    let coding = match (codings.next(), codings.next()) {
+        (None, _) => None,
+        (Some(one), None) => Some(one.to_str().unwrap_or("unreadable")),
+        (Some(_), Some(_)) => Some("stacked"),
+    };
+    let coding = coding.map(str::trim).filter(|c| !c.eq_ignore_ascii_case("identity"));
+    let shared = &door.worker.shared;
+    body::read(payload, declared, coding, limit, &shared.bodies, &shared.clock)
+        .await
+        .map_err(|error| Box::new(Refusal::from(error)))
+}
+
+/// One pass over the body: what is asked for, in which dialect.
+fn understand(
+    door: &Door,
+    held: HeldBody,
+) -> Result<(Ask, crate::auth::load::Portion), Box<Refusal>> {
+    let mut bytes = strip_bom(held.bytes);
+    let endpoint = &door.matched.endpoint;
+    let legacy = *endpoint == Endpoint::Completions;
+    if legacy {
+        bytes = completion_to_chat(&bytes).map_err(bad)?;
+    }
+    let mut dialect = match endpoint {
+        Endpoint::Responses => Dialect::Resp,
+        Endpoint::Messages => Dialect::Anth,
+        Endpoint::GemAction { .. } => Dialect::Gem,
+        _ => Dialect::Chat,
+    };
+    let mut found = peek(dialect, &bytes).map_err(bad)?;
+    if found.input_instead_of_messages {
+        // Some clients post Responses bodies to the chat endpoint and parse a Responses reply.
+        dialect = Dialect::Resp;
+        found = peek(dialect, &bytes).map_err(bad)?;
+    }
+    if let (Some(model), false) = (&door.matched.default_model, found.model_present) {
+        let edit = BodyEdit::Set { key: "model".into(), json: json_string(model) };
+        bytes = apply_edits(&bytes, &[edit]).map_err(bad)?.into_bytes();
+        found = peek(dialect, &bytes).map_err(bad)?;
+    }
+    let (model, stream, framing) = wanted(door, dialect, &found)?;
+    found.require_turns(dialect).map_err(bad)?;
+    let ask = Ask {
+        dialect,
+        shape: door.matched.shape,
+        framing,
+        stream,
+        model,
+        body_bytes: bytes.len(),
+        body: bytes,
+        peek: found,
+        legacy_completion: legacy,
+        query: door.http.query_string().to_owned(),
+    };
+    Ok((ask, held.permit))
+}
+
+/// Model, streaming and framing: from the body, for Gemini from the path and the query.
+fn wanted(
+    door: &Door,
+    dialect: Dialect,
+    found: &Peek,
+) -> Result<(String, bool, Framing), Box<Refusal>> {
+    if let Endpoint::GemAction { model, action } = &door.matched.endpoint {
+        if model.trim().is_empty() {
+            return Err(Box::new(
+                Refusal::new(ErrorKind::InvalidRequest, "the path names no model").param("model"),
+            ));
+        }
+        let sse = text(door.http.query_string(), "alt").is_some_and(|alt| alt == "sse");
+        let framing = if sse { Framing::Sse } else { Framing::JsonArray };
+        return Ok((model.clone(), *action == GemAction::Stream, framing));
+    }
+    let model = found.require_model().map_err(bad)?;
+    debug_assert!(dialect != Dialect::Gem, "Gemini requests come by path");
+    Ok((model.value.clone(), found.stream, Framing::Sse))
+}
+
+pub(super) fn bad(error: PeekError) -> Box<Refusal> {
+    let mut refusal = Refusal::new(ErrorKind::InvalidRequest, "");
+    refusal.error = error.to_api_error("");
+    Box::new(refusal)
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The conversation this request belongs to (accounts §6.5), per key.
+fn session(door: &Door, ask: &Ask, caller: &Caller) -> Option<SessionKey> {
+    let key = caller.key().map(|key| key.id);
+    if let Some(previous) = &ask.peek.previous_response_id {
+        // An opaque item of one account: only that account knows it.
+        return Some(SessionKey::of_response(key, previous));
+    }
+    let hints = session_hints(ask.dialect, &ask.body, &ask.peek);
+    session_key(&|name| door.header(name), &hints, key)
+}
+
+/// What the caller's key may not use is refused, or skipped when the settings say so (SEC-AK-5).
+fn permit(
+    key: &Arc<crate::auth::key::KeyRecord>,
+    ask: &Ask,
+    journey: &mut Journey,
+    snapshot: &crate::actors::snapshot::Snapshot,
+) -> Result<(), Box<Refusal>> {
+    let denied = || {
+        let denial = crate::auth::refusal::Refusal::ModelNotAllowed(ask.model.clone());
+        Err(Box::new(Refusal::from(denial)))
+    };
+    match &journey.resolved {
+        Resolved::Target(target) => {
+            if !key.may_use(&target.provider.id, &target.key, None) {
+                return denied();
+            }
+        }
+        Resolved::Combo { combo, .. } => {
+            if !key.may_use_combo(Some(&combo.name)) {
+                return denied();
+            }
+            let leaves = snapshot.leaves(&journey.resolved);
+            let refused = |t: &&Arc<crate::routing::resolve::Target>| {
+                !key.may_use(&t.provider.id, &t.key, Some(&combo.name))
+            };
+            let forbidden = leaves.iter().filter(refused).count();
+            let skips = snapshot.settings.skip_forbidden_entries;
+            if forbidden > 0 && (!skips || forbidden == leaves.len()) {
+                return denied();
+            }
+            journey.key = (forbidden > 0).then(|| Arc::clone(key));
+        }
+    }
+    Ok(())
+}
+
+/// What the request may cost: input by length, answer by its limit (accounts §6.8).
+fn estimate_umicro(
+    resolved: &Resolved,
+    ask: &Ask,
+    snapshot: &crate::actors::snapshot::Snapshot,
+) -> i64 {
+    const ANSWER: u64 = 4_096;
+    let input = crate::gateway::record::estimated_tokens(ask.body_bytes);
+    let output = ask.peek.max_tokens.unwrap_or(ANSWER).min(ANSWER);
+    let usage = ninerouter_dialect::Usage { input, output, ..Default::default() };
+    let first = match resolved {
+        Resolved::Target(target) => Some(Arc::clone(target)),
+        Resolved::Combo { .. } => snapshot.leaves(resolved).into_iter().next(),
+    };
+    first.map_or(0, |target| snapshot.cost(&target, None, &usage, None).paid.unwrap_or(0))
+}
+
+async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {
+    let (dialect, framing) = (exchange.ask.dialect, exchange.ask.framing);
+    let (stream, legacy) = (exchange.ask.stream, exchange.ask.legacy_completion);
+    let timeouts = exchange.snapshot.settings.timeouts;
+    let request_id = Arc::clone(&exchange.request_id);
+    let mut running: Running = Box::pin(async move {
+        let mut exchange = exchange;
+        let answer = relay(&mut exchange, journey).await;
+        if let Answer::Refused(refusal) = &answer {
+            let shape = exchange.ask.shape;
+            exchange.recorder.refused(refusal, shape, true);
+        }
+        (exchange, answer)
+    });
+    if !stream {
+        let (exchange, answer) = running.await;
+        return respond(exchange, answer);
+    }
+    match early(&mut running, timeouts.early_head).await {
+        Some((exchange, answer)) => respond(exchange, answer),
+        None => {
+            let body = EarlyBody::new(running, dialect, framing, timeouts.keep_alive);
+            let mut head = reply::stream_head(200, &request_id, dialect, framing);
+            finish_stream(&mut head, body, legacy)
+        }
+    }
+}
+
+async fn early(running: &mut Running, patience: Duration) -> Option<(Box<Exchange>, Answer)> {
+    tokio::time::timeout(patience, running).await.ok()
+}
+
+fn respond(exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
+    match answer {
+        Answer::Whole(whole, route) => {
+            let mut head = reply::start(whole.status, &exchange.request_id);
+            head.insert_header(("content-type", "application/json"));
+            reply::pass_headers(&mut head, whole.headers.iter());
+            routing_headers(&mut head, &exchange, &route);
+            let mut body = whole.body;
+            if exchange.ask.legacy_completion
+                && let Some(mapped) = chat_to_completion(&body)
+            {
+                body = Bytes::from(mapped);
+            }
+            head.body(body)
+        }
+        Answer::Stream(committed) => {
+            let ask = &exchange.ask;
+            let status = committed.open.status;
+            let mut head =
+                reply::stream_head(status, &exchange.request_id, ask.dialect, ask.framing);
+            reply::pass_headers(&mut head, committed.open.headers.iter());
+            routing_headers(&mut head, &exchange, &committed.route);
+            let legacy = ask.legacy_completion;
+            finish_stream(&mut head, StreamBody::new(exchange, *committed), legacy)
+        }
+        Answer::Refused(refusal) => refusal.render(exchange.ask.shape, &exchange.request_id),
+    }
+}
+
+fn finish_stream<B>(
+    head: &mut actix_web::HttpResponseBuilder,
+    body: B,
+    legacy: bool,
+) -> HttpResponse
+where
+    B: MessageBody + Unpin + 'static,
+{
+    if legacy {
+        head.body(BoxBody::new(LegacyBody::new(body)))
+    } else {
+        head.body(BoxBody::new(body))
+    }
+}
+
+/// Who served, for people who look (endpoints §1). Printable ASCII only; no account name, no key.
+fn routing_headers(head: &mut actix_web::HttpResponseBuilder, exchange: &Exchange, route: &Route) {
+    if !exchange.snapshot.settings.routing_headers {
+        return;
+    }
+    let target = &route.entry.target;
+    head.insert_header(("x-ninerouter-attempts", route.attempts));
+    let mut text = |name: &'static str, value: &str| {
+        if value.bytes().all(|b| matches!(b, 0x20..=0x7e)) {
+            head.insert_header((name, value));
+        }
+    };
+    text("x-ninerouter-provider", &target.provider.id);
+    text("x-ninerouter-model", &target.key);
+    text("x-ninerouter-account", &route.account_mark());
+    if let Some(combo) = &route.combo {
+        text("x-ninerouter-combo", combo);
+    }
+}

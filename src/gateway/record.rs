@@ -1,0 +1,310 @@
+//! The usage row of one request, filled on the way and handed to the Ledger exactly once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ninerouter_dialect::{Dialect, ErrorShape, Usage};
+
+use crate::actors::checkout::Journey;
+use crate::actors::lease::Lease;
+use crate::actors::live::LiveEvent;
+use crate::actors::shared::Shared;
+use crate::actors::snapshot::Billed;
+use crate::clock::UnixMs;
+use crate::gateway::admission::{Door, Inside};
+use crate::gateway::attempt::Marks;
+use crate::gateway::exchange::Ask;
+use crate::gateway::failure::Failure;
+use crate::gateway::relay::Route;
+use crate::gateway::reply::Refusal;
+use crate::gateway::tool::tool_of;
+use crate::redact::redact_text;
+use crate::routing::classify::Next;
+use crate::routing::plan::PlannedEntry;
+use crate::store::usage::{
+    AttemptOutcome, AttemptRow, ExecTier, InboundDialect, RequestKind, RequestRow, RequestStatus,
+    UsageRecord,
+};
+
+/// Attempt rows of one request; more are not written.
+const MOST_ATTEMPTS: usize = 64;
+/// Status of a request whose client went away; never sent.
+const CLIENT_CLOSED: u16 = 499;
+
+/// How a request that reached an upstream ended.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending<'a> {
+    /// The client has the whole answer.
+    Complete,
+    /// The answer broke after the commit point.
+    Broken(&'a Failure),
+    /// The client went away.
+    ClientLeft,
+}
+
+/// A usage row in the making. Dropped, it is written as it is: a client that left before any answer.
+#[derive(Debug)]
+pub struct Recorder {
+    shared: Arc<Shared>,
+    row: RequestRow,
+    attempts: Vec<AttemptRow>,
+    started: Instant,
+    written: bool,
+}
+
+/// Tokens of a text of this many bytes when nobody counted (translation §3.3): bytes / 3.6.
+#[must_use]
+pub fn estimated_tokens(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(10).div_ceil(36)
+}
+
+impl Recorder {
+    /// Begins a row for a request that has just come in.
+    #[must_use]
+    pub fn begin(door: &Door) -> Self {
+        let shared = Arc::clone(&door.worker.shared);
+        let external = door.header("x-request-id").filter(|id| **id == *door.request_id);
+        let row = RequestRow {
+            id: if external.is_some() { own_id() } else { door.request_id.to_string() },
+            ts: shared.clock.now_ms(),
+            external_id: external.map(str::to_owned),
+            tool: tool_of(door.header("user-agent")).to_owned(),
+            entrypoint: door.matched.entrypoint.to_string(),
+            status: RequestStatus::ClientCancelled,
+            http_status: CLIENT_CLOSED,
+            list_cost: Some(0),
+            paid_cost: Some(0),
+            ..RequestRow::default()
+        };
+        let started = shared.clock.now();
+        Self { shared, row, attempts: Vec::new(), started, written: false }
+    }
+
+    /// When the request came.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The caller is known.
+    pub fn admitted(&mut self, inside: &Inside) {
+        self.row.client_ip = Some(inside.admitted.addr.client.to_string());
+        if let Some(key) = inside.caller().key() {
+            self.row.api_key_id = Some(key.id);
+            self.row.api_key_name = Some(key.name.clone());
+        }
+    }
+
+    /// The body is there.
+    pub fn sized(&mut self, bytes: usize) {
+        self.row.bytes_in = u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+
+    /// It is known what is asked for.
+    pub fn asked(&mut self, ask: &Ask) {
+        self.row.dialect = match ask.dialect {
+            Dialect::Chat => InboundDialect::Chat,
+            Dialect::Resp => InboundDialect::Resp,
+            Dialect::Anth => InboundDialect::Anth,
+            Dialect::Gem => InboundDialect::Gem,
+        };
+        if ask.legacy_completion {
+            self.row.kind = RequestKind::Completion;
+        }
+        self.row.stream = ask.stream;
+        self.row.requested_model.clone_from(&ask.model);
+    }
+
+    /// An attempt begins.
+    pub fn attempt_started(
+        &mut self,
+        entry: &PlannedEntry,
+        position: usize,
+        lease: &Lease,
+        marks: Marks,
+    ) {
+        if self.row.attempts == 0 {
+            self.row.queue_ms = Some(millis(self.started, marks.started));
+        }
+        self.row.attempts += 1;
+        let mut row = self.attempt(entry, position, marks.at, AttemptOutcome::Aborted);
+        row.account_id = Some(lease.account.id);
+        row.account_label = Some(lease.account.label.clone());
+        self.attempts.push(row);
+    }
+
+    fn attempt(
+        &self,
+        entry: &PlannedEntry,
+        position: usize,
+        ts: UnixMs,
+        outcome: AttemptOutcome,
+    ) -> AttemptRow {
+        AttemptRow {
+            n: u16::try_from(self.attempts.len() + 1).unwrap_or(u16::MAX),
+            ts,
+            target: entry.target.key.clone(),
+            entry_index: u16::try_from(position).ok(),
+            account_id: None,
+            account_label: None,
+            outcome,
+            class: None,
+            upstream_status: None,
+            code: None,
+            message: None,
+            next: Next::Return,
+            until: None,
+            connect_ms: None,
+            head_ms: None,
+            first_ms: None,
+            total_ms: None,
+        }
+    }
+
+    /// The attempt failed.
+    pub fn attempt_failed(&mut self, failure: &Failure, next: Next, marks: Marks) {
+        let now = self.shared.clock.now();
+        let Some(row) = self.attempts.last_mut() else { return };
+        row.outcome = AttemptOutcome::Failed;
+        row.class = Some(failure.classified.class);
+        row.upstream_status = failure.status;
+        row.code.clone_from(&failure.classified.code);
+        row.message = Some(redact_text(&failure.classified.message).into_owned());
+        row.next = next;
+        row.until = failure.classified.until;
+        times(row, marks, now);
+    }
+
+    /// The attempt serves: the commit point.
+    pub fn committed(&mut self, route: &Route, marks: Marks) {
+        let target = &route.entry.target;
+        self.row.provider = Some(target.provider.id.to_string());
+        self.row.model = Some(target.upstream_model.clone());
+        self.row.model_key = Some(target.key.clone());
+        self.row.account_id = Some(route.account);
+        self.row.account_label = Some(route.label.clone());
+        self.row.tier = Some(route.tier);
+        self.row.exec_tier = Some(if route.patched { ExecTier::B } else { ExecTier::A });
+        self.row.entry_index = Some(route.entry.index);
+        self.row.fallback = self.row.attempts > 1 || route.entry.index > 0;
+        self.row.ttft_ms = marks.first.map(|first| millis(self.started, first));
+        if let Some(row) = self.attempts.last_mut() {
+            row.outcome = AttemptOutcome::Ok;
+            times(row, marks, self.shared.clock.now());
+        }
+    }
+
+    /// What was asked for is a combo.
+    pub fn through(&mut self, journey: &Journey) {
+        if let Some(combo) = journey.combo() {
+            self.row.combo_id = Some(combo.id);
+            self.row.combo_name = Some(combo.name.to_string());
+        }
+    }
+
+    /// What was passed over without a call, as attempt rows.
+    pub fn skipped(&mut self, journey: &Journey) {
+        for skip in &journey.skips {
+            let Some(entry) = journey.plan.as_ref().and_then(|p| p.entries.get(skip.entry)) else {
+                continue;
+            };
+            let mut row = self.attempt(entry, skip.entry, skip.at, AttemptOutcome::Skipped);
+            row.account_id = skip.account;
+            row.account_label.clone_from(&skip.label);
+            row.message = Some(skip.reason.to_string());
+            row.next = Next::NextEntry;
+            row.until = skip.until;
+            self.attempts.push(row);
+        }
+    }
+
+    /// The request ends with an error of ours, or with an upstream's that is handed on.
+    pub fn refused(&mut self, refusal: &Refusal, shape: ErrorShape, attempted: bool) {
+        let status = refusal.http_status(shape);
+        let turned_away = !attempted && matches!(status, 401 | 403 | 429);
+        self.row.status =
+            if turned_away { RequestStatus::Rejected } else { RequestStatus::Error };
+        self.row.http_status = status;
+        self.row.error_code = refusal.error.code.as_deref().map(str::to_owned);
+        self.row.error_class = refusal.class.map(|class| class.as_str().to_owned());
+        self.write();
+    }
+
+    /// The request ends with usage to account for.
+    pub fn settled(&mut self, ending: Ending<'_>, usage: &Usage, bytes_out: u64) {
+        self.row.input_tokens = usage.input;
+        self.row.cached_tokens = usage.cached;
+        self.row.cache_write_5m_tokens = usage.cache_write_5m;
+        self.row.cache_write_1h_tokens = usage.cache_write_1h;
+        self.row.output_tokens = usage.output;
+        self.row.reasoning_tokens = usage.reasoning;
+        self.row.estimated = !usage.exact;
+        self.row.bytes_out = bytes_out;
+        match ending {
+            Ending::Complete => {
+                self.row.status = RequestStatus::Ok;
+                self.row.http_status = 200;
+            }
+            Ending::Broken(failure) => {
+                self.row.status = RequestStatus::Error;
+                self.row.http_status = 200;
+                self.row.incomplete = true;
+                self.row.error_class = Some(failure.classified.class.as_str().to_owned());
+                self.row.error_code.clone_from(&failure.classified.code);
+                if let Some(row) = self.attempts.last_mut() {
+                    row.outcome = AttemptOutcome::Failed;
+                    row.class = Some(failure.classified.class);
+                    row.message = Some(redact_text(&failure.classified.message).into_owned());
+                }
+            }
+            Ending::ClientLeft => {
+                self.row.status = RequestStatus::ClientCancelled;
+                self.row.http_status = CLIENT_CLOSED;
+                self.row.incomplete = true;
+            }
+        }
+        self.write();
+    }
+
+    /// What it cost.
+    pub fn priced(&mut self, cost: Billed) {
+        self.row.list_cost = cost.list;
+        self.row.paid_cost = cost.paid;
+        self.row.price_source = cost.source;
+    }
+
+    fn write(&mut self) {
+        if std::mem::replace(&mut self.written, true) {
+            return;
+        }
+        self.row.total_ms = Some(millis(self.started, self.shared.clock.now()));
+        let mut attempts = std::mem::take(&mut self.attempts);
+        attempts.truncate(MOST_ATTEMPTS);
+        let request = std::mem::take(&mut self.row);
+        self.shared.live.publish_with(|| LiveEvent::RequestFinished {
+            request_id: request.id.as_str().into(),
+            status: request.status,
+        });
+        self.shared.ledger.record(UsageRecord { request, attempts });
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
+fn own_id() -> String {
+    crate::gateway::request_id::request_id(None)
+}
+
+fn millis(from: Instant, to: Instant) -> u32 {
+    u32::try_from(to.saturating_duration_since(from).as_millis()).unwrap_or(u32::MAX)
+}
+
+fn times(row: &mut AttemptRow, marks: Marks, now: Instant) {
+    row.head_ms = marks.head.map(|at| millis(marks.started, at));
+    row.first_ms = marks.first.map(|at| millis(marks.started, at));
+    row.total_ms = Some(millis(marks.started, now));
+}

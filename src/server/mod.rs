@@ -1,0 +1,385 @@
+//! The running server: listeners, workers, signals, reload, drain (REL-RUN-1, REL-RUN-3).
+
+mod dispatch;
+mod pages;
+
+use std::any::Any;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::actors::desk::RouterDesk;
+use crate::actors::router::{FlushAll, Router};
+use crate::actors::shared::Shared;
+use crate::actors::snapshot::AccountSource;
+use crate::actors::upkeep::Upkeep;
+use crate::config::listen::Listen;
+use crate::gateway::worker::Worker;
+
+/// A head must arrive in this time (security §10).
+const HEAD: Duration = Duration::from_secs(5);
+/// Idle connections are closed after this.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The library cuts this long after our own deadline.
+const AFTER_DRAIN: Duration = Duration::from_secs(5);
+/// What the second signal leaves for the last rows.
+const SECOND_SIGNAL: Duration = Duration::from_secs(2);
+/// What an ordinary stop leaves for them.
+const LAST_FLUSH: Duration = Duration::from_secs(30);
+const BACKLOG: u32 = 1_024;
+
+/// A listener that is bound.
+#[derive(Debug)]
+pub enum Bound {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// A listener could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {listen:?}: {error}")]
+pub struct BindError {
+    /// Which one.
+    pub listen: Listen,
+    /// Why.
+    pub error: io::Error,
+}
+
+/// Binds every listener, or none. Port 0 of the first one gives the port of the others.
+///
+/// # Errors
+/// The first address that cannot be had; an optional one that the machine lacks is left out.
+pub fn bind(listeners: &[Listen]) -> Result<Vec<(Listen, Bound)>, Box<BindError>> {
+    let mut bound = Vec::new();
+    let mut given_port = None;
+    for listen in listeners {
+        let failed = |error| Box::new(BindError { listen: listen.clone(), error });
+        match listen {
+            Listen::Tcp { addr, optional } => {
+                let mut addr = *addr;
+                if addr.port() == 0 {
+                    addr.set_port(given_port.unwrap_or(0));
+                }
+                match bind_tcp(addr) {
+                    Ok(socket) => {
+                        let addr = socket.local_addr().map_err(failed)?;
+                        given_port = given_port.or(Some(addr.port()));
+                        let listen = Listen::Tcp { addr, optional: *optional };
+                        bound.push((listen, Bound::Tcp(socket)));
+                    }
+                    Err(error) if *optional && is_absent(&error) => {}
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+            Listen::Unix(path) => {
+                bound.push((listen.clone(), Bound::Unix(bind_unix(path).map_err(failed)?)));
+            }
+        }
+    }
+    Ok(bound)
+}
+
+fn bind_tcp(addr: std::net::SocketAddr) -> io::Result<TcpListener> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+    let family = if addr.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if addr.is_ipv6() {
+        // `::` must not take the port of `0.0.0.0`, which has a listener of its own.
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    rustix::net::bind(&socket, &addr)?;
+    rustix::net::listen(&socket, i32::try_from(BACKLOG).unwrap_or(128))?;
+    Ok(TcpListener::from(socket))
+}
+
+/// This machine has no such address (no IPv6).
+fn is_absent(error: &io::Error) -> bool {
+    let absent = [rustix::io::Errno::ADDRNOTAVAIL, rustix::io::Errno::AFNOSUPPORT];
+    absent.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn bind_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    // A socket file that nobody answers on is left over from a process that was killed.
+    if path.exists() && UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let socket = UnixListener::bind(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// The listeners of a socket unit, if the process was started by one (cli-and-deploy §7.2).
+///
+/// # Errors
+/// When an inherited descriptor is no listening socket.
+pub fn inherited() -> io::Result<Vec<(Listen, Bound)>> {
+    let mut fds = listenfd::ListenFd::from_env();
+    let mut bound = Vec::new();
+    for at in 0..fds.len() {
+        if let Ok(Some(socket)) = fds.take_tcp_listener(at) {
+            socket.set_nonblocking(true)?;
+            let addr = socket.local_addr()?;
+            bound.push((Listen::Tcp { addr, optional: false }, Bound::Tcp(socket)));
+        } else if let Some(socket) = fds.take_unix_listener(at)? {
+            socket.set_nonblocking(true)?;
+            let path = socket.local_addr()?.as_pathname().map(Into::into).unwrap_or_default();
+            bound.push((Listen::Unix(path), Bound::Unix(socket)));
+        }
+    }
+    Ok(bound)
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// By one signal: everything was finished.
+    Drained,
+    /// By a second signal: what still ran was cut.
+    Cut,
+}
+
+/// What a server needs beside its shared state.
+pub struct Server {
+    /// Process-wide state.
+    pub shared: Arc<Shared>,
+    /// Accounts as loaded.
+    pub accounts: Vec<AccountSource>,
+    /// Bound listeners.
+    pub listeners: Vec<Bound>,
+    /// HTTP workers.
+    pub workers: usize,
+    /// Reads configuration again; blocking.
+    pub reload: Box<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>,
+    /// Called once everything is up.
+    pub ready: Box<dyn FnOnce()>,
+    /// Refresh, polling and pruning run.
+    pub background: bool,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Serves until a signal ends it. Must run inside an actix system: its thread is the control plane.
+    ///
+    /// # Errors
+    /// When the listeners cannot be used or signals cannot be watched.
+    pub async fn run(self) -> io::Result<Ended> {
+        let Self { shared, accounts, listeners, workers, reload, ready, background } = self;
+        let mut signals = Signals::watch()?;
+        let arbiter = actix::Arbiter::current();
+        let router = Router::start_on(&arbiter, Arc::clone(&shared), accounts);
+        let desk = Arc::new(RouterDesk::new(arbiter, router));
+        let upkeep = Upkeep::launch(Arc::clone(&shared), Arc::clone(&desk), background);
+        let server = http(&shared, &desk, listeners, workers)?;
+        let handle = server.handle();
+        let serving = actix_web::rt::spawn(server);
+        shared.drain.set_ready(shared.clock.now_ms());
+        ready();
+        notify(&[sd_notify::NotifyState::Ready]);
+        let reload: Arc<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync> =
+            reload.into();
+        loop {
+            match signals.next().await {
+                Received::Stop => break,
+                Received::Reload => reconfigure(&shared, &desk, &reload).await,
+                Received::Dump => dump(&shared),
+            }
+        }
+        notify(&[sd_notify::NotifyState::Stopping]);
+        let ended = drain(&shared, &handle, &mut signals).await;
+        upkeep.stop();
+        finish(&shared, &desk, ended).await;
+        serving.abort();
+        Ok(ended)
+    }
+}
+
+fn http(
+    shared: &Arc<Shared>,
+    desk: &Arc<RouterDesk>,
+    listeners: Vec<Bound>,
+    workers: usize,
+) -> io::Result<actix_web::dev::Server> {
+    let (settings, drain) = {
+        let snapshot = shared.snapshot.load();
+        (snapshot.settings.limits, snapshot.settings.drain)
+    };
+    let stall = shared.snapshot.load().settings.timeouts.client_stall;
+    let (shared, desk) = (Arc::clone(shared), Arc::clone(desk));
+    let factory = move || {
+        let worker = Rc::new(Worker::new(Arc::clone(&shared), Arc::clone(&desk)));
+        App::new().default_service(web::to(move |http, payload| {
+            dispatch::dispatch(Rc::clone(&worker), http, payload)
+        }))
+    };
+    let mut server = HttpServer::new(factory)
+        .workers(workers)
+        .backlog(BACKLOG)
+        .max_connections(settings.connections_per_worker)
+        .client_request_timeout(HEAD)
+        .keep_alive(KEEP_ALIVE)
+        // Nagle against delayed ACK costs 40 ms a stream (design §7).
+        .tcp_nodelay(true)
+        // REL-CAN-2: else a client that leaves is not noticed while we wait for the upstream.
+        .h1_allow_half_closed(false)
+        .on_connect(move |socket, _| harden(socket, stall))
+        .disable_signals()
+        .shutdown_timeout((drain + AFTER_DRAIN).as_secs());
+    for listener in listeners {
+        server = match listener {
+            Bound::Tcp(socket) => server.listen(socket)?,
+            Bound::Unix(socket) => server.listen_uds(socket)?,
+        };
+    }
+    Ok(server.run())
+}
+
+/// A client that accepts no byte for this long is cut by the system: while it does, the body is not
+/// polled, so no timer of ours would run (security §26).
+fn harden(socket: &dyn Any, stall: Duration) {
+    if let Some(socket) = socket.downcast_ref::<TcpStream>() {
+        let millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
+        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, millis) {
+            warn!(%error, "a client connection has no write time-out");
+        }
+    }
+}
+
+async fn reconfigure(
+    shared: &Arc<Shared>,
+    desk: &RouterDesk,
+    reload: &Arc<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>,
+) {
+    let reload = Arc::clone(reload);
+    let read = tokio::task::spawn_blocking(move || reload()).await;
+    match read {
+        Ok(Ok(accounts)) => {
+            let reconcile = crate::actors::router::Reconcile { accounts };
+            match desk.addr().send(reconcile).await {
+                Ok(()) => info!("configuration reloaded"),
+                Err(error) => error!(%error, "accounts did not take the new configuration"),
+            }
+            shared.live.publish_with(|| crate::actors::live::LiveEvent::Configuration);
+        }
+        // REL-RUN-4: the old configuration stays.
+        Ok(Err(error)) => error!("configuration not reloaded, the old one stays: {error}"),
+        Err(error) => error!(%error, "configuration not reloaded, the old one stays"),
+    }
+}
+
+/// Stops accepting, lets what runs finish, ends it at the deadline.
+async fn drain(shared: &Shared, handle: &ServerHandle, signals: &mut Signals) -> Ended {
+    shared.drain.begin();
+    let patience = shared.snapshot.load().settings.drain;
+    info!(seconds = patience.as_secs(), in_flight = shared.in_flight.used(), "stopping");
+    let stopped = handle.stop(true);
+    tokio::pin!(stopped);
+    let deadline = tokio::time::sleep(patience);
+    tokio::pin!(deadline);
+    let mut cut = false;
+    loop {
+        tokio::select! {
+            () = &mut stopped => return Ended::Drained,
+            () = &mut deadline, if !cut => {
+                cut = true;
+                shared.drain.cut();
+            }
+            received = signals.next() => {
+                if received == Received::Stop {
+                    shared.drain.cut();
+                    return Ended::Cut;
+                }
+            }
+        }
+    }
+}
+
+/// Account state, usage rows, checkpoint.
+async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended) {
+    let patience = match ended {
+        Ended::Drained => LAST_FLUSH,
+        Ended::Cut => SECOND_SIGNAL,
+    };
+    if tokio::time::timeout(patience, desk.addr().send(FlushAll)).await.is_err() {
+        warn!("accounts did not save their state in time");
+    }
+    let shared = Arc::clone(shared);
+    let flushed = tokio::task::spawn_blocking(move || {
+        let flushed = shared.ledger.stop(patience);
+        if let Err(error) = shared.store.close() {
+            warn!(%error, "the database was not closed cleanly");
+        }
+        flushed
+    });
+    if !flushed.await.unwrap_or(false) {
+        error!("usage rows were not all written before the stop");
+    }
+}
+
+fn dump(shared: &Shared) {
+    info!(
+        in_flight = shared.in_flight.used(),
+        body_bytes = shared.bodies.used(),
+        ledger_waiting = shared.ledger.waiting(),
+        ledger_folded = shared.ledger.folded(),
+        "status"
+    );
+}
+
+/// Tells the service manager, if there is one.
+pub fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!(%error, "the service manager could not be told");
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Received {
+    Stop,
+    Reload,
+    Dump,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    user: Signal,
+}
+
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Received {
+        tokio::select! {
+            _ = self.terminate.recv() => Received::Stop,
+            _ = self.interrupt.recv() => Received::Stop,
+            _ = self.hangup.recv() => Received::Reload,
+            _ = self.user.recv() => Received::Dump,
+        }
+    }
+}
