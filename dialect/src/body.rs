@@ -146,8 +146,8 @@ impl Look {
     fn shared(&mut self, key: &str, raw: &str) {
         match key {
             "error" => {
-                self.failed |=
-                    json::is_object(raw) && !json::is_blank(raw) || json::text(raw).is_some()
+                let says = json::is_object(raw) && !json::is_blank(raw);
+                self.failed |= says || json::text(raw).is_some();
             }
             "type" | "object" => self.failed |= raw == "\"error\"",
             "message" | "detail" | "msg" | "errors" | "base_resp" => {

@@ -67,11 +67,9 @@ fn convert(frame: &Frame<'_>, out: &mut Vec<u8>) {
     }
     let text = json::lossy(data);
     match completion_object(&text) {
-        Some(chunk) if chunk.has_choices => {
-            if chunk.speaks {
-                put(out, chunk.json.as_bytes());
-            }
-        }
+        Some(chunk) if chunk.has_choices && chunk.speaks => put(out, chunk.json.as_bytes()),
+        // The chunk that only names the role has no counterpart.
+        Some(chunk) if chunk.has_choices => {}
         // An error, or something unknown: the client gets what the upstream said.
         Some(_) => put(out, data),
         None => {}

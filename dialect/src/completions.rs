@@ -34,7 +34,7 @@ pub fn completion_to_chat(body: &[u8]) -> Result<Bytes, PeekError> {
             "suffix" if !json::is_blank(m.value) => refused = Some("suffix"),
             "echo" if m.value == "true" => refused = Some("echo"),
             "best_of" if lenient_tokens(m.value).is_some_and(|n| n > 1) => {
-                refused = Some("best_of")
+                refused = Some("best_of");
             }
             // A number here, a switch in chat.
             "logprobs" => logprobs = lenient_tokens(m.value),

@@ -340,7 +340,7 @@ mod tests {
         let seen = peek(Dialect::Chat, &body).unwrap();
         let spliced = splice_model(&body, seen.require_model().unwrap(), new);
         let bytes = spliced.parts.concat();
-        assert_eq!(spliced.len, bytes.len() as u64);
+        assert_eq!(usize::try_from(spliced.len), Ok(bytes.len()));
         String::from_utf8(bytes).unwrap()
     }
 
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(spliced.parts.len(), 3);
         let last = spliced.parts.last().unwrap();
         assert!(body.as_ptr_range().contains(&last.as_ptr()));
-        assert_eq!(spliced.len, body.len() as u64 + 8);
+        assert_eq!(usize::try_from(spliced.len), Ok(body.len() + 8));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl StreamTap {
                 out.push(chunk);
                 Ok(())
             }
-            Split::Sse(_) => self.push_sse(chunk, out),
+            Split::Sse(_) => self.push_sse(&chunk, out),
         }
     }
 
@@ -311,10 +311,10 @@ impl StreamTap {
         Ok(())
     }
 
-    fn push_sse(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), TapFault> {
+    fn push_sse(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) -> Result<(), TapFault> {
         let Split::Sse(splitter) = &mut self.split else { return Ok(()) };
         let (observer, filter) = (&mut self.observer, &mut self.filter);
-        filter.begin(&chunk, splitter.awaits_line_feed());
+        filter.begin(chunk, splitter.awaits_line_feed());
         let mut garbage = false;
         let mut body_line = None;
         let mut sink = |frame: Option<Frame<'_>>, end: usize| {
@@ -328,14 +328,14 @@ impl StreamTap {
                 usage_only = observer.observe(&frame.data, frame.name);
                 garbage = observer.bad_run() >= BAD_FRAMES;
             }
-            filter.event(&chunk, end, usage_only, out);
+            filter.event(chunk, end, usage_only, out);
             if garbage { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let consumed = splitter.push(&chunk, &mut sink)?;
+        let consumed = splitter.push(chunk, &mut sink)?;
         if garbage {
             return Err(TapFault::Garbage);
         }
-        self.filter.end_chunk(&chunk, out);
+        self.filter.end_chunk(chunk, out);
         if let Some(mut body) = body_line {
             body.push(b'\n');
             body.extend_from_slice(chunk.get(consumed..).unwrap_or_default());
@@ -358,3 +358,6 @@ impl StreamTap {
 fn is_json(data: &[u8]) -> bool {
     json::visit(&json::lossy(data), |_, _| {})
 }
+
+#[cfg(test)]
+mod tests;

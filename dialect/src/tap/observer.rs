@@ -92,9 +92,7 @@ impl Observer {
     pub(super) fn end(&self, eof_is_end: bool) -> StreamEnd {
         if self.error.is_some() {
             StreamEnd::Failed
-        } else if self.terminal_seen() {
-            StreamEnd::Complete
-        } else if eof_is_end && self.content_seen && !self.cut {
+        } else if self.terminal_seen() || (eof_is_end && self.content_seen && !self.cut) {
             StreamEnd::Complete
         } else {
             StreamEnd::Truncated
