@@ -267,6 +267,13 @@ fn errors_in_the_stream_are_reported_with_a_status() {
     for (dialect, events, status, content) in [
         (Dialect::Chat, vec![r#"{"error":{"message":"m","code":429}}"#], Some(429), false),
         (Dialect::Chat, vec![ROLE, TEXT, STOP, open_router, DONE], Some(400), true),
+        (
+            Dialect::Chat,
+            vec![ROLE, TEXT, r#"{"error":{"message":"m","code":502}}"#],
+            Some(502),
+            true,
+        ),
+        (Dialect::Chat, vec![ROLE, TEXT, "Error: connection lost"], None, true),
         (Dialect::Chat, vec![flat], None, false),
         (Dialect::Chat, vec![r#"{"code":"X","message":"m"}"#], None, false),
         (Dialect::Chat, vec!["error: out of memory"], None, false),
