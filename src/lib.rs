@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod id;
 pub mod net;
 pub mod provider;
+pub mod redact;
 pub mod routing;
 pub mod secret;
 pub mod server;

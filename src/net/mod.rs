@@ -1,1 +1,29 @@
 //! Outbound HTTP: address verdict, guarded connector, TLS, time-outs, bounded decoding. The only maker of clients.
+//!
+//! One request: [`url::accept`] judges the text, a [`client::Clients`] pool lends or dials a connection
+//! (resolve, judge **every** address, connect to exactly those, TLS), the request goes out, and a
+//! [`reply::ReplyBody`] streams the answer back. Dropping either future or body closes the socket.
+
+mod body;
+pub mod client;
+mod connector;
+pub mod decode;
+pub mod error;
+mod exchange;
+mod io;
+mod pool;
+pub mod reply;
+pub mod resolve;
+pub mod shared;
+pub mod tls;
+pub mod url;
+pub mod verdict;
+
+pub use client::{Clients, DestClass, Destination, Outgoing};
+pub use decode::{DecodeError, decode_request_body};
+pub use error::{DnsFailure, NetError, Refusal};
+pub use reply::{Reply, ReplyBody};
+pub use shared::{NetSettings, NetShared};
+
+#[cfg(test)]
+mod tests;

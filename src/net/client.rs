@@ -1,0 +1,222 @@
+//! Sending a request: choose the pool, send once, send again when a pooled connection was dead.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::header::{self, HeaderName, HeaderValue};
+use actix_http::{Method, RequestHead, Uri};
+use ninerouter_dialect::SplicedBody;
+
+use super::body::Sending;
+use super::connector::{Layer, Reach};
+use super::error::NetError;
+use super::exchange::{Limits, exchange};
+use super::io::Meter;
+use super::pool::{Pool, PoolKey};
+use super::reply::Reply;
+use super::shared::NetShared;
+use super::url::{Accepted, accept};
+use crate::provider::node::NetworkPolicy;
+
+
+/// URLs remembered per destination class before all are forgotten.
+const TARGETS: usize = 512;
+
+/// Where a destination comes from (security §9.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DestClass {
+    /// The built-in catalog.
+    Catalog,
+    /// A node of the operator.
+    Node,
+    /// An endpoint override of the operator's environment.
+    Override,
+}
+
+/// What a request's URL may be and where it may lead.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Destination {
+    /// Where it comes from.
+    pub class: DestClass,
+    /// Addresses it may have.
+    pub network: NetworkPolicy,
+    /// Plain http to a public address is allowed.
+    pub insecure_http: bool,
+    /// HTTP/2 is offered.
+    pub h2: bool,
+}
+
+/// A request, ready to go.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Method.
+    pub method: Method,
+    /// Whole URL.
+    pub url: String,
+    /// All headers except `host`, `content-length` and `connection`, which are set here.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Body; its length is declared.
+    pub body: SplicedBody,
+    /// What the URL may be.
+    pub dest: Destination,
+    /// Body sent to response head received.
+    pub head_timeout: Duration,
+    /// Longest time without a byte of the request accepted.
+    pub send_stall: Duration,
+}
+
+/// The clients of one worker. Cheap to clone; not for other threads.
+#[derive(Clone)]
+pub struct Clients(Rc<Inner>);
+
+struct Inner {
+    shared: Arc<NetShared>,
+    meter: Rc<Meter>,
+    pools: RefCell<HashMap<PoolKey, Rc<Pool>>>,
+    targets: RefCell<HashMap<Destination, HashMap<String, Rc<Target>>>>,
+}
+
+/// A judged URL with all that is derived from it.
+struct Target {
+    uri: Uri,
+    /// What the pool is asked for: `host:port` alone, or the whole URL when the library does the TLS.
+    connect: Uri,
+    host: HeaderValue,
+    pool: Rc<Pool>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
+}
+
+impl Clients {
+    /// Clients for the calling thread.
+    #[must_use]
+    pub fn new(shared: Arc<NetShared>) -> Self {
+        Self(Rc::new(Inner {
+            shared,
+            meter: Rc::default(),
+            pools: RefCell::default(),
+            targets: RefCell::default(),
+        }))
+    }
+
+    /// Sends a request and waits for the head of the answer. Redirects are not followed: a 3xx is an answer.
+    ///
+    /// Dropping the future closes the connection.
+    ///
+    /// # Errors
+    /// When the destination is refused, cannot be reached, or does not answer with HTTP in time.
+    pub async fn send(&self, out: Outgoing) -> Result<Reply, NetError> {
+        let target = self.target(&out.url, out.dest)?;
+        let limits = Limits { head: out.head_timeout, stall: out.send_stall };
+        let asks_head = out.method == Method::HEAD;
+        let head = Rc::new(request_head(&target, out.method, out.headers));
+        let sending = Rc::new(Sending::new(out.body.parts, out.body.len));
+        let pool = &target.pool;
+        let mut link = pool.lend(&target.connect).await?;
+        loop {
+            let pooled = link.pooled;
+            let (head, sending) = (Rc::clone(&head), Rc::clone(&sending));
+            match exchange(link, head, sending, &pool.meter, limits).await {
+                Ok(answered) => return Reply::new(answered, asks_head),
+                // REL-UP-4: the server had closed an idle connection while we reached for it.
+                Err(failed) if pooled && failed.nothing_answered => {
+                    link = pool.lend_fresh(&target.connect).await?;
+                }
+                Err(failed) => return Err(failed.error),
+            }
+        }
+    }
+
+    fn target(&self, url: &str, dest: Destination) -> Result<Rc<Target>, NetError> {
+        if let Some(known) = self.0.targets.borrow().get(&dest).and_then(|known| known.get(url)) {
+            return Ok(Rc::clone(known));
+        }
+        let accepted = accept(url, dest.network, dest.insecure_http)?;
+        let target = Rc::new(self.prepare(&accepted, dest)?);
+        // Keys that travel in a query (`?key=`) do not stay behind in a table.
+        if !url.contains("key=") && !url.contains("token=") {
+            let mut targets = self.0.targets.borrow_mut();
+            let known = targets.entry(dest).or_default();
+            if known.len() >= TARGETS {
+                known.clear();
+            }
+            known.insert(url.to_owned(), Rc::clone(&target));
+        }
+        Ok(target)
+    }
+
+    fn prepare(&self, accepted: &Accepted, dest: Destination) -> Result<Target, NetError> {
+        let layer = match (accepted.is_tls(), dest.h2) {
+            (false, _) => Layer::Plain,
+            (true, false) => Layer::TlsH1,
+            (true, true) => Layer::LibraryTls,
+        };
+        let reach = Reach {
+            network: dest.network,
+            may_be_fake: dest.class == DestClass::Catalog
+                && accepted.is_tls()
+                && accepted.address().is_none(),
+        };
+        let uri: Uri = accepted.as_str().parse().map_err(|_| unsendable_url())?;
+        let connect = match layer {
+            Layer::LibraryTls => uri.clone(),
+            // Without a scheme the library hands the connection over as it is: the TLS is ours.
+            Layer::Plain | Layer::TlsH1 => {
+                accepted.authority().parse().map_err(|_| unsendable_url())?
+            }
+        };
+        let host = HeaderValue::from_str(&accepted.host_header()).map_err(|_| unsendable_url())?;
+        Ok(Target { uri, connect, host, pool: self.pool(PoolKey { reach, layer }) })
+    }
+
+    fn pool(&self, key: PoolKey) -> Rc<Pool> {
+        let mut pools = self.0.pools.borrow_mut();
+        let make = || Rc::new(Pool::new(&self.0.shared, &self.0.meter, key));
+        Rc::clone(pools.entry(key).or_insert_with(make))
+    }
+}
+
+fn unsendable_url() -> NetError {
+    NetError::Unsendable("its URL is not valid HTTP")
+}
+
+fn request_head(
+    target: &Target,
+    method: Method,
+    headers: Vec<(HeaderName, HeaderValue)>,
+) -> RequestHead {
+    let mut head = RequestHead::default();
+    head.method = method;
+    head.uri = target.uri.clone();
+    head.headers.insert(header::HOST, target.host.clone());
+    for (name, value) in headers {
+        if !is_ours(&name) {
+            head.headers.append(name, value);
+        }
+    }
+    head
+}
+
+/// Headers that describe the connection or the framing, never taken from the caller. `expect` would make
+/// the library wait for an interim answer.
+fn is_ours(name: &HeaderName) -> bool {
+    [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::EXPECT,
+        header::TE,
+        header::TRAILER,
+    ]
+    .contains(name)
+}

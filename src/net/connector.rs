@@ -1,0 +1,265 @@
+//! Resolve, judge, connect, TLS: the one way to a socket (SEC-OUT-3).
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use actix_http::Uri;
+use actix_service::Service;
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Host as _};
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::error::{ConnectFailure, NetError, Refusal};
+use super::io::{Meter, Socket, UpstreamIo};
+use super::shared::NetShared;
+use super::tls::TlsFailure;
+use super::url::DOCKER_HOST;
+use super::verdict::{Range, judge};
+use crate::provider::node::NetworkPolicy;
+
+/// Head start of each address before the next one is tried beside it (RFC 8305).
+const STAGGER: Duration = Duration::from_millis(250);
+/// A silent peer is noticed after this, plus four probes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBES: u32 = 4;
+
+/// What the connector puts around the socket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Layer {
+    /// http.
+    Plain,
+    /// https, spoken over HTTP/1.1.
+    TlsH1,
+    /// https with HTTP/2 offered: the client library does the TLS itself.
+    LibraryTls,
+}
+
+/// Which addresses may be reached.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Reach {
+    pub(super) network: NetworkPolicy,
+    /// A catalog host over TLS: may be in 198.18/15 when the operator says so.
+    pub(super) may_be_fake: bool,
+}
+
+/// The connector service under one pool.
+#[derive(Clone)]
+pub(super) struct Dial(Rc<Inner>);
+
+struct Inner {
+    shared: Arc<NetShared>,
+    meter: Rc<Meter>,
+    reach: Reach,
+    layer: Layer,
+}
+
+impl Dial {
+    pub(super) fn new(
+        shared: Arc<NetShared>,
+        meter: Rc<Meter>,
+        reach: Reach,
+        layer: Layer,
+    ) -> Self {
+        Self(Rc::new(Inner { shared, meter, reach, layer }))
+    }
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Connection<Uri, UpstreamIo>, ConnectError>>>>;
+
+impl Service<ConnectInfo<Uri>> for Dial {
+    type Response = Connection<Uri, UpstreamIo>;
+    type Error = ConnectError;
+    type Future = Opening;
+
+    actix_service::always_ready!();
+
+    fn call(&self, info: ConnectInfo<Uri>) -> Opening {
+        self.0.meter.dialed();
+        let inner = Rc::clone(&self.0);
+        // Addresses that came along with `info` are not looked at: only judged ones are used.
+        Box::pin(async move {
+            match inner.open(info.request()).await {
+                Ok(io) => Ok(Connection::new(info.request().clone(), io)),
+                Err(error) => Err(ConnectError::Resolver(Box::new(error))),
+            }
+        })
+    }
+}
+
+impl Inner {
+    async fn open(&self, uri: &Uri) -> Result<UpstreamIo, NetError> {
+        let settings = self.shared.settings();
+        let host = uri.hostname();
+        let port = actix_tls::connect::Host::port(uri).ok_or(NetError::Unsendable("no port"))?;
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        // The library's resolver hook would be skipped for literals (§26): here nothing is.
+        let addresses: Arc<[IpAddr]> = match bare.parse::<IpAddr>() {
+            Ok(literal) => Arc::from([literal]),
+            Err(_name) => self.shared.names.addresses(bare, settings.resolve).await?,
+        };
+        for address in addresses.iter() {
+            self.judge(bare, *address, settings.allow_fake_ip)?;
+        }
+        let targets = in_order(&addresses, port);
+        let connecting = async {
+            let tcp = connect_first(&targets).await.map_err(|error| {
+                self.shared.names.forget(bare);
+                NetError::Connect(ConnectFailure::from(&error))
+            })?;
+            check_peer(&tcp, &targets)?;
+            tune(&tcp);
+            self.wrap(bare, tcp).await
+        };
+        match timeout(settings.connect, connecting).await {
+            Ok(done) => done,
+            Err(_elapsed) => {
+                self.shared.names.forget(bare);
+                Err(NetError::ConnectTimeout)
+            }
+        }
+    }
+
+    /// One blocked address blocks the name: which one would be used is not ours to say.
+    fn judge(&self, host: &str, address: IpAddr, allow_fake_ip: bool) -> Result<(), NetError> {
+        let network = match self.reach.network {
+            // The answer for the container's host is what the policy means, private as it is.
+            NetworkPolicy::Loopback if host == DOCKER_HOST => NetworkPolicy::PrivateAndLoopback,
+            network => network,
+        };
+        match judge(address, network) {
+            Ok(()) => Ok(()),
+            Err(Range::Benchmark)
+                if allow_fake_ip && self.reach.may_be_fake && address.is_ipv4() =>
+            {
+                Ok(())
+            }
+            Err(range) => Err(Refusal::Address(range).into()),
+        }
+    }
+
+    async fn wrap(&self, host: &str, tcp: TcpStream) -> Result<UpstreamIo, NetError> {
+        let meter = Rc::clone(&self.meter);
+        match self.layer {
+            Layer::Plain => Ok(UpstreamIo::new(Socket::Plain(tcp), meter, true)),
+            Layer::LibraryTls => Ok(UpstreamIo::new(Socket::Plain(tcp), meter, false)),
+            Layer::TlsH1 => {
+                let name = ServerName::try_from(host.to_owned())
+                    .map_err(|_invalid| NetError::Tls(TlsFailure::WrongHost))?;
+                let tls = TlsConnector::from(Arc::clone(&self.shared.tls.h1))
+                    .connect(name, tcp)
+                    .await
+                    .map_err(|error| NetError::Tls(TlsFailure::from_io(&error)))?;
+                Ok(UpstreamIo::new(Socket::Tls(Box::new(tls)), meter, true))
+            }
+        }
+    }
+}
+
+/// The families in turn, beginning with the resolver's first answer.
+fn in_order(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let mut first = addresses.iter().filter(|address| address.is_ipv6() == first_is_v6);
+    let mut second = addresses.iter().filter(|address| address.is_ipv6() != first_is_v6);
+    let mut order = Vec::with_capacity(addresses.len());
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return order;
+        }
+        order.extend(pair.into_iter().flatten().map(|ip| SocketAddr::new(*ip, port)));
+    }
+}
+
+/// The first connection that comes about; a failure starts the next address at once, silence after [`STAGGER`].
+async fn connect_first(targets: &[SocketAddr]) -> io::Result<TcpStream> {
+    if let [only] = targets {
+        return connect_one(*only).await;
+    }
+    let mut waiting = targets.iter();
+    let mut running: Vec<Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>> = Vec::new();
+    let mut failure = io::Error::from(io::ErrorKind::NotFound);
+    let mut next_start = std::pin::pin!(sleep_until(Instant::now()));
+    std::future::poll_fn(move |cx| {
+        loop {
+            let mut at = 0;
+            while let Some(attempt) = running.get_mut(at) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(tcp)) => return Poll::Ready(Ok(tcp)),
+                    Poll::Ready(Err(error)) => {
+                        failure = error;
+                        drop(running.swap_remove(at));
+                    }
+                    Poll::Pending => at += 1,
+                }
+            }
+            if !running.is_empty() && next_start.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let Some(target) = waiting.next() else {
+                if running.is_empty() {
+                    let last = std::mem::replace(&mut failure, io::ErrorKind::NotFound.into());
+                    return Poll::Ready(Err(last));
+                }
+                return Poll::Pending;
+            };
+            running.push(Box::pin(connect_one(*target)));
+            next_start.as_mut().reset(Instant::now() + STAGGER);
+        }
+    })
+    .await
+}
+
+async fn connect_one(target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Without it a small body waits for the delayed ACK of the head: 44 ms (design §7).
+    socket.set_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.connect(target).await
+}
+
+fn check_peer(tcp: &TcpStream, judged: &[SocketAddr]) -> Result<(), NetError> {
+    match tcp.peer_addr() {
+        Ok(peer) if judged.iter().any(|one| one.ip() == peer.ip() && one.port() == peer.port()) => {
+            Ok(())
+        }
+        Ok(_) => Err(Refusal::Peer.into()),
+        Err(_gone) => Err(NetError::Connect(ConnectFailure::Reset)),
+    }
+}
+
+/// Probes for peers that vanish without a word during a long silence.
+fn tune(tcp: &TcpStream) {
+    use rustix::net::sockopt::{set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl};
+    let tuned = set_tcp_keepidle(tcp, KEEPALIVE_IDLE)
+        .and_then(|()| set_tcp_keepintvl(tcp, KEEPALIVE_INTERVAL))
+        .and_then(|()| set_tcp_keepcnt(tcp, KEEPALIVE_PROBES));
+    if let Err(error) = tuned {
+        // The system's own, longer, times then apply.
+        tracing::debug!(%error, "keep-alive probes cannot be tuned");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_beginning_with_the_first_answer() {
+        let ips = |texts: &[&str]| -> Vec<IpAddr> { texts.iter().map(|t| t.parse().unwrap()).collect() };
+        let order: Vec<IpAddr> = in_order(&ips(&["::2", "::3", "::4", "1.1.1.1", "1.1.1.2"]), 1)
+            .into_iter()
+            .map(|a| a.ip())
+            .collect();
+        assert_eq!(order, ips(&["::2", "1.1.1.1", "::3", "1.1.1.2", "::4"]));
+        assert_eq!(in_order(&[], 1), []);
+    }
+}

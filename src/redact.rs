@@ -1,0 +1,229 @@
+//! Takes secrets out of text: headers, URLs, error texts, log lines (SEC-LOG-2).
+//!
+//! Types come first (`Secret` has no text), names second ([`redact_header_value`], members and query
+//! parameters of a text), patterns third ([`redact_text`]). Linear in the length of the text, idempotent.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use regex::{Captures, Regex};
+use sha2::Sha256;
+
+/// In place of a secret.
+const MASK: &str = "[redacted]";
+/// In place of one too short for [`MASK`]: redaction must not blow up a text.
+const SHORT_MASK: &str = "***";
+/// Base64 of at least this length is cut.
+const LONG_BASE64: usize = 200;
+
+/// True for names of headers, members and parameters whose value is secret. `-` and `_` are equal, case is ignored.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    const WHOLE: [&str; 15] = [
+        "authorization",
+        "proxy_authorization",
+        "cookie",
+        "set_cookie",
+        "x_api_key",
+        "api_key",
+        "apikey",
+        "x_goog_api_key",
+        "x_csrf_token",
+        "private_key",
+        "client_assertion",
+        "code_verifier",
+        "device_code",
+        "sas",
+        "sig",
+    ];
+    const WITHIN: [&str; 6] =
+        ["token", "secret", "password", "passphrase", "credential", "api_key"];
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    WHOLE.contains(&name.as_str())
+        || name == "code"
+        || name == "signature"
+        || name.starts_with("session")
+        || name.starts_with("x_internal_")
+        || WITHIN.iter().any(|part| name.contains(part))
+}
+
+/// True for names of query parameters whose value is secret.
+#[must_use]
+pub fn is_secret_parameter(name: &str) -> bool {
+    name.eq_ignore_ascii_case("key") || is_secret_name(name)
+}
+
+/// Value of a header as logs may show it. Secret ones become `[redacted:<length>:<hash>]`; the hash is keyed per
+/// process, so that two lines can be compared and nothing can be guessed from one.
+#[must_use]
+pub fn redact_header_value(name: &str, value: &str) -> String {
+    if is_secret_name(name) { redact_value(value) } else { redact_text(value).into_owned() }
+}
+
+/// `[redacted:<length>:<hash>]`; a value that is one already stays.
+#[must_use]
+pub fn redact_value(value: &str) -> String {
+    static MARK: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"^\[redacted(:[0-9]+(:[0-9a-f]{8})?)?\]$").ok());
+    if MARK.as_ref().is_some_and(|mark| mark.is_match(value)) {
+        return value.to_owned();
+    }
+    match keyed_hash(value) {
+        Some(hash) => format!("[redacted:{}:{hash}]", value.len()),
+        None => format!("[redacted:{}]", value.len()),
+    }
+}
+
+fn keyed_hash(value: &str) -> Option<String> {
+    static KEY: LazyLock<Option<[u8; 32]>> = LazyLock::new(|| {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).ok().map(|()| key)
+    });
+    let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_ref()?).ok()?;
+    mac.update(value.as_bytes());
+    let [a, b, c, d, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
+    Some(format!("{a:02x}{b:02x}{c:02x}{d:02x}"))
+}
+
+/// Replaces everything in `text` that looks like a secret.
+#[must_use]
+pub fn redact_text(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    for rule in RULES.iter() {
+        if let Cow::Owned(changed) = rule.apply(&text) {
+            text = Cow::Owned(changed);
+        }
+    }
+    if let Cow::Owned(cut) = cut_base64(&text) {
+        text = Cow::Owned(cut);
+    }
+    text
+}
+
+/// True when [`redact_text`] would find a secret. Long base64 alone is none.
+#[must_use]
+pub fn contains_secret(text: &str) -> bool {
+    RULES.iter().any(|rule| matches!(rule.apply(text), Cow::Owned(_)))
+}
+
+/// One kind of secret. Each is looked for in a pass of its own: in one alternation, a long candidate that
+/// fails at its end would be scanned again behind every short match inside it.
+struct Rule {
+    pattern: Regex,
+    keep: Keep,
+}
+
+/// What stays of a match.
+#[derive(Clone, Copy)]
+enum Keep {
+    Nothing,
+    /// Groups 1 and 3; group 2 is the secret.
+    Around,
+    /// As `Around`, when group `name` is the name of a secret parameter.
+    AroundNamedParameter,
+    /// As `Around`, when group `name` is the name of a secret member.
+    AroundNamedMember,
+}
+
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    use Keep::{Around, AroundNamedMember, AroundNamedParameter, Nothing};
+    let table = [
+        (
+            r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
+            Nothing,
+        ),
+        // Not `code`: every error body has one. OAuth codes travel in queries, which are below.
+        (
+            r#"(?<one>"(?<name>[A-Za-z0-9_.-]{1,64})"\s*:\s*")(?<two>(?:[^"\\]|\\.)+)(?<three>")"#,
+            AroundNamedMember,
+        ),
+        (
+            r#"(?<one>[?&](?<name>[A-Za-z0-9_.-]{1,64})=)(?<two>[^&\s"'<>]+)(?<three>)"#,
+            AroundNamedParameter,
+        ),
+        (r"(?<one>://)(?<two>[^/@\s]+)(?<three>@)", Around),
+        (r"(?i)(?<one>\bbearer\s+)(?<two>\S{8,})(?<three>)", Around),
+        // `sk-ant-…`, `sk-proj-…`, our own `sk-nr1-…`
+        (r"\bsk-[A-Za-z0-9_-]{16,}", Nothing),
+        (r"AIza[0-9A-Za-z_-]{35}", Nothing),
+        (r"ya29\.[0-9A-Za-z_-]{20,}", Nothing),
+        (r"1//[0-9A-Za-z_-]{20,}", Nothing),
+        (r"gh[opusr]_[A-Za-z0-9]{20,}", Nothing),
+        (r"github_pat_[0-9A-Za-z_]{20,}", Nothing),
+        (r"glpat-[0-9A-Za-z_-]{16,}", Nothing),
+        (r"xox[abpr]-[0-9A-Za-z_-]{10,}", Nothing),
+        (r"(?:AKIA|ASIA)[0-9A-Z]{16}", Nothing),
+        (r"eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{4,}", Nothing),
+    ];
+    // A pattern that does not compile is found by the tests.
+    table
+        .into_iter()
+        .filter_map(|(pattern, keep)| Some(Rule { pattern: Regex::new(pattern).ok()?, keep }))
+        .collect()
+});
+
+impl Rule {
+    fn apply<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut changed = false;
+        let replaced = self.pattern.replace_all(text, |found: &Captures<'_>| {
+            let put = self.replacement(found);
+            changed |= found.get(0).is_some_and(|whole| whole.as_str() != put);
+            put
+        });
+        if changed { replaced } else { Cow::Borrowed(text) }
+    }
+
+    fn replacement(&self, found: &Captures<'_>) -> String {
+        let part = |name: &str| found.name(name).map_or("", |part| part.as_str());
+        let whole = || found.get(0).map_or("", |whole| whole.as_str());
+        let hidden = match self.keep {
+            Keep::Nothing => return mask(whole()).to_owned(),
+            Keep::Around => true,
+            Keep::AroundNamedParameter => is_secret_parameter(part("name")),
+            Keep::AroundNamedMember => {
+                let name = part("name");
+                is_secret_name(name) && !name.eq_ignore_ascii_case("code")
+            }
+        };
+        if hidden {
+            format!("{}{}{}", part("one"), mask(part("two")), part("three"))
+        } else {
+            whole().to_owned()
+        }
+    }
+}
+
+/// A mask that is no longer than what it hides, or short. Masks hide as themselves.
+fn mask(secret: &str) -> &'static str {
+    if secret.len() < MASK.len() { SHORT_MASK } else { MASK }
+}
+
+/// Cuts runs of base64 that are longer than any word: pictures, sounds, encrypted state.
+fn cut_base64(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let (mut copied, mut start) = (0, 0);
+    let bytes = text.as_bytes();
+    let is_base64 =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-' | b'=');
+    for (at, byte) in bytes.iter().copied().chain([b' ']).enumerate() {
+        if is_base64(byte) {
+            continue;
+        }
+        if at - start >= LONG_BASE64 {
+            // A run is ASCII, so both ends are character boundaries.
+            out.push_str(text.get(copied..start).unwrap_or_default());
+            out.push_str("[base64 cut]");
+            copied = at;
+        }
+        start = at + 1;
+    }
+    if copied == 0 && out.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(text.get(copied..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests;
