@@ -46,9 +46,12 @@ pub fn canonical(raw: &str) -> Result<String, BaseUrlError> {
         return Err(BaseUrlError::QueryOrFragment);
     }
     let text = String::from(url);
-    let text = text.trim_end_matches('/');
-    let cut = PASTED_TAILS.iter().find_map(|tail| text.strip_suffix(tail)).unwrap_or(text);
-    Ok(cut.trim_end_matches('/').to_owned())
+    let mut text = text.trim_end_matches('/');
+    // until nothing is left to cut: saving a saved URL changes nothing
+    while let Some(cut) = PASTED_TAILS.iter().find_map(|tail| text.strip_suffix(tail)) {
+        text = cut.trim_end_matches('/');
+    }
+    Ok(text.to_owned())
 }
 
 /// Drops from the end of `base` what the endpoint's path begins with: people paste `…/v1` where the
@@ -81,6 +84,7 @@ mod tests {
             ("https://h.example:443/v1", "https://h.example/v1"),
             ("http://2130706433:1234/v1", "http://127.0.0.1:1234/v1"),
             ("https://h.example/chat", "https://h.example/chat"),
+            ("https://h.example/messages/responses/", "https://h.example"),
         ];
         for (raw, want) in cases {
             assert_eq!(canonical(raw).as_deref(), Ok(want), "{raw}");

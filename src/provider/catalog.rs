@@ -155,6 +155,11 @@ impl Catalog {
     }
 
     fn add(&mut self, provider: Provider) {
+        if self.ids.contains_key(&*provider.id) {
+            // a node must not stand in for a provider of the catalog
+            self.notices.push(format!("node `{}`: id is taken, node ignored", provider.id));
+            return;
+        }
         let at = self.providers.len();
         for alias in &provider.aliases {
             // A prefix may have been taken by a later catalog file. The node stays reachable by

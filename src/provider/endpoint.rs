@@ -76,11 +76,15 @@ pub(super) fn is_key_file(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::provider::catalog::Catalog;
 
+    static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| Catalog::builtin().unwrap());
+
     fn picked(prefix: &str, model: &str, dialect: Dialect, pinned: Option<&str>) -> String {
-        let catalog = Catalog::builtin().unwrap();
+        let catalog = &*BUILTIN;
         let provider = catalog.by_prefix(prefix).unwrap();
         pick(provider, provider.model(model), dialect, pinned).map_or("-", |e| &e.name).to_owned()
     }
@@ -126,7 +130,7 @@ mod tests {
 
     #[test]
     fn envelopes_take_no_body_as_it_is() {
-        let catalog = Catalog::builtin().unwrap();
+        let catalog = &*BUILTIN;
         let dialect = |id: &str, n: usize| catalog.by_id(id).unwrap().endpoints[n].dialect();
         assert_eq!(dialect("codex", 0), None);
         assert_eq!(dialect("gemini-cli", 0), None);

@@ -239,6 +239,20 @@ impl Endpoint {
         SELECTED_ONLY.contains(&self.name.as_str())
     }
 
+    /// True when a URL or a required header needs the value `name`.
+    #[must_use]
+    pub fn uses(&self, name: &str) -> bool {
+        let holds = |text: &str| {
+            text.contains(&format!("{{{name}}}"))
+                || (name == "location" && text.contains("{location_host}"))
+        };
+        [Some(&self.base_url), Some(&self.path), self.query.as_ref(), self.stream_path.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|text| holds(text))
+            || self.headers.iter().any(|h| h.required && !h.literal && holds(&h.value))
+    }
+
     /// Bedrock's invoke wraps Anthropic events into AWS frames (providers §3.17).
     fn is_event_stream_framed(&self) -> bool {
         self.stream_path.as_deref().is_some_and(|p| p.ends_with("/invoke-with-response-stream"))

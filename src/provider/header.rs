@@ -2,6 +2,9 @@
 
 use crate::provider::check::is_header_name;
 
+/// What the router calls itself.
+pub const USER_AGENT: &str = concat!("NineRouter/", env!("CARGO_PKG_VERSION"));
+
 /// Headers the router sets itself, or that belong to one connection only.
 const NEVER_EXTRA: [&str; 11] = [
     "host",
@@ -56,4 +59,32 @@ pub fn extra_header(name: &str, value: &str, auth_is_none: bool) -> Result<(), H
 #[must_use]
 pub fn is_sendable(value: &str) -> bool {
     value.bytes().all(|b| matches!(b, 0x20..=0x7e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_the_router_owns_are_refused() {
+        let cases = [
+            ("x-team", "a b", false, Ok(())),
+            ("User-Agent", "Mine/1", false, Ok(())),
+            ("Host", "x", false, Err(HeaderProblem::Forbidden)),
+            ("content-length", "1", true, Err(HeaderProblem::Forbidden)),
+            ("Connection", "close", true, Err(HeaderProblem::Forbidden)),
+            ("transfer-encoding", "chunked", true, Err(HeaderProblem::Forbidden)),
+            ("accept-encoding", "gzip", true, Err(HeaderProblem::Forbidden)),
+            ("Authorization", "Basic x", false, Err(HeaderProblem::Authorization)),
+            ("Authorization", "Basic x", true, Ok(())),
+            ("a b", "x", false, Err(HeaderProblem::Name)),
+            ("", "x", false, Err(HeaderProblem::Name)),
+            ("x-a:", "x", false, Err(HeaderProblem::Name)),
+            ("x-a", "é", false, Err(HeaderProblem::Value)),
+            ("x-a", "a\r\nb: c", false, Err(HeaderProblem::Value)),
+        ];
+        for (name, value, none, want) in cases {
+            assert_eq!(extra_header(name, value, none), want, "{name}: {value}");
+        }
+    }
 }

@@ -321,3 +321,6 @@ fn prefix_problem(node: &Node, catalog: &Catalog) -> Option<NodeProblem> {
     (*owner.id != *node.id)
         .then(|| NodeProblem::PrefixTaken { prefix: prefix.clone(), owner: owner.id.to_string() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,8 +60,12 @@ fn write(out: &mut String, name: &str, value: &str, place: Place) -> Result<(), 
     match place {
         Place::Host => {
             // `location_host` is empty, or a label with its dash; `resource_url` is a whole name
-            let fits = if name == "resource_url" { is_host(value) } else { is_label(value) };
-            if !fits && !(name == "location_host" && value.is_empty()) {
+            let fits = match name {
+                "resource_url" => is_host(value),
+                "location_host" => value.is_empty() || is_label(value),
+                _ => is_label(value),
+            };
+            if !fits {
                 return Err(unfit());
             }
             out.push_str(value);

@@ -145,11 +145,15 @@ fn swap_between_digits(text: &str, from: char, to: char) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::provider::catalog::Catalog;
 
+    static BUILTIN: LazyLock<Catalog> = LazyLock::new(|| Catalog::builtin().unwrap());
+
     fn map(prefix: &str, model: &str) -> UpstreamId {
-        let catalog = Catalog::builtin().unwrap();
+        let catalog = &*BUILTIN;
         upstream_id(catalog.by_prefix(prefix).unwrap(), model)
     }
 
