@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 
-use crate::auth::admit::RequireKey;
 use crate::cli::version;
 use crate::config::listen::Listen;
+use crate::config::settings::RequireApiKey;
 
 /// Width of the URL column.
 const URL_WIDTH: usize = 35;
@@ -17,7 +17,7 @@ pub struct Banner {
     /// Bound listeners, with their real ports.
     pub listeners: Vec<Listen>,
     /// Setting in effect.
-    pub require_api_key: RequireKey,
+    pub require_api_key: RequireApiKey,
     /// The database.
     pub database: PathBuf,
     /// Number of accounts.
@@ -91,12 +91,12 @@ impl Banner {
     pub fn mode(&self) -> &'static str {
         let loopback_only = self.listeners.iter().all(Listen::is_loopback);
         match (loopback_only, self.require_api_key) {
-            (true, RequireKey::Auto | RequireKey::Relaxed) => {
+            (true, RequireApiKey::Auto | RequireApiKey::Never) => {
                 "local only, no API key needed on this computer"
             }
-            (true, RequireKey::Always) => "local only, API key required",
-            (false, RequireKey::Auto | RequireKey::Always) => "network: API key required",
-            (false, RequireKey::Relaxed) => {
+            (true, RequireApiKey::Always) => "local only, API key required",
+            (false, RequireApiKey::Auto | RequireApiKey::Always) => "network: API key required",
+            (false, RequireApiKey::Never) => {
                 "network, keyless for trusted addresses (not recommended)"
             }
         }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::config::listen;
 
-    fn banner(names: &[&str], require_api_key: RequireKey) -> Banner {
+    fn banner(names: &[&str], require_api_key: RequireApiKey) -> Banner {
         let listeners = names.iter().flat_map(|name| listen::read(name, 20_128).unwrap()).collect();
         Banner {
             listeners,
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn layout_is_that_of_the_specification() {
-        let text = banner(&["localhost"], RequireKey::Auto).to_string();
+        let text = banner(&["localhost"], RequireApiKey::Auto).to_string();
         let want = "NineRouter 0.1.0
   Dashboard   http://localhost:20128/dashboard
   API         http://localhost:20128/v1          OpenAI, Codex, Cline, Cursor …
@@ -196,24 +196,24 @@ mod tests {
 
     #[test]
     fn a_network_listener_is_shown_with_its_address() {
-        let open = banner(&["192.168.1.20", "::1"], RequireKey::Auto);
+        let open = banner(&["192.168.1.20", "::1"], RequireApiKey::Auto);
         let lines = open.lines();
         assert!(lines.contains(&("Network", "http://192.168.1.20:20128".to_owned())));
         assert_eq!(lines[0].1, "http://localhost:20128/dashboard");
-        let only = banner(&["192.168.1.20"], RequireKey::Auto);
+        let only = banner(&["192.168.1.20"], RequireApiKey::Auto);
         assert_eq!(only.lines()[0].1, "http://192.168.1.20:20128/dashboard");
     }
 
     #[test]
     fn modes_follow_listener_and_setting() {
-        use RequireKey::{Always, Auto, Relaxed};
+        use RequireApiKey::{Always, Auto, Never};
         for (names, setting, want) in [
             (["127.0.0.1"], Auto, "local only, no API key needed on this computer"),
-            (["127.0.0.1"], Relaxed, "local only, no API key needed on this computer"),
+            (["127.0.0.1"], Never, "local only, no API key needed on this computer"),
             (["127.0.0.1"], Always, "local only, API key required"),
             (["0.0.0.0"], Auto, "network: API key required"),
             (["0.0.0.0"], Always, "network: API key required"),
-            (["0.0.0.0"], Relaxed, "network, keyless for trusted addresses (not recommended)"),
+            (["0.0.0.0"], Never, "network, keyless for trusted addresses (not recommended)"),
         ] {
             assert_eq!(banner(&names, setting).mode(), want);
         }

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use crate::auth::admit::RequireKey;
 use crate::config::error::{ConfigError, exit};
 use crate::config::options::Options;
 use crate::config::published;
-use crate::config::settings::{SettingError, Settings};
+use crate::config::settings::{RequireApiKey, SettingError, Settings};
 
 /// One finding.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,7 +143,7 @@ fn open_listeners(facts: &Facts<'_>) -> Vec<Finding> {
     if facts.loopback_only {
         return findings;
     }
-    if facts.settings.require_api_key == RequireKey::Relaxed {
+    if facts.settings.require_api_key == RequireApiKey::Never {
         findings.push(Finding {
             id: "B4",
             severity: Severity::Critical,
@@ -153,7 +152,7 @@ fn open_listeners(facts: &Facts<'_>) -> Vec<Finding> {
                 .into(),
         });
     }
-    if !facts.settings.trusted_proxy.enabled {
+    if !facts.settings.trusted_proxy_enabled {
         let text = "passwords and API keys cross the network in clear; put a TLS reverse proxy in front and name \
                     it in `NINEROUTER_TRUSTED_PROXIES`";
         findings.push(warning("B7", text));

@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
+use ipnet::{IpNet, Ipv4Net};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 use url::{Host, Url};
 
-use crate::auth::ipset;
 use crate::config::rule;
+
+/// Most entries a list of addresses may have (SEC-IP-7).
+const MAX_LIST: usize = 1024;
 
 /// What a value of a key looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,7 +137,7 @@ impl Kind {
                 }),
                 Self::Hosts => each(value, |host| host_name(host).map(Value::from)),
                 Self::Addresses => {
-                    return address_list(value, range, self);
+                    return address_list(value, |s| range(s).map(|n| n.to_string()), self);
                 }
                 Self::Proxies => return address_list(value, proxy, self),
                 Self::Zone => value.as_str().filter(|z| TimeZone::get(z).is_ok()).map(Value::from),
@@ -222,6 +225,16 @@ pub fn class_of(value: &Value) -> String {
     }
 }
 
+/// One address or CIDR range. Host bits are cleared (SEC-IP-7); IPv4-mapped IPv6 becomes IPv4 (security §6.1).
+#[must_use]
+pub fn range(text: &str) -> Option<IpNet> {
+    let net = match text.parse::<IpNet>() {
+        Ok(net) => net,
+        Err(_) => IpNet::from(text.parse::<IpAddr>().ok()?),
+    };
+    Some(unmapped(net).trunc())
+}
+
 /// `http` or `https` URL with a host and without user name, password or fragment.
 #[must_use]
 pub fn web_url(text: &str) -> Option<Url> {
@@ -264,20 +277,27 @@ fn without_port(text: &str) -> &str {
     }
 }
 
+fn unmapped(net: IpNet) -> IpNet {
+    if let IpNet::V6(v6) = net
+        && let Some(v4) = v6.addr().to_ipv4_mapped()
+        && let Some(bits) = v6.prefix_len().checked_sub(96)
+        && let Ok(v4) = Ipv4Net::new(v4, bits)
+    {
+        return IpNet::V4(v4);
+    }
+    net
+}
+
 fn origin(text: &str) -> Option<String> {
     let url = web_url(text)?;
     let bare = url.path() == "/" && url.query().is_none();
     bare.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn range(text: &str) -> Option<String> {
-    ipset::parse_net(text).ok().map(|net| net.to_string())
-}
-
 fn proxy(text: &str) -> Option<String> {
     match text {
         "loopback" | "private" | "cloudflare" => Some(text.to_owned()),
-        _ => range(text),
+        _ => range(text).map(|net| net.to_string()),
     }
 }
 
@@ -288,8 +308,8 @@ fn address_list(
 ) -> Result<Value, Misfit> {
     let misfit = |got: String| Misfit { got, want: kind.allowed() };
     let list = value.as_array().ok_or_else(|| misfit(class_of(value)))?;
-    if list.len() > ipset::MAX_ENTRIES {
-        let want = format!("at most {} entries", ipset::MAX_ENTRIES);
+    if list.len() > MAX_LIST {
+        let want = format!("at most {MAX_LIST} entries");
         return Err(Misfit { got: class_of(value), want });
     }
     let read: Vec<Option<String>> =
@@ -396,6 +416,27 @@ mod tests {
         );
         let err = Kind::Choice(&["text", "json"]).check(&json!(7)).unwrap_err();
         assert_eq!(err.to_string(), "got a number, expected one of `text`, `json`");
+    }
+
+    #[test]
+    fn ranges_are_normalised() {
+        for (text, want) in [
+            ("10.0.0.5/8", Some("10.0.0.0/8")),
+            ("127.0.0.1", Some("127.0.0.1/32")),
+            ("::1", Some("::1/128")),
+            ("::ffff:10.0.0.1", Some("10.0.0.1/32")),
+            ("::ffff:0:0/96", Some("0.0.0.0/0")),
+            ("::/0", Some("::/0")),
+            ("0.0.0.0/0", Some("0.0.0.0/0")),
+            ("10.0.0.0/33", None),
+            ("256.1.1.1", None),
+            ("1.2.3", None),
+            ("", None),
+            (" ", None),
+            ("0x7f.1", None),
+        ] {
+            assert_eq!(range(text).map(|n| n.to_string()).as_deref(), want, "{text}");
+        }
     }
 
     #[test]

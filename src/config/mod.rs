@@ -10,6 +10,7 @@ pub mod kind;
 pub mod listen;
 pub mod machine;
 pub mod options;
+pub mod proxies;
 pub mod published;
 pub mod rule;
 pub mod settings;

@@ -9,12 +9,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use crate::auth::address::{ProxyHeader, ProxySettings};
-use crate::auth::admit::{AdmitPolicy, RequireKey};
-use crate::auth::host::HostPolicy;
-use crate::auth::ipset::{self, IpSet};
 use crate::config::keys::{self, Key, SETTINGS, Since};
 use crate::config::kind::{self, Misfit};
+use crate::config::proxies;
 use crate::config::rule::RuleSpec;
 use crate::routing::account::Tier;
 use crate::routing::combo::Strategy;
@@ -27,15 +24,19 @@ pub struct Settings {
     /// Zone of days and reports.
     pub timezone: TimeZone,
     /// Whether clients need a key (security §7.3).
-    pub require_api_key: RequireKey,
+    pub require_api_key: RequireApiKey,
     /// Admitted client addresses (SEC-IP-4).
-    pub ip_whitelist: IpSet,
+    pub ip_whitelist: Vec<IpNet>,
     /// Loopback only when listed (SEC-IP-7).
     pub ip_whitelist_strict: bool,
     /// `Host` names, lower case, no port, no trailing dot (SEC-HOST-2).
     pub allowed_hosts: Vec<String>,
-    /// `trusted_proxy_*`: whose forwarding headers are believed, and which one.
-    pub trusted_proxy: ProxySettings,
+    /// Forwarding headers are believed when the peer is in `trusted_proxies`.
+    pub trusted_proxy_enabled: bool,
+    /// Proxy ranges, presets expanded.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Header that carries the client's address.
+    pub trusted_proxy_header: ProxyHeader,
     /// Public origin, without path.
     pub base_url: Option<Url>,
     /// Origins that may call inference paths; `*` = any.
@@ -96,6 +97,17 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
+/// Value of `require_api_key`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequireApiKey {
+    /// Unset: by listener (security §7.3).
+    Auto,
+    /// Always.
+    Always,
+    /// Keyless also for admitted addresses.
+    Never,
+}
+
 /// How an account inside one provider is chosen (accounts §7.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AccountStrategy {
@@ -109,6 +121,21 @@ pub enum AccountStrategy {
     LeastUsed,
     /// Most quota left first.
     QuotaBalanced,
+}
+
+/// Header a trusted proxy puts the client's address into (security §6.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`, else `Forwarded`, else `X-Real-IP`.
+    Auto,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+    /// `Forwarded`.
+    Forwarded,
+    /// `CF-Connecting-IP`.
+    CfConnectingIp,
+    /// `X-Real-IP`.
+    XRealIp,
 }
 
 /// How token-count calls are answered.
@@ -282,18 +309,6 @@ impl Settings {
         if errors.is_empty() { Ok(settings) } else { Err(errors) }
     }
 
-    /// The settings admission reads, in its form.
-    #[must_use]
-    pub fn admit_policy(&self) -> AdmitPolicy {
-        let base_url = self.base_url.as_ref().map(Url::as_str);
-        AdmitPolicy {
-            require: self.require_api_key,
-            hosts: HostPolicy::new(&self.allowed_hosts, base_url, &[]),
-            whitelist: self.ip_whitelist.clone(),
-            proxy: self.trusted_proxy.clone(),
-        }
-    }
-
     /// Settings from the stored ones, with those of flags and environment (`locked`) on top.
     ///
     /// A stored value that does not fit falls back to its default, never to a looser one (SEC-IP-8), and is reported.
@@ -401,10 +416,7 @@ impl Values {
             refuse(self, "cooldown_base_s", why);
         }
         if self.bool("trusted_proxy_enabled")
-            && let Some(wide) = self
-                .list("trusted_proxies")
-                .iter()
-                .find(|entry| ipset::is_too_wide_for_proxies(entry))
+            && let Some(wide) = proxies::too_wide(&self.list("trusted_proxies"))
         {
             // B6: whoever controls that much public space can forge every client address.
             self.0.remove("trusted_proxy_enabled");
@@ -415,7 +427,7 @@ impl Values {
             refuse(self, "trusted_proxies", why);
         }
         let any_origin = self.list("cors_allow_origins").iter().any(|o| o == "*");
-        if any_origin && self.require_api_key() != RequireKey::Always {
+        if any_origin && self.require_api_key() != RequireApiKey::Always {
             // SEC-CORS-1: any web page could otherwise use the router without a key.
             let why = "`*` needs `require_api_key` = true; or list the origins".into();
             refuse(self, "cors_allow_origins", why);
@@ -473,11 +485,11 @@ impl Values {
         Some(self.ms(name)).filter(|limit| !limit.is_zero())
     }
 
-    fn require_api_key(&self) -> RequireKey {
+    fn require_api_key(&self) -> RequireApiKey {
         match self.value("require_api_key").as_bool() {
-            Some(true) => RequireKey::Always,
-            Some(false) => RequireKey::Relaxed,
-            None => RequireKey::Auto,
+            Some(true) => RequireApiKey::Always,
+            Some(false) => RequireApiKey::Never,
+            None => RequireApiKey::Auto,
         }
     }
 }
@@ -491,14 +503,9 @@ fn build(values: &Values, found: &Found) -> Settings {
         ip_whitelist: whitelist(values, found),
         ip_whitelist_strict: values.bool("ip_whitelist_strict"),
         allowed_hosts: values.list("allowed_hosts"),
-        trusted_proxy: ProxySettings {
-            enabled: values.bool("trusted_proxy_enabled"),
-            trusted: IpSet::parse_proxies(&values.list("trusted_proxies")).unwrap_or_default(),
-            header: values
-                .text("trusted_proxy_header")
-                .and_then(|name| ProxyHeader::from_name(&name))
-                .unwrap_or_default(),
-        },
+        trusted_proxy_enabled: values.bool("trusted_proxy_enabled"),
+        trusted_proxies: proxies::expand(&values.list("trusted_proxies")),
+        trusted_proxy_header: proxy_header(values),
         base_url: values.text("base_url").and_then(|url| kind::web_url(&url)),
         cors_allow_origins: values.list("cors_allow_origins"),
         account_strategy: account_strategy(values),
@@ -538,12 +545,23 @@ fn build(values: &Values, found: &Found) -> Settings {
     }
 }
 
-fn whitelist(values: &Values, found: &Found) -> IpSet {
-    let mut list = values.list("ip_whitelist");
+fn whitelist(values: &Values, found: &Found) -> Vec<IpNet> {
+    let list = values.list("ip_whitelist");
+    let mut nets: Vec<IpNet> = list.iter().filter_map(|entry| kind::range(entry)).collect();
     if !values.0.contains_key("ip_whitelist") {
-        list.extend(found.container_networks.iter().map(ToString::to_string));
+        nets.extend(&found.container_networks);
     }
-    IpSet::parse(&list).unwrap_or_else(|_bad| IpSet::default_whitelist())
+    nets
+}
+
+fn proxy_header(values: &Values) -> ProxyHeader {
+    match values.text("trusted_proxy_header").as_deref() {
+        Some("x-forwarded-for") => ProxyHeader::XForwardedFor,
+        Some("forwarded") => ProxyHeader::Forwarded,
+        Some("cf-connecting-ip") => ProxyHeader::CfConnectingIp,
+        Some("x-real-ip") => ProxyHeader::XRealIp,
+        _ => ProxyHeader::Auto,
+    }
 }
 
 fn account_strategy(values: &Values) -> AccountStrategy {
@@ -656,7 +674,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_specification() {
         let s = Settings::default();
-        assert_eq!(s.require_api_key, RequireKey::Auto);
+        assert_eq!(s.require_api_key, RequireApiKey::Auto);
         assert_eq!(s.timeouts.head_stream, Duration::from_secs(60));
         assert_eq!(s.timeouts.head, Duration::from_secs(600));
         assert_eq!(s.timeouts.first_content, Some(Duration::from_secs(300)));
@@ -668,9 +686,9 @@ mod tests {
         assert_eq!(s.max_accounts_per_entry, 5);
         assert_eq!(s.sticky_count, 3);
         assert_eq!((s.cooldown_base.as_secs(), s.cooldown_max.as_secs()), (2, 300));
-        assert!(s.routing_headers && s.reserve_soft);
-        assert_eq!(s.trusted_proxy, ProxySettings::default());
-        assert_eq!(s.ip_whitelist, IpSet::default_whitelist());
+        assert!(s.routing_headers && s.reserve_soft && !s.trusted_proxy_enabled);
+        assert!(s.trusted_proxies.iter().any(|n| n.to_string() == "192.168.0.0/16"));
+        assert_eq!(s.ip_whitelist.len(), 3);
     }
 
     #[test]
@@ -685,7 +703,7 @@ mod tests {
         })))
         .unwrap();
         assert_eq!(s.sticky_count, 7);
-        assert_eq!(s.require_api_key, RequireKey::Always);
+        assert_eq!(s.require_api_key, RequireApiKey::Always);
         assert_eq!(s.timeouts.head_stream, Duration::from_millis(1500));
         assert_eq!(s.timeouts.first_content, None);
         assert_eq!(s.limits.in_flight, 10);
@@ -746,8 +764,8 @@ mod tests {
         let (s, errors) = Settings::resolve(&stored, &BTreeMap::new(), &Found::default());
         assert_eq!(errors.len(), 3, "{errors:?}");
         assert_eq!(s.ip_whitelist, Settings::default().ip_whitelist);
-        assert_eq!(s.require_api_key, RequireKey::Always);
-        assert!(!s.trusted_proxy.enabled);
+        assert_eq!(s.require_api_key, RequireApiKey::Always);
+        assert!(!s.trusted_proxy_enabled);
     }
 
     #[test]

@@ -200,8 +200,8 @@ fn settings_of_the_environment_are_typed_and_sourced() {
     let (s, errors) = Settings::resolve(&BTreeMap::new(), &options.locked, &options.found);
     assert_eq!(errors, []);
     assert_eq!(s.timeouts.head_stream.as_millis(), 1500);
-    assert!(s.trusted_proxy.enabled);
-    assert_eq!(s.trusted_proxy.trusted.iter().count(), 3);
+    assert!(s.trusted_proxy_enabled);
+    assert_eq!(s.trusted_proxies.len(), 3);
     assert_eq!(s.allowed_hosts, ["router.example.org", "box"]);
     assert_eq!(s.base_url.unwrap().as_str(), "https://router.example.org/");
     assert_eq!(s.timezone.iana_name(), Some("Asia/Shanghai"));
