@@ -5,6 +5,7 @@ pub mod data_dir;
 pub mod dotenv;
 pub mod environment;
 pub mod error;
+pub mod file;
 pub mod keys;
 pub mod kind;
 pub mod listen;

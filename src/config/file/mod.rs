@@ -1,0 +1,119 @@
+//! The config file: read, understood, checked (cli-and-deploy §7.5). TOML, or JSON with the same names.
+
+mod account;
+mod combo;
+mod document;
+mod json_places;
+mod key;
+mod model;
+mod node;
+mod object;
+mod reader;
+mod secret_ref;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+pub use document::{Document, FileError, Step, Trail};
+pub use secret_ref::{SecretRef, SecretRefError};
+
+use crate::provider::node::NetworkPolicy;
+use crate::routing::account::AccountConfig;
+use crate::store::api_keys::ApiKeyRow;
+use crate::store::combos::ComboRow;
+use crate::store::models::ModelRow;
+use crate::store::nodes::NodeRow;
+use crate::store::prices::PriceRow;
+use crate::store::provider_overrides::ProviderOverride;
+
+/// Largest file that is read.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// An object of the file and where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct At<T> {
+    /// Its place.
+    pub trail: Trail,
+    /// The object.
+    pub value: T,
+}
+
+/// An account of the file. Its provider is as written: id or prefix; its id is not the stored one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AccountSpec {
+    /// Configuration.
+    pub config: AccountConfig,
+    /// Where its key lies; `None` for accounts without credential.
+    pub api_key: Option<SecretRef>,
+}
+
+/// A router key of the file. Its id, look-up and shown parts are filled in when the text is known.
+#[derive(Clone, PartialEq, Debug)]
+pub struct KeySpec {
+    /// What is stored besides the text.
+    pub row: ApiKeyRow,
+    /// Where its text lies.
+    pub text: SecretRef,
+}
+
+/// A config file that is right in itself. What it refers to is checked when it is planned.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The text, for places of later errors.
+    pub document: Document,
+    /// Remove what an earlier file made and this one does not name.
+    pub prune: bool,
+    /// Settings by their snake_case names, values in normal form; null = the default.
+    pub settings: Vec<At<(&'static str, Value)>>,
+    /// Nodes, without ids.
+    pub nodes: Vec<At<NodeRow>>,
+    /// Accounts.
+    pub accounts: Vec<At<AccountSpec>>,
+    /// Combos.
+    pub combos: Vec<At<ComboRow>>,
+    /// Aliases with their targets.
+    pub aliases: Vec<At<(String, String)>>,
+    /// Router keys.
+    pub keys: Vec<At<KeySpec>>,
+    /// Models that differ from the catalog; their provider as written.
+    pub models: Vec<At<ModelRow>>,
+    /// Prices; their provider as written.
+    pub prices: Vec<At<PriceRow>>,
+    /// Settings of providers; their provider as written.
+    pub providers: Vec<At<ProviderOverride>>,
+    /// Things that work but have no effect, or not the one hoped for.
+    pub warnings: Vec<FileError>,
+}
+
+/// Reads a config file. `outbound_default` is the network policy of nodes that name none.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file.
+pub fn read(path: &Path, outbound_default: NetworkPolicy) -> Result<ConfigFile, Vec<FileError>> {
+    let refuse =
+        |message: String| vec![FileError { file: path.to_owned(), line: 1, column: 1, message }];
+    let size = fs::metadata(path).map_err(|e| refuse(format!("cannot be read: {e}")))?.len();
+    if size > MOST_BYTES {
+        return Err(refuse(format!("is larger than {MOST_BYTES} bytes")));
+    }
+    let bytes = fs::read(path).map_err(|e| refuse(format!("cannot be read: {e}")))?;
+    parse(path, &bytes, outbound_default)
+}
+
+/// The same for a text that is at hand; `path` is for messages and relative paths.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the file.
+pub fn parse(
+    path: &Path,
+    bytes: &[u8],
+    outbound_default: NetworkPolicy,
+) -> Result<ConfigFile, Vec<FileError>> {
+    let document = Document::parse(path, bytes).map_err(|error| vec![error])?;
+    reader::understand(document, outbound_default)
+}
+
+#[cfg(test)]
+mod tests;
