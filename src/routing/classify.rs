@@ -1,12 +1,14 @@
 //! Error classes: what an upstream's failure means for the account, the model and the request.
 
+use ninerouter_dialect::UpstreamErrorBody;
+
 use crate::clock::UnixMs;
 use crate::provider::family::ErrorFamily;
 use crate::routing::error_rule::{self, ErrorRule};
 use crate::routing::facts::{Facts, message_for_people};
 use crate::routing::lock::Scope;
 use crate::routing::rules;
-use crate::routing::upstream::UpstreamErrorBody;
+
 use crate::routing::verdict::{Cooldown, Verdict};
 
 /// Class of a failed attempt (accounts §5.1).

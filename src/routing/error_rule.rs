@@ -105,7 +105,8 @@ impl ErrorRule {
                     rule.regexes = compile(&patterns, index)?;
                 }
                 "action" => {
-                    action = Some(value.as_str().and_then(parse_action).ok_or_else(|| wrong(name))?);
+                    action =
+                        Some(value.as_str().and_then(parse_action).ok_or_else(|| wrong(name))?);
                 }
                 _ => return Err(wrong(name)),
             }

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use ninerouter_dialect::UpstreamErrorBody;
 use serde_json::Value;
 
 use crate::clock::UnixMs;
 use crate::provider::family::ErrorFamily;
 use crate::routing::classify::{Failure, TransportFailure};
-use crate::routing::upstream::UpstreamErrorBody;
 
 /// What rules see of a failure.
 pub(crate) struct Facts<'a> {

@@ -1,6 +1,7 @@
 //! Pure routing: model ids, aliases, combos, account choice, error classes, cool-down arithmetic.
 
 pub mod account;
+pub mod choose;
 pub mod classify;
 pub mod combo;
 pub mod error_rule;
@@ -10,5 +11,5 @@ pub mod instant;
 pub mod ladder;
 pub mod lock;
 pub(crate) mod rules;
-pub mod upstream;
+pub mod target;
 pub mod verdict;

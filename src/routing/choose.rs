@@ -1,0 +1,412 @@
+//! Which account of a provider serves next: eligibility and the five strategies (accounts §0.3, §7.2).
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::clock::UnixMs;
+use crate::id::AccountId;
+use crate::provider::glob;
+use crate::routing::account::{AccountView, AuthState};
+use crate::routing::classify::Class;
+use crate::routing::ladder::REASON_QUOTA_UNKNOWN;
+use crate::routing::lock::{Lock, Scope};
+use crate::routing::target::Target;
+
+/// How accounts of one priority group take turns.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum AccountStrategy {
+    /// The smallest priority, ties by id.
+    #[default]
+    Priority,
+    /// A ring.
+    RoundRobin,
+    /// Smooth weighted round-robin.
+    Weighted,
+    /// Fewest in flight, then least used window, then longest unused.
+    LeastUsed,
+    /// Most remaining quota; of nearly equal ones the one that resets sooner.
+    QuotaBalanced,
+}
+
+impl AccountStrategy {
+    /// The strategy of a setting's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "priority" | "fill-first" => Some(Self::Priority),
+            "round-robin" => Some(Self::RoundRobin),
+            "weighted" => Some(Self::Weighted),
+            "least-used" => Some(Self::LeastUsed),
+            "quota-balanced" => Some(Self::QuotaBalanced),
+            _ => None,
+        }
+    }
+
+    /// The word of the setting.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Priority => "priority",
+            Self::RoundRobin => "round-robin",
+            Self::Weighted => "weighted",
+            Self::LeastUsed => "least-used",
+            Self::QuotaBalanced => "quota-balanced",
+        }
+    }
+}
+
+/// Why an account cannot serve now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ineligible {
+    /// Switched off by the operator.
+    Disabled,
+    /// Only the operator can mend it.
+    Dead,
+    /// A lock covers the model.
+    Locked {
+        /// Unix ms.
+        until: UnixMs,
+        /// Class that set it.
+        class: Class,
+        /// Text of the lock.
+        reason: String,
+        /// When it was set, Unix ms: locks of the request itself do not count for its answer.
+        set_at: UnixMs,
+    },
+    /// Every permitted lease is out, or a probe is under way.
+    Busy,
+    /// The account's rules exclude the model.
+    ModelNotAllowed,
+    /// A mandatory parameter has no value.
+    MissingParams,
+    /// No valid token, and none to be had before `next_try`.
+    ExpiredToken {
+        /// Unix ms; `None` = no refresh path.
+        next_try: Option<UnixMs>,
+    },
+    /// Not asked for: another account is pinned, a tag is missing, it was tried already, or its weight is 0.
+    Excluded,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Unix ms.
+    pub now: UnixMs,
+    /// What is to be served.
+    pub target: &'a Target,
+    /// How accounts take turns.
+    pub strategy: AccountStrategy,
+    /// Dispatches in a row under round-robin.
+    pub sticky_count: u32,
+    /// Accounts this request has tried.
+    pub tried: &'a [AccountId],
+    /// The account this conversation is bound to.
+    pub affinity: Option<AccountId>,
+    /// Only this account.
+    pub pin: Option<AccountId>,
+    /// Only accounts with all of these tags.
+    pub tags: &'a [String],
+}
+
+/// The result of a choice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// Ask this one for a lease.
+    Account(AccountId),
+    /// Nobody can serve; empty reasons = the provider has no account.
+    None {
+        /// Each account and why.
+        reasons: Vec<(AccountId, Ineligible)>,
+    },
+}
+
+/// Whether an account may serve the target now (accounts §0.3).
+///
+/// # Errors
+/// The first reason against it.
+pub fn eligible(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), Ineligible> {
+    let config = &view.config;
+    if !config.enabled {
+        return Err(Ineligible::Disabled);
+    }
+    match view.auth {
+        AuthState::Dead => return Err(Ineligible::Dead),
+        AuthState::Expired { next_try } if next_try.is_none_or(|at| at > now) => {
+            return Err(Ineligible::ExpiredToken { next_try });
+        }
+        AuthState::Ok | AuthState::Expired { .. } => {}
+    }
+    if view.missing_params {
+        return Err(Ineligible::MissingParams);
+    }
+    if !allows(&config.allowed_models, &config.excluded_models, target) {
+        return Err(Ineligible::ModelNotAllowed);
+    }
+    check_locks(now, view, target)?;
+    if view.in_flight >= view.max_concurrent {
+        return Err(Ineligible::Busy);
+    }
+    Ok(())
+}
+
+fn allows(allowed: &[String], excluded: &[String], target: &Target) -> bool {
+    let fits = |pattern: &String| {
+        glob::fits_model(pattern, &target.model)
+            || glob::matches(pattern, &target.upstream_model)
+            || glob::matches(pattern, &target.key)
+    };
+    (allowed.is_empty() || allowed.iter().any(fits)) && !excluded.iter().any(fits)
+}
+
+/// The lock that stays longest is the reason; a window that just reset lets one probe in at a time.
+fn check_locks(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), Ineligible> {
+    let covering = view.locks.iter().filter(|lock| covers(lock, target));
+    let mut longest: Option<&Lock> = None;
+    let mut probing = false;
+    for lock in covering {
+        if lock.until > now {
+            if longest.is_none_or(|l| lock.until > l.until) {
+                longest = Some(lock);
+            }
+        } else if lock.class == Class::QuotaExhausted {
+            probing |= is_probing(now, view, lock);
+        }
+    }
+    if let Some(lock) = longest {
+        return Err(Ineligible::Locked {
+            until: lock.until,
+            class: lock.class,
+            reason: lock.reason.clone(),
+            set_at: lock.set_at,
+        });
+    }
+    if probing { Err(Ineligible::Busy) } else { Ok(()) }
+}
+
+/// True when `lock` covers the target.
+#[must_use]
+pub fn covers(lock: &Lock, target: &Target) -> bool {
+    match &lock.scope {
+        Scope::All => true,
+        Scope::Model(model) => *model == target.canonical,
+        Scope::Family(family) => target.families.contains(family),
+        // Features belong to requests, not to models: the attempt loop knows what it asks for.
+        Scope::Feature(_) => false,
+    }
+}
+
+/// accounts §7.3.3: after a reset at most one probe per 250 ms until one succeeds; a window without a known
+/// reset is probed by one request at a time (§5.6). Success removes the lock and opens the account.
+fn is_probing(now: UnixMs, view: &AccountView, lock: &Lock) -> bool {
+    const PROBE_SPACING_MS: i64 = 250;
+    let just_probed =
+        view.last_used_at >= lock.until && now.saturating_sub(view.last_used_at) < PROBE_SPACING_MS;
+    let one_at_a_time = lock.reason == REASON_QUOTA_UNKNOWN
+        && view.in_flight > 0
+        && view.last_used_at >= lock.until;
+    just_probed || one_at_a_time
+}
+
+/// Picks the account to ask for a lease. A choice for a request that has tried nobody yet moves the cursors.
+///
+/// The order among accounts: affinity, then valid tokens before ones to be refreshed, then priority groups,
+/// then the strategy within the best group.
+pub fn choose<'a, I>(views: I, ask: &Ask<'_>, cursors: &mut Cursors) -> Choice
+where
+    I: Iterator<Item = &'a AccountView> + Clone,
+{
+    // Pass 1: the bound account, and the best group of the others.
+    let mut best: Option<Rank> = None;
+    for view in views.clone() {
+        if check(view, ask).is_err() {
+            continue;
+        }
+        if ask.affinity == Some(view.config.id) {
+            return Choice::Account(view.config.id);
+        }
+        let rank = rank(view);
+        if best.is_none_or(|b| rank < b) {
+            best = Some(rank);
+        }
+    }
+    let Some(best) = best else { return none(views, ask) };
+    let group = views.filter(|view| rank(view) == best && check(view, ask).is_ok());
+    let picked = match ask.strategy {
+        AccountStrategy::Priority => group.min_by_key(|view| view.config.id),
+        AccountStrategy::RoundRobin => round_robin(group, ask, cursors),
+        AccountStrategy::Weighted => weighted(group, ask, cursors),
+        AccountStrategy::LeastUsed => group.min_by_key(|view| {
+            (view.in_flight, Reverse(remaining(view)), view.last_used_at, view.config.id)
+        }),
+        AccountStrategy::QuotaBalanced => quota_balanced(group),
+    };
+    match picked {
+        Some(view) => Choice::Account(view.config.id),
+        // A group is never empty: its rank came from one of its members.
+        None => Choice::None { reasons: Vec::new() },
+    }
+}
+
+/// (token must be refreshed first, priority): smaller is better.
+type Rank = (bool, u16);
+
+fn rank(view: &AccountView) -> Rank {
+    (matches!(view.auth, AuthState::Expired { .. }), view.config.priority)
+}
+
+fn check(view: &AccountView, ask: &Ask<'_>) -> Result<(), Ineligible> {
+    let config = &view.config;
+    let wanted = ask.pin.is_none_or(|pin| pin == config.id)
+        && ask.tags.iter().all(|tag| config.tags.contains(tag))
+        && !ask.tried.contains(&config.id)
+        && !(ask.strategy == AccountStrategy::Weighted
+            && config.weight == 0
+            && ask.pin != Some(config.id));
+    if !wanted {
+        return Err(Ineligible::Excluded);
+    }
+    eligible(ask.now, view, ask.target)
+}
+
+fn none<'a>(views: impl Iterator<Item = &'a AccountView>, ask: &Ask<'_>) -> Choice {
+    let reasons = views
+        .filter_map(|view| check(view, ask).err().map(|reason| (view.config.id, reason)))
+        .collect();
+    Choice::None { reasons }
+}
+
+/// An account without a known window is taken for full: no snapshot must not mean no traffic.
+fn remaining(view: &AccountView) -> u8 {
+    view.remaining_percent.unwrap_or(100)
+}
+
+/// Place in the ring. Kept in the cursor instead of an index, so that the ring may change under it.
+type Place = (UnixMs, AccountId);
+
+fn place(view: &AccountView) -> Place {
+    (view.config.created_at, view.config.id)
+}
+
+fn round_robin<'a>(
+    group: impl Iterator<Item = &'a AccountView>,
+    ask: &Ask<'_>,
+    cursors: &mut Cursors,
+) -> Option<&'a AccountView> {
+    let ring = cursors.ring(ask.target)?;
+    let turn = *ring;
+    let keeps = turn.is_some_and(|t| t.served < ask.sticky_count.max(1));
+    let mut current: Option<&AccountView> = None;
+    let mut next: Option<&AccountView> = None;
+    let mut first: Option<&AccountView> = None;
+    let earlier = |a: Option<&AccountView>, b: &AccountView| a.is_none_or(|a| place(b) < place(a));
+    for view in group {
+        if earlier(first, view) {
+            first = Some(view);
+        }
+        match turn {
+            Some(turn) if place(view) == turn.at => current = Some(view),
+            Some(turn) if place(view) > turn.at && earlier(next, view) => next = Some(view),
+            Some(_) | None => {}
+        }
+    }
+    let stays = current.filter(|_| keeps);
+    let picked = stays.or(next).or(first)?;
+    // A second choice of the same request stands in for the first: it takes nobody's turn.
+    if ask.tried.is_empty() {
+        let served = match (stays, turn) {
+            (Some(_), Some(turn)) => turn.served.saturating_add(1),
+            _ => 1,
+        };
+        *ring = Some(Turn { at: place(picked), served });
+    }
+    Some(picked)
+}
+
+fn weighted<'a>(
+    group: impl Iterator<Item = &'a AccountView> + Clone,
+    ask: &Ask<'_>,
+    cursors: &mut Cursors,
+) -> Option<&'a AccountView> {
+    let state = cursors.weights(ask.target)?;
+    let total: i64 = group.clone().map(|view| i64::from(view.config.weight)).sum();
+    let score = |state: &HashMap<AccountId, i64>, view: &AccountView| {
+        let current = state.get(&view.config.id).copied().unwrap_or(0);
+        current.saturating_add(i64::from(view.config.weight))
+    };
+    // Ties go to the smaller id, so that the order is the same every time.
+    let picked = group.clone().max_by_key(|view| (score(state, view), Reverse(view.config.id)))?;
+    if ask.tried.is_empty() {
+        for view in group {
+            let id = view.config.id;
+            let cost = if id == picked.config.id { total } else { 0 };
+            let current = score(state, view).saturating_sub(cost);
+            state.insert(id, current);
+        }
+    }
+    Some(picked)
+}
+
+fn quota_balanced<'a>(
+    group: impl Iterator<Item = &'a AccountView> + Clone,
+) -> Option<&'a AccountView> {
+    /// Within this many percent the sooner reset decides.
+    const NEARLY_EQUAL: u8 = 5;
+    let most = group.clone().map(remaining).max()?;
+    group.filter(|view| remaining(view) >= most.saturating_sub(NEARLY_EQUAL)).min_by_key(|view| {
+        let reset = view.resets_at.unwrap_or(UnixMs::MAX);
+        (reset, view.in_flight, view.last_used_at, view.config.id)
+    })
+}
+
+/// Whose turn it is, per provider and canonical model. In memory only: a restart starts the rings anew.
+#[derive(Debug, Default)]
+pub struct Cursors {
+    rings: HashMap<Arc<str>, HashMap<String, Option<Turn>>>,
+    weights: HashMap<Arc<str>, HashMap<String, HashMap<AccountId, i64>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    at: Place,
+    served: u32,
+}
+
+/// Model names come from clients: the maps must not grow with them.
+const MAX_MODELS: usize = 4_096;
+
+impl Cursors {
+    /// Forgets an account that was deleted.
+    pub fn forget(&mut self, account: AccountId) {
+        for state in self.weights.values_mut().flat_map(HashMap::values_mut) {
+            state.remove(&account);
+        }
+    }
+
+    fn ring(&mut self, target: &Target) -> Option<&mut Option<Turn>> {
+        slot(&mut self.rings, target)
+    }
+
+    fn weights(&mut self, target: &Target) -> Option<&mut HashMap<AccountId, i64>> {
+        slot(&mut self.weights, target)
+    }
+}
+
+/// Allocates only the first time a model of a provider is seen. Always there: it was just put in.
+fn slot<'m, T: Default>(
+    map: &'m mut HashMap<Arc<str>, HashMap<String, T>>,
+    target: &Target,
+) -> Option<&'m mut T> {
+    let models = map.entry(Arc::clone(&target.provider.id)).or_default();
+    if !models.contains_key(&target.canonical) {
+        if models.len() >= MAX_MODELS {
+            models.clear();
+        }
+        models.insert(target.canonical.clone(), T::default());
+    }
+    models.get_mut(&target.canonical)
+}
+
+#[cfg(test)]
+mod tests;

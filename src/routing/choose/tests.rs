@@ -1,0 +1,376 @@
+//! The choice of an account, table by table.
+
+use super::*;
+use crate::provider::catalog::Catalog;
+use crate::routing::account::{AccountConfig, AccountKind};
+use crate::routing::target::Wishes;
+
+const NOW: UnixMs = 1_782_907_200_000;
+
+fn target() -> Target {
+    let catalog = Catalog::builtin().unwrap();
+    Target::new(catalog.by_prefix("cc").unwrap(), "claude-opus-4-6", Wishes::default()).unwrap()
+}
+
+fn view(priority: u16) -> AccountView {
+    AccountView {
+        config: Arc::new(AccountConfig {
+            id: AccountId::new(),
+            provider: "claude".into(),
+            kind: AccountKind::ApiKey,
+            label: String::new(),
+            priority,
+            weight: 1,
+            enabled: true,
+            tags: Vec::new(),
+            allowed_models: Vec::new(),
+            excluded_models: Vec::new(),
+            max_concurrent: None,
+            endpoint: None,
+            params: Vec::new(),
+            tier: None,
+            created_at: NOW,
+        }),
+        auth: AuthState::Ok,
+        locks: Vec::new(),
+        in_flight: 0,
+        max_concurrent: 8,
+        missing_params: false,
+        remaining_percent: None,
+        resets_at: None,
+        last_used_at: 0,
+    }
+}
+
+fn with(view: &AccountView, change: impl FnOnce(&mut AccountConfig)) -> AccountView {
+    let mut config = (*view.config).clone();
+    change(&mut config);
+    AccountView { config: Arc::new(config), ..view.clone() }
+}
+
+fn lock(scope: Scope, until: UnixMs, class: Class) -> Lock {
+    Lock { scope, until, reason: "x".into(), class, level: 0, set_at: NOW - 60_000 }
+}
+
+fn ask(target: &Target, strategy: AccountStrategy) -> Ask<'_> {
+    Ask {
+        now: NOW,
+        target,
+        strategy,
+        sticky_count: 3,
+        tried: &[],
+        affinity: None,
+        pin: None,
+        tags: &[],
+    }
+}
+
+fn pick(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors) -> Option<usize> {
+    match choose(views.iter(), ask, cursors) {
+        Choice::Account(id) => views.iter().position(|v| v.config.id == id),
+        Choice::None { .. } => None,
+    }
+}
+
+fn picks(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors, n: usize) -> Vec<usize> {
+    (0..n).map(|_| pick(views, ask, cursors).unwrap()).collect()
+}
+
+#[test]
+fn each_reason_against_an_account_is_named() {
+    let target = target();
+    let base = view(1);
+    let model = || Scope::Model("claude-opus-4-6".into());
+    let locked = |scope, until| AccountView {
+        locks: vec![lock(scope, until, Class::RateLimited)],
+        ..base.clone()
+    };
+    let is_locked = |until| {
+        Err(Ineligible::Locked {
+            until,
+            class: Class::RateLimited,
+            reason: "x".into(),
+            set_at: NOW - 60_000,
+        })
+    };
+    let expired = |next_try| AccountView { auth: AuthState::Expired { next_try }, ..base.clone() };
+    let table = [
+        (base.clone(), Ok(())),
+        (with(&base, |c| c.enabled = false), Err(Ineligible::Disabled)),
+        (AccountView { auth: AuthState::Dead, ..base.clone() }, Err(Ineligible::Dead)),
+        (expired(None), Err(Ineligible::ExpiredToken { next_try: None })),
+        (expired(Some(NOW + 1)), Err(Ineligible::ExpiredToken { next_try: Some(NOW + 1) })),
+        (expired(Some(NOW)), Ok(())),
+        (AccountView { missing_params: true, ..base.clone() }, Err(Ineligible::MissingParams)),
+        (AccountView { in_flight: 8, ..base.clone() }, Err(Ineligible::Busy)),
+        (AccountView { in_flight: 7, ..base.clone() }, Ok(())),
+        (locked(Scope::All, NOW + 1), is_locked(NOW + 1)),
+        (locked(Scope::All, NOW), Ok(())),
+        (locked(model(), NOW + 1), is_locked(NOW + 1)),
+        (locked(Scope::Model("claude-sonnet-4-5".into()), NOW + 1), Ok(())),
+        (locked(Scope::Family("opus".into()), NOW + 1), is_locked(NOW + 1)),
+        (locked(Scope::Family("sonnet".into()), NOW + 1), Ok(())),
+        (locked(Scope::Feature("fast".into()), NOW + 1), Ok(())),
+        (
+            with(&base, |c| c.allowed_models = vec!["*sonnet*".into()]),
+            Err(Ineligible::ModelNotAllowed),
+        ),
+        (with(&base, |c| c.allowed_models = vec!["claude-opus-*".into()]), Ok(())),
+        (
+            with(&base, |c| c.excluded_models = vec!["CC/*".into()]),
+            Err(Ineligible::ModelNotAllowed),
+        ),
+        (with(&base, |c| c.excluded_models = vec!["*haiku*".into()]), Ok(())),
+    ];
+    for (i, (view, want)) in table.into_iter().enumerate() {
+        assert_eq!(eligible(NOW, &view, &target), want, "row {i}");
+    }
+}
+
+#[test]
+fn the_lock_that_stays_longest_is_the_reason() {
+    let mut one = view(1);
+    one.locks = vec![
+        lock(Scope::All, NOW + 5, Class::RateLimited),
+        lock(Scope::Family("opus".into()), NOW + 9, Class::QuotaExhausted),
+    ];
+    let found = eligible(NOW, &one, &target());
+    assert!(matches!(found, Err(Ineligible::Locked { until, .. }) if until == NOW + 9));
+}
+
+#[test]
+fn a_window_that_just_reset_is_probed_once_per_quarter_second() {
+    let target = target();
+    let mut one = view(1);
+    one.locks = vec![lock(Scope::All, NOW - 1_000, Class::QuotaExhausted)];
+    one.last_used_at = NOW - 90_000;
+    assert_eq!(eligible(NOW, &one, &target), Ok(()), "the first probe passes");
+    one.last_used_at = NOW;
+    one.in_flight = 1;
+    assert_eq!(eligible(NOW + 249, &one, &target), Err(Ineligible::Busy));
+    assert_eq!(eligible(NOW + 250, &one, &target), Ok(()));
+    // Success removes the lock: the account is open.
+    one.locks.clear();
+    assert_eq!(eligible(NOW + 1, &one, &target), Ok(()));
+}
+
+#[test]
+fn a_window_without_known_reset_is_probed_by_one_request_at_a_time() {
+    let target = target();
+    let mut one = view(1);
+    one.locks = vec![lock(Scope::All, NOW - 1_000, Class::QuotaExhausted)];
+    one.locks[0].reason = REASON_QUOTA_UNKNOWN.into();
+    (one.last_used_at, one.in_flight) = (NOW - 500, 1);
+    assert_eq!(eligible(NOW, &one, &target), Err(Ineligible::Busy));
+    one.in_flight = 0;
+    assert_eq!(eligible(NOW, &one, &target), Ok(()));
+}
+
+#[test]
+fn priority_burns_one_account_before_the_next() {
+    let target = target();
+    let mut views = vec![view(2), view(1), view(1), view(3)];
+    let ask = ask(&target, AccountStrategy::Priority);
+    let mut cursors = Cursors::default();
+    assert_eq!(picks(&views, &ask, &mut cursors, 3), [1, 1, 1]);
+    views[1].locks = vec![lock(Scope::All, NOW + 1, Class::QuotaExhausted)];
+    views[2].in_flight = 8;
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(0));
+    // An expired token that may be refreshed now comes last, whatever its priority.
+    views[1].locks.clear();
+    views[1].auth = AuthState::Expired { next_try: Some(NOW) };
+    views[2].in_flight = 0;
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(2));
+}
+
+#[test]
+fn affinity_outranks_a_recovered_higher_priority() {
+    let target = target();
+    let mut views = vec![view(1), view(2)];
+    let bound = views[1].config.id;
+    let mut ask = ask(&target, AccountStrategy::RoundRobin);
+    ask.affinity = Some(bound);
+    let mut cursors = Cursors::default();
+    assert_eq!(picks(&views, &ask, &mut cursors, 5), [1; 5]);
+    views[1].locks = vec![lock(Scope::All, NOW + 1, Class::RateLimited)];
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(0));
+}
+
+#[test]
+fn pins_tags_and_tried_accounts_are_respected() {
+    let target = target();
+    let views = vec![
+        view(1),
+        with(&view(2), |c| c.tags = vec!["eu".into(), "team".into()]),
+        with(&view(3), |c| c.tags = vec!["eu".into()]),
+    ];
+    let base = ask(&target, AccountStrategy::Priority);
+    let mut cursors = Cursors::default();
+    let tags = ["eu".to_owned(), "team".to_owned()];
+    assert_eq!(pick(&views, &Ask { tags: &tags, ..base }, &mut cursors), Some(1));
+    let pin = Some(views[2].config.id);
+    assert_eq!(pick(&views, &Ask { pin, ..base }, &mut cursors), Some(2));
+    let tried = [views[0].config.id, views[1].config.id];
+    assert_eq!(pick(&views, &Ask { tried: &tried, ..base }, &mut cursors), Some(2));
+    // A pinned account that was tried leaves nobody; affinity never overrides a pin.
+    let spent = Ask { pin: Some(tried[0]), tried: &tried, affinity: pin, ..base };
+    let Choice::None { reasons } = choose(views.iter(), &spent, &mut cursors) else { panic!() };
+    assert!(reasons.iter().all(|(_, why)| *why == Ineligible::Excluded));
+    assert_eq!(reasons.len(), 3);
+}
+
+#[test]
+fn round_robin_stays_for_its_count_and_then_moves_on() {
+    let target = target();
+    let views = vec![view(1), view(1), view(1), view(9)];
+    let mut cursors = Cursors::default();
+    let ask = ask(&target, AccountStrategy::RoundRobin);
+    assert_eq!(picks(&views, &ask, &mut cursors, 10), [0, 0, 0, 1, 1, 1, 2, 2, 2, 0]);
+}
+
+#[test]
+fn a_recovering_account_re_enters_the_ring_at_its_place() {
+    let target = target();
+    let mut views = vec![view(1), view(1), view(1)];
+    let mut cursors = Cursors::default();
+    let ask = Ask { sticky_count: 1, ..ask(&target, AccountStrategy::RoundRobin) };
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(0));
+    views[1].locks = vec![lock(Scope::All, NOW + 1, Class::RateLimited)];
+    assert_eq!(picks(&views, &ask, &mut cursors, 3), [2, 0, 2]);
+    views[1].locks.clear();
+    assert_eq!(picks(&views, &ask, &mut cursors, 4), [0, 1, 2, 0]);
+}
+
+#[test]
+fn a_second_choice_of_one_request_takes_nobodys_turn() {
+    let target = target();
+    let views = vec![view(1), view(1), view(1)];
+    let mut cursors = Cursors::default();
+    let ask = Ask { sticky_count: 2, ..ask(&target, AccountStrategy::RoundRobin) };
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(0));
+    let tried = [views[0].config.id];
+    assert_eq!(pick(&views, &Ask { tried: &tried, ..ask }, &mut cursors), Some(1));
+    assert_eq!(picks(&views, &ask, &mut cursors, 3), [0, 1, 1]);
+}
+
+#[test]
+fn nobody_starves_under_round_robin() {
+    // accounts §7.3.4: over n requests each of k accounts gets n/k within sticky_count.
+    let target = target();
+    for sticky in [1, 3, 7] {
+        for k in 1..=7_usize {
+            let views: Vec<AccountView> = (0..k).map(|_| view(1)).collect();
+            let mut cursors = Cursors::default();
+            let ask = Ask { sticky_count: sticky, ..ask(&target, AccountStrategy::RoundRobin) };
+            let n = 1_000;
+            let mut counts = vec![0_usize; k];
+            for i in picks(&views, &ask, &mut cursors, n) {
+                counts[i] += 1;
+            }
+            let slack = usize::try_from(sticky).unwrap();
+            assert!(counts.iter().all(|c| c.abs_diff(n / k) <= slack), "{k} {sticky} {counts:?}");
+        }
+    }
+}
+
+#[test]
+fn the_ring_is_kept_per_canonical_model() {
+    let catalog = Catalog::builtin().unwrap();
+    let provider = catalog.by_prefix("cc").unwrap();
+    let of = |model| {
+        let (model, wishes) = Wishes::split(model);
+        Target::new(provider, model, wishes).unwrap()
+    };
+    let views = vec![view(1), view(1)];
+    let mut cursors = Cursors::default();
+    let (a, b) = (of("claude-opus-4-6"), of("claude-opus-4.6(high)"));
+    let round = |t| Ask { sticky_count: 1, ..ask(t, AccountStrategy::RoundRobin) };
+    assert_eq!(pick(&views, &round(&a), &mut cursors), Some(0));
+    assert_eq!(pick(&views, &round(&b), &mut cursors), Some(1), "a variant shares the ring");
+}
+
+#[test]
+fn weighted_gives_smooth_exact_shares_and_nothing_to_weight_zero() {
+    let target = target();
+    let views: Vec<AccountView> =
+        [5, 1, 1, 0].into_iter().map(|w| with(&view(1), |c| c.weight = w)).collect();
+    let mut cursors = Cursors::default();
+    let ask = ask(&target, AccountStrategy::Weighted);
+    assert_eq!(picks(&views, &ask, &mut cursors, 7), [0, 0, 1, 0, 2, 0, 0]);
+    let mut counts = [0; 4];
+    for i in picks(&views, &ask, &mut cursors, 7_000) {
+        counts[i] += 1;
+    }
+    assert_eq!(counts, [5_000, 1_000, 1_000, 0]);
+    let only = [with(&view(1), |c| c.weight = 0)];
+    assert_eq!(pick(&only, &ask, &mut cursors), None);
+    let pin = Some(only[0].config.id);
+    assert_eq!(pick(&only, &Ask { pin, ..ask }, &mut cursors), Some(0), "a pin is no share");
+}
+
+#[test]
+fn least_used_compares_flight_then_window_then_age() {
+    let target = target();
+    let ask = ask(&target, AccountStrategy::LeastUsed);
+    let mut cursors = Cursors::default();
+    let mut views = vec![view(1), view(1), view(1)];
+    views[0].in_flight = 2;
+    (views[1].remaining_percent, views[2].remaining_percent) = (Some(40), Some(60));
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(2));
+    views[1].remaining_percent = Some(60);
+    (views[1].last_used_at, views[2].last_used_at) = (NOW - 9, NOW - 1);
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(1));
+}
+
+#[test]
+fn quota_balanced_takes_the_fullest_and_of_near_equals_the_sooner_reset() {
+    let target = target();
+    let ask = ask(&target, AccountStrategy::QuotaBalanced);
+    let mut cursors = Cursors::default();
+    let table = [
+        ([(50, 10), (80, 90), (20, 1)], 1),
+        ([(50, 10), (55, 90), (20, 1)], 0),
+        ([(50, 10), (56, 90), (20, 1)], 1),
+        ([(100, 50), (95, 40), (96, 60)], 1),
+    ];
+    for (rows, want) in table {
+        let views: Vec<AccountView> = rows
+            .into_iter()
+            .map(|(percent, reset)| AccountView {
+                remaining_percent: Some(percent),
+                resets_at: Some(NOW + reset),
+                ..view(1)
+            })
+            .collect();
+        assert_eq!(pick(&views, &ask, &mut cursors), Some(want), "{rows:?}");
+    }
+    // No snapshot yet is no reason to get no traffic.
+    let views = vec![AccountView { remaining_percent: Some(50), ..view(1) }, view(1)];
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(1));
+}
+
+#[test]
+fn nobody_to_choose_lists_every_account_and_why() {
+    let target = target();
+    let views =
+        vec![with(&view(1), |c| c.enabled = false), AccountView { in_flight: 8, ..view(1) }];
+    let mut cursors = Cursors::default();
+    let ask = ask(&target, AccountStrategy::Priority);
+    let Choice::None { reasons } = choose(views.iter(), &ask, &mut cursors) else { panic!() };
+    let why: Vec<Ineligible> = reasons.into_iter().map(|(_, why)| why).collect();
+    assert_eq!(why, [Ineligible::Disabled, Ineligible::Busy]);
+    let Choice::None { reasons } = choose([].iter(), &ask, &mut cursors) else { panic!() };
+    assert!(reasons.is_empty());
+}
+
+#[test]
+fn model_names_of_clients_do_not_grow_the_cursors_without_end() {
+    let mut target = target();
+    let views = vec![view(1)];
+    let mut cursors = Cursors::default();
+    for i in 0..MAX_MODELS * 2 + 5 {
+        target.canonical = format!("m{i}");
+        pick(&views, &ask(&target, AccountStrategy::RoundRobin), &mut cursors);
+    }
+    assert!(cursors.rings.values().map(HashMap::len).sum::<usize>() <= MAX_MODELS);
+}
