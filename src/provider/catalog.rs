@@ -9,15 +9,18 @@ use crate::provider::overlay::Files;
 use crate::provider::overrides;
 use crate::provider::price::{Price, PricePattern};
 
-pub use crate::provider::entry::{
-    Apis, Auth, AuthKind, CredentialForm, Endpoint, HeaderRule, OAuth, Param, Provider, Quota,
-    Scheme, Support, UpstreamStatus, Validate, ValidateMethod, Wire,
-};
+pub use crate::provider::apis::Apis;
+pub use crate::provider::entry::{Provider, Support, UpstreamStatus};
 pub use crate::provider::model::{
     Cap, Caps, Model, ModelFacts, ModelKind, ModelPattern, PriceOrigin, Think,
 };
 pub use crate::provider::overlay::{CatalogError, InferRule};
 pub use crate::provider::overrides::{EndpointOverride, OverrideError, Role};
+pub use crate::provider::quota::{Quota, QuotaKind, QuotaSource, QuotaUnit};
+pub use crate::provider::sign_in::{
+    AuthKind, CredentialForm, OAuth, OAuthFlow, Param, TokenEncoding, Validate, ValidateMethod,
+};
+pub use crate::provider::transport::{Auth, Endpoint, HeaderRule, Scheme, Wire};
 
 /// Every provider of this router. Immutable; assembled anew when a file or a node changes.
 #[derive(Debug)]

@@ -4,9 +4,11 @@ use std::collections::HashSet;
 
 use toml::{Table, Value};
 
-use crate::provider::entry::{Auth, Endpoint, Provider, Scheme, ValidateMethod};
+use crate::provider::entry::Provider;
 use crate::provider::model::{Model, ModelKind};
 use crate::provider::overlay::InferRule;
+use crate::provider::sign_in::ValidateMethod;
+use crate::provider::transport::{Auth, Endpoint, Scheme};
 
 /// Placeholders that are known without `params` (header of the catalog file).
 const PLACEHOLDERS: [&str; 18] = [

@@ -1,5 +1,6 @@
 //! The catalog and how each upstream is called. Pure: says what to send and what an answer means.
 
+pub mod apis;
 pub mod base_url;
 pub mod catalog;
 pub mod check;
@@ -18,9 +19,12 @@ pub mod overlay;
 pub mod overrides;
 pub mod price;
 pub mod profile;
+pub mod quota;
 pub mod request;
+pub mod sign_in;
 mod template;
 mod think;
+pub mod transport;
 pub mod upstream_id;
 mod url;
 mod value;

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use crate::provider::effort::Levels;
-use crate::provider::entry::Wire;
 use crate::provider::price::Price;
+use crate::provider::transport::Wire;
 
 /// What a model is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]

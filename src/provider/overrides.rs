@@ -2,8 +2,9 @@
 
 use url::Url;
 
-use crate::provider::entry::{OAuth, Provider};
+use crate::provider::entry::Provider;
 use crate::provider::node::NetworkPolicy;
+use crate::provider::sign_in::OAuth;
 
 /// What a URL of a provider is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -258,6 +258,7 @@ fn every_provider_with_a_key_and_a_dialect_is_routable() {
             providers.push(provider.id.to_string());
         }
     }
+    println!("{} providers routable with a key, {calls} calls shaped", providers.len());
     assert!(providers.len() >= 40, "{} only: {providers:?}", providers.len());
     assert!(calls > 900, "{calls}");
     // who takes a key and is not routable speaks an envelope, or offers no chat
