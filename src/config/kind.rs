@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use url::{Host, Url};
 
-use crate::config::rule;
+use crate::routing::error_rule::ErrorRule;
 
 /// Most entries a list of addresses may have (SEC-IP-7).
 const MAX_LIST: usize = 1024;
@@ -142,7 +142,14 @@ impl Kind {
                 Self::Proxies => return address_list(value, proxy, self),
                 Self::Zone => value.as_str().filter(|z| TimeZone::get(z).is_ok()).map(Value::from),
                 Self::LogFilter => value.as_str().filter(|f| is_log_filter(f)).map(Value::from),
-                Self::ErrorRules => return rule::check(value),
+                Self::ErrorRules => {
+                    return match ErrorRule::parse_list(value) {
+                        Ok(_rules) => Ok(value.clone()),
+                        Err(why) => {
+                            Err(Misfit { got: format!("a bad list ({why})"), want: self.allowed() })
+                        }
+                    };
+                }
                 Self::Json => Some(value.clone()),
             };
         checked.ok_or_else(|| Misfit { got: class_of(value), want: self.allowed() })
@@ -176,7 +183,9 @@ impl Kind {
             Self::LogFilter => "a level (`error`, `warn`, `info`, `debug`, `trace`, `off`) \
                  or `target=level` pairs with commas"
                 .into(),
-            Self::ErrorRules => "a list of error rules".into(),
+            Self::ErrorRules => {
+                "a list of rules `{provider?, status, match[], regex[], action}`".into()
+            }
             Self::Json => "any value".into(),
         }
     }

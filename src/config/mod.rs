@@ -13,6 +13,5 @@ pub mod machine;
 pub mod options;
 pub mod proxies;
 pub mod published;
-pub mod rule;
 pub mod settings;
 pub mod variables;

@@ -12,12 +12,14 @@ use url::Url;
 use crate::config::keys::{self, Key, SETTINGS, Since};
 use crate::config::kind::{self, Misfit};
 use crate::config::proxies;
-use crate::config::rule::RuleSpec;
 use crate::routing::account::Tier;
 use crate::routing::combo::Strategy;
+use crate::routing::error_rule::ErrorRule;
+
+pub use crate::routing::choose::AccountStrategy;
 
 /// Values of the settings this version uses (`api.md` §6), parsed once.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Name of this router, for people.
     pub instance_name: String,
@@ -78,7 +80,7 @@ pub struct Settings {
     /// How token counts are made.
     pub count_tokens: CountTokens,
     /// The operator's error rules.
-    pub error_rules: Vec<RuleSpec>,
+    pub error_rules: Vec<ErrorRule>,
     /// Time limits.
     pub timeouts: Timeouts,
     /// Size and concurrency limits.
@@ -106,21 +108,6 @@ pub enum RequireApiKey {
     Always,
     /// Keyless also for admitted addresses.
     Never,
-}
-
-/// How an account inside one provider is chosen (accounts §7.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AccountStrategy {
-    /// Smallest priority number first.
-    Priority,
-    /// In turn.
-    RoundRobin,
-    /// Smooth weighted round-robin.
-    Weighted,
-    /// Fewest in flight first.
-    LeastUsed,
-    /// Most quota left first.
-    QuotaBalanced,
 }
 
 /// Header a trusted proxy puts the client's address into (security §6.1).
@@ -508,7 +495,10 @@ fn build(values: &Values, found: &Found) -> Settings {
         trusted_proxy_header: proxy_header(values),
         base_url: values.text("base_url").and_then(|url| kind::web_url(&url)),
         cors_allow_origins: values.list("cors_allow_origins"),
-        account_strategy: account_strategy(values),
+        account_strategy: values
+            .text("account_strategy")
+            .and_then(|word| AccountStrategy::parse(&word))
+            .unwrap_or_default(),
         sticky_count: values.u32("sticky_count"),
         affinity_ttl: values.seconds("affinity_ttl_s"),
         combo_strategy_default: combo_strategy(values),
@@ -529,7 +519,7 @@ fn build(values: &Values, found: &Found) -> Settings {
             Some("native") => CountTokens::Native,
             _ => CountTokens::Estimate,
         },
-        error_rules: Vec::deserialize(values.value("error_rules")).unwrap_or_default(),
+        error_rules: ErrorRule::parse_list(&values.value("error_rules")).unwrap_or_default(),
         timeouts: timeouts(values),
         limits: limits(values),
         drain: values.seconds("drain_seconds"),
@@ -561,16 +551,6 @@ fn proxy_header(values: &Values) -> ProxyHeader {
         Some("cf-connecting-ip") => ProxyHeader::CfConnectingIp,
         Some("x-real-ip") => ProxyHeader::XRealIp,
         _ => ProxyHeader::Auto,
-    }
-}
-
-fn account_strategy(values: &Values) -> AccountStrategy {
-    match values.text("account_strategy").as_deref() {
-        Some("round-robin") => AccountStrategy::RoundRobin,
-        Some("weighted") => AccountStrategy::Weighted,
-        Some("least-used") => AccountStrategy::LeastUsed,
-        Some("quota-balanced") => AccountStrategy::QuotaBalanced,
-        _ => AccountStrategy::Priority,
     }
 }
 
