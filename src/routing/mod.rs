@@ -1,6 +1,8 @@
 //! Pure routing: model ids, aliases, combos, account choice, error classes, cool-down arithmetic.
 
 pub mod account;
+pub mod affinity;
+pub mod breaker;
 pub mod choose;
 pub mod classify;
 pub mod combo;
