@@ -1,3 +1,7 @@
-//! Entry point: arguments, configuration, run.
+//! Entry point: the command line decides, the exit code tells.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ninerouter::cli::run::main()
+}

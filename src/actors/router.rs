@@ -22,7 +22,7 @@ use crate::actors::waiting::WaitingRoom;
 use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::provider::endpoint;
-use crate::routing::choose::{Choice, ChooseCx, Cursors, Ineligible, choose, eligible};
+use crate::routing::choose::{Ask, Choice, Cursors, Ineligible, choose, eligible};
 use crate::routing::plan::{self, Plan, PlannedEntry, Rotation};
 use crate::routing::resolve::{ResolveError, Resolved};
 
@@ -261,7 +261,9 @@ impl Desk {
         };
         let table = self.table.borrow();
         let usable = |entry: &PlannedEntry| {
-            !self.shared.breakers.is_open(&entry.target.provider.id, &entry.target.canonical)
+            let target = &entry.target;
+            let breakers = &self.shared.breakers;
+            breakers.refused_until(&target.provider.id, &target.canonical, now).is_none()
                 && table.group(&entry.target.provider.id).is_some_and(|group| {
                     group.views().iter().any(|view| eligible(now, view, &entry.target).is_ok())
                 })
@@ -327,19 +329,17 @@ impl Desk {
         let affinity = journey.session.and_then(|session| {
             self.shared.affinity.account(session, &target.provider.id, &target.canonical)
         });
-        let choice = choose(ChooseCx {
+        let ask = Ask {
             now,
-            views: group.views(),
             target,
             strategy: snapshot.account_strategy(&target.provider.id),
             sticky_count: snapshot.sticky_count(&target.provider.id),
-            cursors: &mut state.cursors,
             tried: &journey.excluded,
             affinity,
             pin: journey.pinned.or(entry.pin),
             tags: &entry.tags,
-        });
-        match choice {
+        };
+        match choose(group.views(), &ask, &mut state.cursors) {
             Choice::Account(id) => self.fits(journey, entry, group, id),
             Choice::None { reasons } => {
                 let full = reasons.iter().any(|(_, why)| matches!(why, Ineligible::Busy));
@@ -384,7 +384,11 @@ impl Desk {
             return Some(SkipReason::Forbidden);
         }
         // A single model is tried once even while its breaker is open (accounts §5.6).
-        if combo_name.is_some() && self.shared.breakers.is_open(&target.provider.id, &target.canonical) {
+        let now = self.shared.clock.now_ms();
+        let breakers = &self.shared.breakers;
+        if combo_name.is_some()
+            && breakers.refused_until(&target.provider.id, &target.canonical, now).is_some()
+        {
             return Some(SkipReason::BreakerOpen);
         }
         let over = journey.context_over?;
@@ -395,6 +399,9 @@ impl Desk {
 
     async fn ask(&self, entry: &PlannedEntry, account: &Addr<Account>) -> Result<Lease, Refusal> {
         let target = Arc::clone(&entry.target);
+        let now = self.shared.clock.now_ms();
+        // Takes the probe of a half-open breaker; a request for one model goes on without it.
+        let _probe = self.shared.breakers.admit(&target.provider.id, &target.canonical, now);
         match account.send(Acquire { target }).timeout(ASK).await {
             Ok(answer) => answer.map_err(Refusal::Denied),
             Err(error) => {

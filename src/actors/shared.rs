@@ -80,7 +80,7 @@ pub type LiveModels = HashMap<Arc<str>, Vec<String>>;
 
 /// Memory of upstream models that refused the injected `stream_options` (translation §1.3).
 #[derive(Clone, Debug)]
-pub struct StreamUsage(Cache<(Arc<str>, Arc<str>), ()>);
+pub struct StreamUsage(Cache<(Arc<str>, String), ()>);
 
 impl Default for StreamUsage {
     fn default() -> Self {
@@ -92,14 +92,14 @@ impl Default for StreamUsage {
 impl StreamUsage {
     /// Whether the field may be injected.
     #[must_use]
-    pub fn allows(&self, provider: &Arc<str>, model: &Arc<str>) -> bool {
+    pub fn allows(&self, provider: &Arc<str>, model: &str) -> bool {
         self.0.entry_count() == 0
-            || !self.0.contains_key(&(Arc::clone(provider), Arc::clone(model)))
+            || !self.0.contains_key(&(Arc::clone(provider), model.to_owned()))
     }
 
     /// Remembers a refusal for a day.
-    pub fn refuse(&self, provider: &Arc<str>, model: &Arc<str>) {
-        self.0.insert((Arc::clone(provider), Arc::clone(model)), ());
+    pub fn refuse(&self, provider: &Arc<str>, model: &str) {
+        self.0.insert((Arc::clone(provider), model.to_owned()), ());
         self.0.run_pending_tasks();
     }
 }

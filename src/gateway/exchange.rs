@@ -19,7 +19,7 @@ use crate::gateway::failure::{Failure, Trouble};
 use crate::gateway::record::{Ending, Recorder, estimated_tokens};
 use crate::gateway::relay::Route;
 use crate::gateway::worker::Worker;
-use crate::routing::affinity::SessionKey;
+use crate::routing::affinity::response_key;
 use crate::routing::classify::{Failure as Symptom, classify};
 
 /// What the client asked for, after admission.
@@ -153,9 +153,11 @@ impl Exchange {
         }
         if let (Dialect::Resp, Some(id)) = (self.ask.dialect, &summary.response_id) {
             // Only this account knows the reply's id (accounts §6.5).
-            let session = SessionKey::of_response(self.caller.key().map(|key| key.id), id);
+            let key = self.caller.key().map(|key| key.id);
             let (provider, model) = (&target.provider.id, &target.canonical);
-            self.shared.affinity.bind(session, provider, model, route.account);
+            if let Some(session) = response_key(id, key) {
+                self.shared.affinity.bind(session, provider, model, route.account);
+            }
         }
         self.recorder.settled(ending, &usage, sent);
     }

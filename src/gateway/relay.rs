@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ninerouter_dialect::ErrorKind;
 use sha2::{Digest, Sha256};
 
+use crate::actors::breakers::Ended;
 use crate::actors::checkout::{Checked, Journey, Verdict};
 use crate::actors::lease::{Lease, Outcome};
 use crate::gateway::attempt::{Attempt, Attempted, Marks, OpenStream, WholeAnswer};
@@ -18,6 +19,7 @@ use crate::gateway::record::Ending;
 use crate::gateway::reply::Refusal;
 use crate::id::AccountId;
 use crate::routing::account::Tier;
+use crate::routing::breaker::HostResult;
 use crate::routing::classify::{Class, Next};
 use crate::routing::plan::PlannedEntry;
 
@@ -222,7 +224,8 @@ impl Relay {
     fn served(&self, exchange: &mut Exchange, route: &Route, marks: Marks) {
         let shared = &exchange.shared;
         let target = &route.entry.target;
-        shared.breakers.succeeded(&target.provider.id, &target.canonical);
+        let now = shared.clock.now_ms();
+        shared.breakers.record(&target.provider.id, &target.canonical, Ended::Served, now);
         let Some(journey) = &self.journey else { return };
         if let Some(session) = journey.session {
             shared.affinity.bind(session, &target.provider.id, &target.canonical, route.account);
@@ -279,8 +282,9 @@ impl Relay {
     ) {
         let (shared, target) = (&exchange.shared, &entry.target);
         let class = failure.classified.class;
-        let now = shared.clock.now();
-        shared.breakers.failed(&target.provider.id, &target.canonical, account, class, now);
+        let ended = breaker_view(failure);
+        let now = shared.clock.now_ms();
+        shared.breakers.record(&target.provider.id, &target.canonical, ended, now);
         let unbinds = match class {
             Class::QuotaExhausted
             | Class::RateLimited
@@ -411,6 +415,20 @@ impl Relay {
         }
         refused(finale::answer(exchange, journey.as_deref(), &self.stumbles))
     }
+}
+
+/// What a failed attempt says of the upstream's health (REL-UP-8, accounts §5.6).
+fn breaker_view(failure: &Failure) -> Ended {
+    let host = match failure.trouble {
+        Trouble::Unreachable | Trouble::Timeout => HostResult::TransportFailure,
+        Trouble::BadAnswer if failure.status.is_none() => HostResult::TransportFailure,
+        Trouble::Answer if failure.status.is_some_and(|status| status >= 500) => {
+            HostResult::ServerError
+        }
+        Trouble::Blocked | Trouble::NotBuilt => return Ended::Abandoned,
+        Trouble::Answer | Trouble::BadAnswer => HostResult::Answered,
+    };
+    if failure.classified.class.feeds_breaker() { Ended::Failed { host } } else { Ended::Answered }
 }
 
 fn refused(refusal: Refusal) -> Answer {

@@ -204,7 +204,7 @@ impl Server {
         }
         notify(&[sd_notify::NotifyState::Stopping]);
         let ended = drain(&shared, &handle, &mut signals).await;
-        upkeep.stop();
+        drop(upkeep.try_send(crate::actors::upkeep::Stop));
         finish(&shared, &desk, ended).await;
         serving.abort();
         Ok(ended)

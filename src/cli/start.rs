@@ -1,0 +1,310 @@
+//! Starting a server: options, keys, database, config file, audit, listeners, banner (REL-RUN-1).
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use arc_swap::ArcSwap;
+use tracing::{info, warn};
+
+use crate::actors::affinity::Affinity;
+use crate::actors::breakers::Breakers;
+use crate::actors::ledger::Ledger;
+use crate::actors::live::LiveEvents;
+use crate::actors::shared::{Drain, Shared, StreamUsage};
+use crate::actors::snapshot::{AccountSource, Fixed, KeySecret, Snapshot, SnapshotError};
+use crate::auth::failed::FailedKeys;
+use crate::auth::limits::{Limits, Spent};
+use crate::auth::load::Capacity;
+use crate::cli::banner::{self, Banner, Run};
+use crate::cli::port::{busy_text, find_holder};
+use crate::clock::Clock;
+use crate::config::boot::{self, Facts, Finding};
+use crate::config::error::{ConfigError, exit};
+use crate::config::listen::Listen;
+use crate::config::options::Options;
+use crate::config::settings::Settings;
+use crate::net::{NetSettings, NetShared};
+use crate::server::{self, BindError, Bound, Ended, Server};
+use crate::store::usage::key_spend;
+use crate::store::{MasterKey, Store, StoreError, StoreOptions};
+
+/// Why a server does not start. `Display` names cause and remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Flags, environment, `.env`.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Catalog, overlay, node.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The config file.
+    #[error("{0}")]
+    ConfigFile(String),
+    /// A listener is taken; the text says by whom.
+    #[error("{0}")]
+    Busy(String),
+    /// A listener cannot be had for another reason.
+    #[error("{0}; choose another address or port")]
+    Bind(Box<BindError>),
+    /// Anything of the system.
+    #[error("{0}")]
+    System(#[from] io::Error),
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Net(#[from] crate::net::shared::NetSetupError),
+}
+
+impl StartError {
+    /// Exit code of the program (REL-RUN-5).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(error) => error.exit_code(),
+            Self::Store(error) | Self::Snapshot(SnapshotError::Store(error)) => error.exit_code(),
+            Self::Snapshot(_) | Self::ConfigFile(_) => exit::CONFIG,
+            Self::Busy(_) => exit::ADDRESS_IN_USE,
+            Self::Bind(bind) if bind.error.kind() == io::ErrorKind::PermissionDenied => {
+                exit::PERMISSION
+            }
+            Self::Bind(_) => exit::CONFIG,
+            Self::System(_) | Self::Net(_) => exit::INTERNAL,
+        }
+    }
+}
+
+impl From<Box<BindError>> for StartError {
+    fn from(bind: Box<BindError>) -> Self {
+        if bind.error.kind() == io::ErrorKind::AddrInUse {
+            let holder = find_holder(&bind.listen, &Clock::System);
+            return Self::Busy(busy_text(&bind.listen, &holder));
+        }
+        Self::Bind(bind)
+    }
+}
+
+/// What differs between `serve` and `demo`.
+#[derive(Clone, Debug, Default)]
+pub struct Kind {
+    /// Everything is simulated.
+    pub demo: bool,
+    /// Start empty after corruption.
+    pub fresh: bool,
+    /// No refresh, no polling, no pruning.
+    pub no_background: bool,
+    /// Print nothing but errors.
+    pub quiet: bool,
+}
+
+/// An opened database with what start-up decided.
+#[derive(Debug)]
+pub struct Opened {
+    /// The database.
+    pub store: Store,
+    /// For the life of the process.
+    pub fixed: Arc<Fixed>,
+    /// The options it came from.
+    pub options: Options,
+}
+
+/// Opens keys and database for a configuration.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn open(options: Options, kind: &Kind, clock: &Clock) -> Result<Opened, StartError> {
+    let secrets = &options.secrets;
+    let key = MasterKey::load_or_create(&options.data_dir, secrets.master_key.as_ref())?;
+    let store_options = StoreOptions {
+        data_dir: options.data_dir.clone(),
+        app_version: env!("CARGO_PKG_VERSION").to_owned(),
+        clock: clock.clone(),
+        read_only: false,
+        fresh: kind.fresh,
+    };
+    let store = Store::open(&store_options, &key)?;
+    let previous = secrets.api_key_previous.as_ref().map(|secret| key.api_key_key(Some(secret)));
+    let fixed = Fixed {
+        locked: options.locked.clone(),
+        found: options.found.clone(),
+        endpoints: options.endpoints.clone(),
+        overlays: options.data_dir.join("providers.d"),
+        loopback_only: options.is_loopback_only(),
+        demo: kind.demo,
+        key_secret: KeySecret { current: key.api_key_key(secrets.api_key.as_ref()), previous },
+    };
+    Ok(Opened { store, fixed: Arc::new(fixed), options })
+}
+
+/// Runs a server until a signal ends it.
+///
+/// # Errors
+/// See [`StartError`].
+pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartError> {
+    let started = clock.now();
+    let Opened { store, mut fixed, options } = opened;
+    if let Some(file) = &options.config_file {
+        apply(&store, file, &options)?;
+    }
+    let inherited = server::inherited()?;
+    let socket_activated = !inherited.is_empty();
+    if socket_activated {
+        let loopback_only = inherited.iter().all(|(listen, _)| listen.is_loopback());
+        fixed = Arc::new(Fixed { loopback_only, ..Fixed::clone(&fixed) });
+    }
+    let (snapshot, accounts) = Snapshot::load(&store, &fixed)?;
+    let findings = audit(&options, &snapshot.settings, fixed.loopback_only);
+    boot::refuse_fatal(&findings)?;
+    let bound = if socket_activated { inherited } else { server::bind(&options.listen)? };
+    let (listeners, sockets): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
+    let banner = Banner {
+        listeners,
+        require_api_key: snapshot.settings.require_api_key,
+        database: store.path().to_owned(),
+        accounts: accounts.len(),
+        combos: snapshot.names.combo_count(),
+        workers: options.workers,
+        run: run_kind(&options, socket_activated),
+        pid: std::process::id(),
+    };
+    let shared = share(store, snapshot, clock.clone())?;
+    let config_file = options.config_file.clone();
+    let reload = reloader(Arc::clone(&shared), fixed, config_file, options.clone());
+    let quiet = kind.quiet;
+    let demo = kind.demo;
+    let ready = Box::new(move || {
+        let took = clock.now().duration_since(started);
+        announce(&banner, &findings, took.as_millis(), quiet, demo);
+    });
+    let server = Server {
+        shared,
+        accounts,
+        listeners: sockets,
+        workers: options.workers,
+        reload,
+        ready,
+        background: !kind.no_background,
+    };
+    let ended = actix_web::rt::System::new().block_on(server.run())?;
+    Ok(ended)
+}
+
+fn apply(store: &Store, file: &std::path::Path, options: &Options) -> Result<(), StartError> {
+    let applied = crate::config::file::apply_file(store, file, options, false)
+        .map_err(|error| StartError::ConfigFile(error.to_string()))?;
+    if applied.is_empty() {
+        info!(file = %file.display(), "config file: nothing to change");
+    } else {
+        info!(file = %file.display(), "config file applied: {}", applied.summary());
+    }
+    Ok(())
+}
+
+fn audit(options: &Options, settings: &Settings, loopback_only: bool) -> Vec<Finding> {
+    boot::audit(&Facts {
+        options,
+        settings,
+        setting_errors: &[],
+        loopback_only,
+        password_stored: false,
+        root: boot::is_root(),
+    })
+}
+
+fn share(store: Store, snapshot: Snapshot, clock: Clock) -> Result<Arc<Shared>, StartError> {
+    let settings = &snapshot.settings;
+    let net = NetShared::new(NetSettings {
+        resolve: settings.timeouts.resolve,
+        connect: settings.timeouts.connect,
+        allow_fake_ip: settings.allow_fake_ip,
+    })?;
+    let limits = Limits::new();
+    let now = clock.now_ms();
+    for spend in store.read(|conn| key_spend(conn, now))? {
+        let spent = Spent { day: spend.day, month: spend.month, total: spend.total };
+        limits.seed(spend.key, spent, now);
+    }
+    let writer = store.usage_writer(settings.timezone.clone())?;
+    let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    Ok(Arc::new(Shared {
+        ledger: Ledger::start(writer, clock.clone())?,
+        affinity: Affinity::new(settings.affinity_ttl),
+        in_flight: Capacity::new(wide(settings.limits.in_flight)),
+        bodies: Capacity::new(wide(settings.limits.bodies_in_memory)),
+        failed_keys: FailedKeys::new(clock.clone()),
+        breakers: Breakers::default(),
+        live: LiveEvents::default(),
+        stream_usage: StreamUsage::default(),
+        live_models: ArcSwap::default(),
+        drain: Drain::default(),
+        jitter_seed: AtomicU32::new(std::process::id()),
+        snapshot: ArcSwap::from_pointee(snapshot),
+        limits,
+        net,
+        store,
+        clock,
+    }))
+}
+
+type Reload = Box<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>;
+
+/// Reads configuration again: the config file, then everything stored (REL-RUN-4).
+fn reloader(
+    shared: Arc<Shared>,
+    fixed: Arc<Fixed>,
+    file: Option<PathBuf>,
+    options: Options,
+) -> Reload {
+    Box::new(move || {
+        if let Some(file) = &file {
+            apply(&shared.store, file, &options).map_err(|error| error.to_string())?;
+        }
+        let (snapshot, accounts) =
+            Snapshot::load(&shared.store, &fixed).map_err(|error| error.to_string())?;
+        let settings = &snapshot.settings;
+        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        shared.in_flight.set_limit(wide(settings.limits.in_flight));
+        shared.bodies.set_limit(wide(settings.limits.bodies_in_memory));
+        shared.net.update(NetSettings {
+            resolve: settings.timeouts.resolve,
+            connect: settings.timeouts.connect,
+            allow_fake_ip: settings.allow_fake_ip,
+        });
+        shared.limits.retain(&snapshot.keys.iter().map(|key| key.id).collect());
+        shared.snapshot.store(Arc::new(snapshot));
+        Ok(accounts)
+    })
+}
+
+fn run_kind(options: &Options, socket_activated: bool) -> Run {
+    match (socket_activated, sd_notify::booted().unwrap_or(false), options.container) {
+        (true, _, _) => Run::SocketActivated,
+        (false, _, true) => Run::Container,
+        (false, true, false) if options.under_systemd => Run::Systemd,
+        (false, _, false) => Run::Foreground,
+    }
+}
+
+/// Text on a terminal, log lines elsewhere (cli-and-deploy §2).
+fn announce(banner: &Banner, findings: &[Finding], took_ms: u128, quiet: bool, demo: bool) {
+    for finding in findings {
+        warn!("{finding}");
+    }
+    if quiet {
+        return;
+    }
+    let mut out = io::stdout().lock();
+    if out.is_terminal() || demo {
+        // Nobody may read the banner; the server runs all the same.
+        drop(writeln!(out, "{banner}Ready in {took_ms} ms"));
+    } else {
+        drop(out);
+        for (label, text) in banner.lines() {
+            info!("{label:<11} {}", text.trim_end());
+        }
+        info!("ready in {took_ms} ms");
+    }
+}
