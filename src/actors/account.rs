@@ -19,11 +19,11 @@ use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::provider::credential::Credential;
 use crate::routing::account::{AccountConfig, AccountView, AuthState};
-use crate::routing::choose::{Ineligible, eligible};
+use crate::routing::choose::{Ineligible, covers, eligible};
 use crate::routing::classify::{Class, Classified};
 use crate::routing::ladder::{self, FailureMemory};
 use crate::routing::lock::Lock;
-use crate::routing::resolve::Target;
+use crate::routing::target::Target;
 use crate::store::hot_state::{HotState, StoredAuth};
 
 /// Mailbox capacity of an account (REL-ACT-3).
@@ -109,6 +109,8 @@ pub struct Account {
     next_lease: u64,
     memory: FailureMemory,
     last_probe: UnixMs,
+    dead: &'static str,
+    dead_since: UnixMs,
     writes: Writes,
     retired: bool,
 }
@@ -151,6 +153,8 @@ impl Account {
             next_lease: 0,
             memory: FailureMemory::default(),
             last_probe: 0,
+            dead: "secrets_unreadable",
+            dead_since: 0,
             writes: Writes::default(),
             retired: false,
         }
@@ -179,7 +183,7 @@ impl Account {
         eligible(now, view, target).map_err(Denied::Ineligible)?;
         // The window has reset, but nobody has seen it serve yet: one probe at a time.
         let unproven = view.locks.iter().any(|lock| {
-            lock.class == Class::QuotaExhausted && lock.until <= now && target.is_covered(&lock.scope)
+            lock.class == Class::QuotaExhausted && lock.until <= now && covers(lock, target)
         });
         if unproven && now - self.last_probe < PROBE_GAP_MS {
             return Err(Denied::Probing);
@@ -243,10 +247,13 @@ impl Account {
                 class = why.class.as_str(), rule = why.rule, until = lock.until,
                 "account locked: {}", lock.reason
             ),
-            ladder::Outcome::Dead(reason) => warn!(
-                account.id = %self.id, provider = %self.config.provider, rule = why.rule,
-                "account needs the operator: {}", reason.as_str()
-            ),
+            ladder::Outcome::Dead(reason) => {
+                (self.dead, self.dead_since) = (reason.as_str(), now);
+                warn!(
+                    account.id = %self.id, provider = %self.config.provider, rule = why.rule,
+                    "account needs the operator: {}", reason.as_str()
+                );
+            }
         }
         self.persist(ctx);
     }
@@ -301,8 +308,8 @@ impl Account {
         let view = table.view(self.id)?;
         let auth = match view.auth {
             AuthState::Ok => StoredAuth::Ok,
-            AuthState::Expired { .. } => StoredAuth::Expired,
-            AuthState::Dead => StoredAuth::Dead,
+            AuthState::Expired { next_try } => StoredAuth::Expired { next_try },
+            AuthState::Dead => StoredAuth::Dead { reason: self.dead.to_owned(), since: self.dead_since },
         };
         let last_used_at = (view.last_used_at > 0).then_some(view.last_used_at);
         Some((HotState { auth, last_used_at, ..HotState::default() }, view.locks.clone()))

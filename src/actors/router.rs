@@ -339,7 +339,7 @@ impl Desk {
             pin: journey.pinned.or(entry.pin),
             tags: &entry.tags,
         };
-        match choose(group.views(), &ask, &mut state.cursors) {
+        match choose(group.views().iter(), &ask, &mut state.cursors) {
             Choice::Account(id) => self.fits(journey, entry, group, id),
             Choice::None { reasons } => {
                 let full = reasons.iter().any(|(_, why)| matches!(why, Ineligible::Busy));
@@ -368,7 +368,7 @@ impl Desk {
         if picked.and_then(|e| e.wire.dialect()) == Some(journey.dialect) {
             return Look::Ask(id, addr.clone());
         }
-        let wire = picked.map_or("another format", |e| e.wire.as_str());
+        let wire = picked.map_or("another format", |e| e.wire.as_words());
         journey.excluded.push(id);
         self.skip(journey, Some(id), SkipReason::NeedsTranslation { wire }, None);
         Look::Again

@@ -14,16 +14,19 @@ use crate::auth::ipset::IpSet;
 use crate::auth::key::{KeyRecord, Scopes};
 use crate::auth::keyring::KeyRing;
 use crate::auth::policy::AdmitPolicy;
-use crate::config::settings::{AccountStrategy, Found, Settings};
+use crate::config::settings::{Found, Settings};
 use crate::provider::catalog::{Catalog, CatalogError, EndpointOverride, Provider};
 use crate::provider::credential::Credential;
+use crate::provider::endpoint::selected;
 use crate::provider::request::missing_params;
 use crate::provider::price::{CostFacts, CostSource, Price};
 use crate::routing::account::{AccountConfig, AccountKind, AccountView, AuthState, Tier};
+use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
 use crate::routing::ladder::LadderSettings;
 use crate::routing::plan;
-use crate::routing::resolve::{Names, Resolved, Target};
+use crate::routing::resolve::{Names, Resolved};
+use crate::routing::target::Target;
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::hot_state::StoredAuth;
 use crate::store::prices::PriceRow;
@@ -144,7 +147,7 @@ impl Snapshot {
         let snapshot = Self {
             admit: AdmitPolicy::new(&settings, &[]),
             cors: CorsPolicy::new(&settings.cors_allow_origins),
-            error_rules: settings.error_rules.iter().filter_map(compile).collect(),
+            error_rules: settings.error_rules.clone(),
             names: Names::new(combos, aliases),
             keys: KeyRing::new(
                 &fixed.key_secret.current,
@@ -177,13 +180,19 @@ impl Snapshot {
         let settings = self.overrides.get(config.provider.as_ref());
         config.enabled &= settings.is_none_or(|o| o.enabled);
         let provider = self.catalog.by_id(&config.provider);
+        let mut missing = provider.is_none();
+        if let (Some(provider), Some(credential)) = (provider, &credential) {
+            missing = !missing_params(provider, &config, credential).is_empty();
+            let pinned = selected(provider, &config, credential).map(str::to_owned);
+            config.endpoint = pinned;
+        }
         let dead = credential.is_none() || matches!(stored.hot.auth, StoredAuth::Dead { .. });
         let view = AccountView {
             auth: if dead { AuthState::Dead } else { AuthState::Ok },
             locks: stored.locks,
             in_flight: 0,
             max_concurrent: self.leases(&config),
-            missing_params: provider.is_none_or(|p| missing_params(p, &config).next().is_some()),
+            missing_params: missing,
             remaining_percent: None,
             resets_at: None,
             last_used_at: stored.hot.last_used_at.unwrap_or(0),
@@ -206,7 +215,7 @@ impl Snapshot {
     #[must_use]
     pub fn account_strategy(&self, provider: &str) -> AccountStrategy {
         let own = self.overrides.get(provider).and_then(|o| o.account_strategy.as_deref());
-        own.and_then(AccountStrategy::from_name).unwrap_or(self.settings.account_strategy)
+        own.and_then(AccountStrategy::parse).unwrap_or(self.settings.account_strategy)
     }
 
     /// Dispatches in a row under round-robin.
@@ -240,10 +249,13 @@ impl Snapshot {
     #[must_use]
     pub fn ladder(&self, provider: &str) -> LadderSettings {
         let own = self.overrides.get(provider);
-        let seconds = |n: Option<u32>| n.map(|n| Duration::from_secs(n.into()));
+        let millis = |own: Option<u32>, usual: Duration| {
+            let length = own.map_or(usual, |n| Duration::from_secs(n.into()));
+            i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+        };
         LadderSettings {
-            base: seconds(own.and_then(|o| o.cooldown_base_s)).unwrap_or(self.settings.cooldown_base),
-            max: seconds(own.and_then(|o| o.cooldown_max_s)).unwrap_or(self.settings.cooldown_max),
+            base_ms: millis(own.and_then(|o| o.cooldown_base_s), self.settings.cooldown_base),
+            max_ms: millis(own.and_then(|o| o.cooldown_max_s), self.settings.cooldown_max),
         }
     }
 
@@ -306,12 +318,6 @@ fn price(row: &PriceRow) -> Price {
         reasoning: row.reasoning,
         per_request: row.per_request,
     }
-}
-
-fn compile(spec: &crate::config::rule::RuleSpec) -> Option<ErrorRule> {
-    ErrorRule::compile(spec)
-        .inspect_err(|error| warn!(%error, "an error rule is not used"))
-        .ok()
 }
 
 fn read_overlays(folder: &std::path::Path) -> Result<Vec<(String, String)>, SnapshotError> {

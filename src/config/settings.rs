@@ -188,6 +188,15 @@ pub struct Timeouts {
     pub morph_head: Duration,
 }
 
+impl Timeouts {
+    /// The longest a lease can be out: all attempts, then the longest stream, then a minute (accounts
+    /// §0.2). `None` = no limit, when one of the two is switched off.
+    #[must_use]
+    pub fn longest_lease(&self) -> Option<Duration> {
+        Some(self.request_total? + self.stream_total? + Duration::from_secs(60))
+    }
+}
+
 /// Size and concurrency limits (security §10); sizes in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {

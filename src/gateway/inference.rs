@@ -213,7 +213,7 @@ fn permit(
                 return denied();
             }
             let leaves = snapshot.leaves(&journey.resolved);
-            let refused = |t: &&Arc<crate::routing::resolve::Target>| {
+            let refused = |t: &&Arc<crate::routing::target::Target>| {
                 !key.may_use(&t.provider.id, &t.key, Some(&combo.name))
             };
             let forbidden = leaves.iter().filter(refused).count();

@@ -6,25 +6,13 @@ mod path;
 
 use std::borrow::Cow;
 
+pub use ninerouter_dialect::ErrorShape;
 use thiserror::Error;
 
 use alias::{Base, Rooted, under};
 use endpoint::{Action, CODE_ASSIST, ROWS, Verbs, action};
 pub use endpoint::{Class, Endpoint, GemAction};
 use path::{decode_tail, normalise};
-
-/// The shape of error bodies.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum ErrorShape {
-    /// OpenAI.
-    Chat,
-    /// Anthropic.
-    Anth,
-    /// Gemini.
-    Gem,
-    /// Ollama.
-    Ollama,
-}
 
 /// Why a path is refused with 400.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]

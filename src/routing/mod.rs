@@ -12,6 +12,8 @@ pub(crate) mod hints;
 pub mod instant;
 pub mod ladder;
 pub mod lock;
+pub mod plan;
+pub mod resolve;
 pub(crate) mod rules;
 pub mod target;
 pub mod verdict;

@@ -83,7 +83,7 @@ pub async fn dashboard(worker: &Worker, http: &HttpRequest, id: &str) -> HttpRes
             .render(ErrorShape::Chat, id);
     }
     let host = http.headers().get("host").and_then(|v| v.to_str().ok()).unwrap_or("localhost");
-    let page = dashboard::start::render(worker, host).await;
+    let page = dashboard::start::render(&worker.shared, &worker.router(), host).await;
     let mut head = gateway::start(200, id);
     head.insert_header((CONTENT_TYPE, "text/html; charset=utf-8"));
     head.insert_header(("content-security-policy", POLICY));

@@ -1,5 +1,7 @@
 //! Writing usage: rows and aggregates of a batch in one transaction (`storage.md` §4.3).
 
+use std::fmt;
+
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use jiff::tz::TimeZone;
@@ -7,6 +9,7 @@ use jiff::tz::TimeZone;
 use crate::clock::UnixMs;
 use crate::store::column;
 use crate::store::error::StoreError;
+use crate::store::open::Store;
 use crate::store::schema::{attempts, counters, error_hourly, requests, usage_daily, usage_hourly};
 use crate::store::usage::fold::{Dimensions, FoldedAggregates, Sums, count, hist_bytes, hist_from};
 use crate::store::usage::row::{self, AttemptRow, RequestRow, UsageRecord};
