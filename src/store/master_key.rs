@@ -253,9 +253,9 @@ mod tests {
     #[test]
     fn a_malformed_file_is_a_lost_key_and_stays_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), "not a key").unwrap();
+        fs::write(dir.path().join(FILE), "not a key").unwrap();
         let key = MasterKey::load_or_create(dir.path(), None).unwrap();
         assert_eq!(key.origin(), KeyOrigin::Lost);
-        assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), "not a key");
+        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), "not a key");
     }
 }

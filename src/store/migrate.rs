@@ -60,7 +60,7 @@ pub(crate) fn bring_up_to_date(
 
 /// True when the database waits for a migration.
 pub(crate) fn is_pending(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-    Ok(sqlite::user_version(conn)? < known()?)
+    conn.has_pending_migration(MIGRATIONS).map_err(|e| unlisted(&*e))
 }
 
 /// Refuses a file of another program.
@@ -77,8 +77,14 @@ pub(crate) fn refuse_newer(
     conn: &mut SqliteConnection,
     app_version: &str,
 ) -> Result<(), StoreError> {
-    let (database, known) = (sqlite::user_version(conn)?, known()?);
-    if database > known {
+    let own = all()?;
+    // Diesel's table is the truth; `user_version` is asked as well, because it is what other
+    // programs can see and set.
+    let applied = conn.applied_migrations().map_err(|e| unlisted(&*e))?;
+    let is_known = |version| own.iter().any(|m| m.name().version() == version);
+    let (applied_count, known) = (number(applied.len()), number(own.len()));
+    let database = sqlite::user_version(conn)?.max(applied_count);
+    if database > known || !applied.iter().all(|version| is_known(version.as_owned())) {
         return Err(StoreError::Newer { database, known, app_version: app_version.to_owned() });
     }
     Ok(())
@@ -90,22 +96,29 @@ pub(crate) fn require_current(
     app_version: &str,
 ) -> Result<(), StoreError> {
     refuse_newer(conn, app_version)?;
-    let (database, known) = (sqlite::user_version(conn)?, known()?);
-    if database < known { Err(StoreError::Older { database, known }) } else { Ok(()) }
+    if is_pending(conn)? {
+        let database = sqlite::user_version(conn)?;
+        return Err(StoreError::Older { database, known: number(all()?.len()) });
+    }
+    Ok(())
 }
 
-fn known() -> Result<i64, StoreError> {
-    Ok(i64::try_from(all()?.len()).unwrap_or(i64::MAX))
+fn number(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The migrations of the file cannot be listed: the file is damaged, or the disk fails.
+fn unlisted(error: &(dyn std::error::Error + Send + Sync)) -> StoreError {
+    let message = error.to_string();
+    StoreError::from_message(&message).unwrap_or_else(|| failed("list", &message, None))
 }
 
 fn all() -> Result<Vec<Box<dyn Migration<Sqlite>>>, StoreError> {
-    MIGRATIONS.migrations().map_err(|e| failed("list", &e.to_string(), None))
+    MIGRATIONS.migrations().map_err(|e| unlisted(&*e))
 }
 
 fn run_pending(conn: &mut SqliteConnection, backup: Option<PathBuf>) -> Result<(), StoreError> {
-    let pending = conn
-        .pending_migrations(MIGRATIONS)
-        .map_err(|e| failed("list", &e.to_string(), backup.clone()))?;
+    let pending = conn.pending_migrations(MIGRATIONS).map_err(|e| unlisted(&*e))?;
     for migration in pending {
         let name = migration.name().to_string();
         if let Err(error) = conn.run_migration(&migration) {

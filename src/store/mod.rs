@@ -37,3 +37,6 @@ pub use seal::{Place, Sealer};
 const DATABASE: &str = "ninerouter.sqlite";
 /// Folder of backups in the data folder.
 const BACKUPS: &str = "backups";
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ pub(crate) fn user_version(conn: &mut SqliteConnection) -> QueryResult<i64> {
 
 /// `ok`, or the first fault SQLite finds in the file.
 pub(crate) fn quick_check(conn: &mut SqliteConnection) -> QueryResult<String> {
-    Ok(sql_query("select quick_check as word from pragma_quick_check(1)")
+    Ok(sql_query("select quick_check as word from pragma_quick_check limit 1")
         .get_result::<Word>(conn)?
         .word)
 }
