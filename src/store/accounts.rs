@@ -56,11 +56,11 @@ struct Raw {
 ///
 /// The database fails, or a row cannot be read.
 pub fn list(conn: &mut SqliteConnection) -> Result<Vec<AccountRow>, StoreError> {
-    let rows = accounts::table
+    let rows: Vec<Raw> = accounts::table
         .order((accounts::provider, accounts::priority, accounts::label))
         .select(Raw::as_select())
         .load(conn)?;
-    rows.into_iter().map(read).collect()
+    rows.iter().map(read).collect()
 }
 
 /// The account with this id.
@@ -69,7 +69,7 @@ pub fn list(conn: &mut SqliteConnection) -> Result<Vec<AccountRow>, StoreError> 
 ///
 /// The database fails, or the row cannot be read.
 pub fn find(conn: &mut SqliteConnection, id: AccountId) -> Result<Option<AccountRow>, StoreError> {
-    raw(conn, &id.to_string())?.map(read).transpose()
+    raw(conn, &id.to_string())?.as_ref().map(read).transpose()
 }
 
 /// The account a config file names: (provider, label), the label without regard to case.
@@ -82,13 +82,13 @@ pub fn find_by_label(
     provider: &str,
     label: &str,
 ) -> Result<Option<AccountRow>, StoreError> {
-    let row = accounts::table
+    let row: Option<Raw> = accounts::table
         .filter(accounts::provider.eq(provider))
         .filter(accounts::label.eq(label))
         .select(Raw::as_select())
         .first(conn)
         .optional()?;
-    row.map(read).transpose()
+    row.as_ref().map(read).transpose()
 }
 
 /// Stores a new account, or the new configuration of one with the same id (`rev` + 1).
@@ -204,7 +204,7 @@ fn raw(conn: &mut SqliteConnection, id: &str) -> QueryResult<Option<Raw>> {
     accounts::table.find(id).select(Raw::as_select()).first(conn).optional()
 }
 
-fn read(raw: Raw) -> Result<AccountRow, StoreError> {
+fn read(raw: &Raw) -> Result<AccountRow, StoreError> {
     let cell = Cell { table: TABLE, id: &raw.id };
     let config = AccountConfig {
         id: cell.id("id", &raw.id)?,

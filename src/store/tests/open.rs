@@ -84,11 +84,12 @@ fn t_db_09_each_connection_has_its_pragmas() {
         assert_eq!(value(conn, "cache_size"), "-2000");
         let timeout = probe::one(conn, "select timeout as n from pragma_busy_timeout");
         assert_eq!(timeout, 5000);
+        Ok(())
     };
     // 2 = full, 1 = normal.
-    store.write(|conn| Ok(check(conn, "2", "0"))).unwrap();
-    check(&mut store.batch_connection().unwrap(), "1", "0");
-    store.read(|conn| Ok(check(conn, "2", "1"))).unwrap();
+    store.write(|conn| check(conn, "2", "0")).unwrap();
+    check(&mut store.batch_connection().unwrap(), "1", "0").unwrap();
+    store.read(|conn| check(conn, "2", "1")).unwrap();
     let limit = store.write(|conn| {
         Ok(probe::one(conn, "select journal_size_limit as n from pragma_journal_size_limit"))
     });
