@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
@@ -18,7 +19,11 @@ use crate::store::seal::Sealer;
 use crate::store::sqlite::{self, Durability, Journal};
 use crate::store::{BACKUPS, DATABASE};
 
+type Readers = Pool<ConnectionManager<SqliteConnection>>;
+
 const READERS: u32 = 4;
+/// Longest wait for a free reader.
+const READER_WAIT: Duration = Duration::from_secs(5);
 /// REL-DB-2: the log is folded into the file beyond this size.
 const WAL_LIMIT: u64 = 64 * 1024 * 1024;
 /// Up to this size the whole file is checked at each start; above it only before a migration, to
@@ -45,7 +50,8 @@ pub struct StoreOptions {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    readers: Pool<ConnectionManager<SqliteConnection>>,
+    /// Empty after [`Store::close`].
+    readers: Mutex<Option<Readers>>,
     /// Empty between [`Store::close`] and the end, and while a writer that panicked is replaced.
     writer: Mutex<Option<SqliteConnection>>,
     closed: AtomicBool,
@@ -125,7 +131,9 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let readers = Pool::builder()
             .max_size(READERS)
-            .min_idle(Some(1))
+            // Opened when asked for, so that none appears behind the back of `close`.
+            .min_idle(Some(0))
+            .connection_timeout(READER_WAIT)
             .max_lifetime(None)
             .idle_timeout(None)
             .test_on_check_out(false)
@@ -133,7 +141,7 @@ impl Store {
             .build(ConnectionManager::new(&url))
             .map_err(|e| StoreError::Busy(e.to_string()))?;
         Ok(Self(Arc::new(Inner {
-            readers,
+            readers: Mutex::new(Some(readers)),
             writer: Mutex::new(writer),
             closed: AtomicBool::new(false),
             read_only: options.read_only,
@@ -155,8 +163,9 @@ impl Store {
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.refuse_closed()?;
-        let mut conn = self.0.readers.get().map_err(|e| StoreError::Busy(e.to_string()))?;
+        let pool = self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let pool = pool.ok_or(StoreError::Closed)?;
+        let mut conn = pool.get().map_err(|e| StoreError::Busy(e.to_string()))?;
         let conn: &mut SqliteConnection = &mut conn;
         conn.transaction(work)
     }
@@ -250,6 +259,7 @@ impl Store {
     pub fn close(&self) -> Result<(), StoreError> {
         let mut slot = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.closed.store(true, Ordering::Release);
+        drop(self.0.readers.lock().unwrap_or_else(PoisonError::into_inner).take());
         let result = match slot.take() {
             Some(mut conn) => sqlite::checkpoint_truncate(&mut conn).map_err(StoreError::from),
             None => Ok(()),

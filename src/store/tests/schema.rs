@@ -1,6 +1,8 @@
 //! Migrations against the Rust schema, and back; plans of the queries pages use.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use diesel::prelude::*;
 use diesel_migrations::MigrationHarness;
@@ -461,5 +463,40 @@ fn every_rule_of_the_schema_refuses_a_row() {
         "insert into error_hourly values (1, '', '', 1)".to_owned(),
     ] {
         assert!(store.write(|conn| execute(conn, &sql)).is_err(), "accepted: {sql}");
+    }
+}
+
+/// Files under `dir` with their text.
+fn sources(dir: &Path, into: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            into.push((path, text));
+        }
+    }
+}
+
+/// SEC-SQL-1 and invariant I3: text becomes SQL in one file, and only the store knows diesel.
+#[test]
+fn sql_text_lives_in_one_file() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    sources(&src, &mut all);
+    for (path, text) in &all {
+        let inside = path.strip_prefix(&src).unwrap();
+        let is_store = inside.starts_with("store");
+        if inside == Path::new("store/sqlite.rs") || inside.starts_with("store/tests") {
+            assert!(inside.starts_with("store/tests") || !text.contains("format!"), "{inside:?}");
+            continue;
+        }
+        for word in ["sql_query(", "batch_execute(", "dsl::sql"] {
+            assert!(!text.contains(word), "`{word}` in {inside:?}");
+        }
+        assert!(is_store || !text.contains("diesel::"), "diesel in {inside:?}");
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        assert!(!is_store || !product.contains("format!("), "`format!` in {inside:?}");
     }
 }

@@ -126,7 +126,7 @@ pub fn write_batch(
         let mut sums = folded.clone();
         for record in batch {
             match insert_request(conn, &record.request)? {
-                Inserted::Yes => {}
+                Inserted::Yes => report.written += 1,
                 Inserted::Duplicate => {
                     report.duplicates += 1;
                     continue;
@@ -135,7 +135,6 @@ pub fn write_batch(
             }
             // Refused rows count all the same: sums may lack detail, never numbers.
             sums.add(record, zone);
-            report.written += 1;
             for attempt in &record.attempts {
                 if insert_attempt(conn, &record.request.id, attempt)? == Inserted::Refused {
                     report.refused += 1;
