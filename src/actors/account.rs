@@ -19,8 +19,8 @@ use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::provider::credential::Credential;
 use crate::routing::account::{AccountConfig, AccountView, AuthState};
-use crate::routing::choose::{Ineligible, covers, eligible};
-use crate::routing::classify::{Class, Classified};
+use crate::routing::choose::{Ineligible, eligible};
+use crate::routing::classify::Classified;
 use crate::routing::ladder::{self, FailureMemory};
 use crate::routing::lock::Lock;
 use crate::routing::target::Target;
@@ -30,16 +30,12 @@ use crate::store::hot_state::{HotState, StoredAuth};
 const MAILBOX: usize = 1_024;
 /// Hot state is written at most this often; the first write after a quiet time is immediate.
 const WRITE_GAP: Duration = Duration::from_secs(1);
-/// After a quota reset passed, one probe per this many milliseconds until a success (accounts §7.3.3).
-pub const PROBE_GAP_MS: i64 = 250;
 
 /// Why an account gives no lease now.
 #[derive(Clone, Debug)]
 pub enum Denied {
     /// Its state says no.
     Ineligible(Ineligible),
-    /// Its quota window has just reset and another request probes it: ask again in [`PROBE_GAP_MS`].
-    Probing,
     /// The account is being removed.
     Gone,
 }
@@ -108,7 +104,6 @@ pub struct Account {
     leases: HashMap<u64, Held>,
     next_lease: u64,
     memory: FailureMemory,
-    last_probe: UnixMs,
     dead: &'static str,
     dead_since: UnixMs,
     writes: Writes,
@@ -152,7 +147,6 @@ impl Account {
             leases: HashMap::new(),
             next_lease: 0,
             memory: FailureMemory::default(),
-            last_probe: 0,
             dead: "secrets_unreadable",
             dead_since: 0,
             writes: Writes::default(),
@@ -180,20 +174,11 @@ impl Account {
         }
         let table = self.table.borrow();
         let view = table.view(self.id).ok_or(Denied::Gone)?;
-        eligible(now, view, target).map_err(Denied::Ineligible)?;
-        // The window has reset, but nobody has seen it serve yet: one probe at a time.
-        let unproven = view.locks.iter().any(|lock| {
-            lock.class == Class::QuotaExhausted && lock.until <= now && covers(lock, target)
-        });
-        if unproven && now - self.last_probe < PROBE_GAP_MS {
-            return Err(Denied::Probing);
-        }
-        Ok(())
+        eligible(now, view, target).map_err(Denied::Ineligible)
     }
 
     fn grant(&mut self, now: UnixMs, target: Arc<Target>, own: Addr<Self>) -> Result<Lease, Denied> {
         let credential = self.credential.clone().ok_or(Denied::Gone)?;
-        self.last_probe = now;
         self.next_lease += 1;
         self.leases.insert(self.next_lease, Held { granted_at: now, target });
         let in_flight = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);

@@ -34,14 +34,16 @@ pub fn list(
     key: Option<&KeyRecord>,
 ) -> Vec<Listed> {
     let mut out = Vec::new();
-    for combo in snapshot.names.combos_in_order() {
-        if combo.enabled && key.is_none_or(|key| key.may_use_combo(Some(&combo.name))) {
+    let mut combos: Vec<_> = snapshot.names.combos.values().filter(|combo| combo.enabled).collect();
+    combos.sort_by(|a, b| a.name.cmp(&b.name));
+    for combo in combos {
+        if key.is_none_or(|key| key.may_use_combo(Some(&combo.name))) {
             out.push(Listed::plain(combo.name.to_string(), "combo".into()));
         }
     }
-    for (alias, target) in snapshot.names.exact_aliases() {
-        if key.is_none_or(|key| snapshot.may_name(key, target)) {
-            out.push(Listed::plain(alias.to_owned(), "alias".into()));
+    for (alias, _) in snapshot.names.aliases.iter().filter(|(alias, _)| !alias.contains('*')) {
+        if key.is_none_or(|key| snapshot.may_ask_for(key, alias)) {
+            out.push(Listed::plain(alias.clone(), "alias".into()));
         }
     }
     for provider in snapshot.catalog.providers().filter(|p| served.contains(&p.id)) {

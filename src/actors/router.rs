@@ -11,9 +11,11 @@ use actix::prelude::*;
 use tracing::{error, info, warn};
 
 use crate::actors::account::{
-    Account, AccountSeed, Acquire, Denied, Flush, PROBE_GAP_MS, Reclaim, Reconfigure, Retire,
+    Account, AccountSeed, Acquire, Denied, Flush, Reclaim, Reconfigure, Retire,
 };
-use crate::actors::checkout::{Checked, Checkout, Journey, Skip, SkipReason, Verdict};
+use crate::actors::checkout::{
+    Checked, Checkout, Journey, Skip, SkipReason, Verdict, recovers_at,
+};
 use crate::actors::lease::Lease;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
@@ -30,6 +32,9 @@ use crate::routing::resolve::{ResolveError, Resolved};
 const MAILBOX: usize = 4_096;
 /// Longest wait for a free place at a provider (accounts §7.2).
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
+/// An account whose window has just reset is probed this often (accounts §7.3.3); those who wait for it
+/// look again as often.
+const PROBE_GAP: Duration = Duration::from_millis(250);
 /// An account answers within this time (security §17, actor ask).
 const ASK: Duration = Duration::from_secs(2);
 /// Restarts of one account's actor within [`RESTART_WINDOW`] before it is left alone (REL-ACT-2).
@@ -190,7 +195,7 @@ impl Handler<ServedProviders> for Router {
 /// How a walk through the entries ended.
 enum Walk {
     Lease(Box<Lease>),
-    /// Somebody could serve but has no place now.
+    /// Somebody could serve but has no place now; `probing`: it is a matter of time, not of places.
     Full {
         first: usize,
         probing: bool,
@@ -203,7 +208,9 @@ enum Look {
     Ask(AccountId, Addr<Account>),
     /// An account was ruled out; look once more.
     Again,
-    Full,
+    Full {
+        probing: bool,
+    },
     Nobody,
 }
 
@@ -287,14 +294,14 @@ impl Desk {
                     }
                     Err(refusal) => {
                         journey.excluded.push(id);
-                        probing |= matches!(refusal, Refusal::Denied(Denied::Probing));
                         if self.note_refusal(journey, id, &account, refusal) {
                             full = full.or(Some(journey.position));
                         }
                     }
                 },
                 Look::Again => {}
-                Look::Full => {
+                Look::Full { probing: here } => {
+                    probing |= here;
                     full = full.or(Some(journey.position));
                     journey.next_entry();
                 }
@@ -324,7 +331,7 @@ impl Desk {
         let state = &mut *self.state.borrow_mut();
         let queued = !called && state.waiting.is_occupied(&target.provider.id);
         if queued || group.in_flight() >= snapshot.provider_in_flight(&target.provider.id) {
-            return Look::Full;
+            return Look::Full { probing: false };
         }
         let affinity = journey.session.and_then(|session| {
             self.shared.affinity.account(session, &target.provider.id, &target.canonical)
@@ -342,9 +349,16 @@ impl Desk {
         match choose(group.views().iter(), &ask, &mut state.cursors) {
             Choice::Account(id) => self.fits(journey, entry, group, id),
             Choice::None { reasons } => {
-                let full = reasons.iter().any(|(_, why)| matches!(why, Ineligible::Busy));
+                let busy = |id| group.view(id).map(|view| view.in_flight < view.max_concurrent);
+                let full: Vec<_> = reasons
+                    .iter()
+                    .filter(|(_, why)| matches!(why, Ineligible::Busy))
+                    .filter_map(|(id, _)| busy(*id))
+                    .collect();
                 self.note_reasons(journey, reasons);
-                if full { Look::Full } else { Look::Nobody }
+                // Busy with places left: a window that has just reset is being probed.
+                let probing = full.contains(&true);
+                if full.is_empty() { Look::Nobody } else { Look::Full { probing } }
             }
         }
     }
@@ -420,7 +434,7 @@ impl Desk {
         refusal: Refusal,
     ) -> bool {
         match refusal {
-            Refusal::Denied(Denied::Probing | Denied::Ineligible(Ineligible::Busy)) => true,
+            Refusal::Denied(Denied::Ineligible(Ineligible::Busy)) => true,
             Refusal::Denied(Denied::Ineligible(why)) => {
                 self.note_reasons(journey, vec![(id, why)]);
                 false
@@ -438,11 +452,11 @@ impl Desk {
 
     /// Records why accounts could not serve: those that recover first, `NAMED_PER_ENTRY` at most.
     fn note_reasons(&self, journey: &mut Journey, mut reasons: Vec<(AccountId, Ineligible)>) {
-        let until = |why: &Ineligible| why.until().unwrap_or(UnixMs::MAX);
+        let until = |why: &Ineligible| recovers_at(why).unwrap_or(UnixMs::MAX);
         reasons.retain(|(_, why)| !matches!(why, Ineligible::Excluded | Ineligible::Busy));
         reasons.sort_by_key(|(_, why)| until(why));
         for (id, why) in reasons.into_iter().take(NAMED_PER_ENTRY) {
-            let until = why.until();
+            let until = recovers_at(&why);
             self.skip(journey, Some(id), SkipReason::Ineligible(why), until);
         }
     }
@@ -463,17 +477,15 @@ impl Desk {
     /// Waits for a place. False when the time is over or the room is full.
     async fn wait(&self, journey: &Journey, called: bool, probing: bool, left: Duration) -> bool {
         let Some(entry) = journey.entry() else { return false };
+        if probing {
+            tokio::time::sleep(PROBE_GAP.min(left)).await;
+            return true;
+        }
         let provider = &entry.target.provider.id;
         let Some(call) = self.state.borrow_mut().waiting.sit(provider, called) else {
             return false;
         };
-        let gap = Duration::from_millis(PROBE_GAP_MS.unsigned_abs());
-        let patience = if probing { left.min(gap) } else { left };
-        match tokio::time::timeout(patience, call).await {
-            Ok(answer) => answer.is_ok(),
-            // A reset window is probed every so often, whether or not a place was freed.
-            Err(_elapsed) => probing && patience < left,
-        }
+        tokio::time::timeout(left, call).await.is_ok_and(|called| called.is_ok())
     }
 
     /// A row changed: if it shows a free place, the head of the waiting room is called.

@@ -25,7 +25,7 @@ use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
 use crate::routing::ladder::LadderSettings;
 use crate::routing::plan;
-use crate::routing::resolve::{Names, Resolved};
+use crate::routing::resolve::{Names, Resolved, resolve};
 use crate::routing::target::Target;
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::hot_state::StoredAuth;
@@ -148,7 +148,9 @@ impl Snapshot {
             admit: AdmitPolicy::new(&settings, &[]),
             cors: CorsPolicy::new(&settings.cors_allow_origins),
             error_rules: settings.error_rules.clone(),
-            names: Names::new(combos, aliases),
+            names: Names::new(combos, aliases)
+                .with_tier_order(&settings.tier_order)
+                .with_served(served(&accounts)),
             keys: KeyRing::new(
                 &fixed.key_secret.current,
                 fixed.key_secret.previous.as_ref(),
@@ -239,6 +241,18 @@ impl Snapshot {
         account.or(own).unwrap_or(provider.tier)
     }
 
+    /// Whether a key may ask for a name: something behind it is allowed.
+    #[must_use]
+    pub fn may_ask_for(&self, key: &KeyRecord, name: &str) -> bool {
+        let Ok(resolved) = resolve(name, &self.names, &self.catalog, None) else { return false };
+        let combo = match &resolved {
+            Resolved::Combo { combo, .. } => Some(combo.name.as_ref()),
+            Resolved::Target(_) => None,
+        };
+        let leaves = self.leaves(&resolved);
+        leaves.iter().any(|target| key.may_use(&target.provider.id, &target.key, combo))
+    }
+
     /// Every target a combo may reach, in listed order, without touching a rotation.
     #[must_use]
     pub fn leaves(&self, resolved: &Resolved) -> Vec<Arc<Target>> {
@@ -318,6 +332,12 @@ fn price(row: &PriceRow) -> Price {
         reasoning: row.reasoning,
         per_request: row.per_request,
     }
+}
+
+/// Providers with an account that is switched on: bare model names go to these alone.
+fn served(accounts: &[StoredAccount]) -> Vec<Arc<str>> {
+    let enabled = accounts.iter().filter(|a| a.config.enabled);
+    enabled.map(|a| Arc::clone(&a.config.provider)).collect()
 }
 
 fn read_overlays(folder: &std::path::Path) -> Result<Vec<(String, String)>, SnapshotError> {

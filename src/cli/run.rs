@@ -3,10 +3,16 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::cli::args::{Cli, Command, ConfigCommand, GlobalArgs, HealthcheckArgs, ServeArgs, ServiceCommand};
+use tracing::{info, warn};
+
+use crate::cli::args::{
+    Cli, Command, GlobalArgs, HealthcheckArgs, PrintArgs, ServeArgs, ServiceCommand,
+};
 use crate::cli::start::{Kind, StartError, open, run};
+use crate::cli::service::Unit;
 use crate::cli::{config, demo, healthcheck, logging, process, service};
 use crate::clock::Clock;
+use crate::config::environment::Level;
 use crate::config::options::{Inputs, Options};
 use crate::config::settings::Settings;
 use crate::server::Ended;
@@ -23,7 +29,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => server(demo::demo(&global, &args)),
         Command::Config(args) => config::run(&global, args),
         Command::Healthcheck(args) => check(&global, &args),
-        Command::Service(ServiceCommand::Print(args)) => service::print(&args),
+        Command::Service(ServiceCommand::Print(args)) => print_unit(&args),
     };
     ExitCode::from(code)
 }
@@ -61,8 +67,23 @@ pub fn log(options: &Options) {
         Settings::resolve(&std::collections::BTreeMap::new(), &options.locked, &options.found);
     logging::start(&settings.log_level, settings.log_format, options.container);
     for note in &options.notes {
-        note.log();
+        match note.level {
+            Level::Info => info!("{}", note.text),
+            Level::Warning => warn!("{}", note.text),
+        }
     }
+}
+
+fn print_unit(args: &PrintArgs) -> u8 {
+    let unit = match (args.user, args.socket) {
+        (_, true) => Unit::Socket,
+        (true, false) => Unit::User,
+        (false, false) => Unit::System,
+    };
+    let binary = std::env::current_exe().unwrap_or_default();
+    // A reader that closed the pipe has read enough.
+    drop(write!(io::stdout().lock(), "{}", service::unit(unit, &binary)));
+    0
 }
 
 fn check(global: &GlobalArgs, args: &HealthcheckArgs) -> u8 {

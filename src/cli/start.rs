@@ -165,7 +165,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         require_api_key: snapshot.settings.require_api_key,
         database: store.path().to_owned(),
         accounts: accounts.len(),
-        combos: snapshot.names.combo_count(),
+        combos: snapshot.names.combos.len(),
         workers: options.workers,
         run: run_kind(&options, socket_activated),
         pid: std::process::id(),
@@ -280,11 +280,11 @@ fn reloader(
 }
 
 fn run_kind(options: &Options, socket_activated: bool) -> Run {
-    match (socket_activated, sd_notify::booted().unwrap_or(false), options.container) {
+    match (socket_activated, options.container, options.service_manager) {
         (true, _, _) => Run::SocketActivated,
-        (false, _, true) => Run::Container,
-        (false, true, false) if options.under_systemd => Run::Systemd,
-        (false, _, false) => Run::Foreground,
+        (false, true, _) => Run::Container,
+        (false, false, true) => Run::Systemd,
+        (false, false, false) => Run::Foreground,
     }
 }
 

@@ -115,6 +115,8 @@ pub struct Options {
     pub found: Found,
     /// Running in a container.
     pub container: bool,
+    /// Started by a service manager that wants to be told.
+    pub service_manager: bool,
     /// For the operator, in order.
     pub notes: Vec<Note>,
 }
@@ -162,6 +164,7 @@ impl Options {
             env_files: env.files().to_vec(),
             found: found(&mut env, container)?,
             container,
+            service_manager: env.is_set("NOTIFY_SOCKET"),
             notes: Vec::new(),
         };
         options.notes = env.take_notes();

@@ -89,7 +89,7 @@ pub fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
         key_query: door.matched.accepts_query_key().then(|| http.query_string()),
         is_post: http.method() == actix_web::http::Method::POST,
         scope,
-        peer: http.peer_addr().map_or(Peer::Unix, |peer| Peer::Ip(peer.ip())),
+        peer: http.peer_addr().map_or(Peer::Unix, Peer::Tcp),
         local_ip: Some(http.app_config().local_addr().ip()),
         listener_loopback_only: snapshot.fixed.loopback_only,
         policy: &snapshot.admit,

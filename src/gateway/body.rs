@@ -105,10 +105,10 @@ pub async fn read(
     let bytes = rest.map_or(first, BytesMut::freeze);
     let Some(coding) = coding else { return Ok(HeldBody { bytes, permit }) };
     let cap = usize::try_from(limit).unwrap_or(usize::MAX);
-    let bytes = decode_request_body(bytes, coding, cap).map_err(|error| match error {
+    let bytes = decode_request_body(bytes, Some(coding), cap).map_err(|error| match error {
         DecodeError::TooLarge | DecodeError::Bomb => too_large(),
-        DecodeError::Unsupported => BodyError::UnknownCoding,
-        DecodeError::Corrupt => BodyError::BadCoding,
+        DecodeError::Unknown | DecodeError::Stacked => BodyError::UnknownCoding,
+        DecodeError::Corrupt | DecodeError::Truncated => BodyError::BadCoding,
     })?;
     let decoded = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     grow_to(&mut permit, decoded)?;

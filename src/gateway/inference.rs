@@ -8,7 +8,8 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::{
-    BodyEdit, Dialect, ErrorKind, Framing, Peek, PeekError, apply_edits, chat_to_completion,
+    BodyEdit, Dialect, ErrorKind, Framing, Peek, PeekError, SplicedBody, apply_edits,
+    chat_to_completion,
     completion_to_chat, peek, session_hints, strip_bom,
 };
 
@@ -25,7 +26,7 @@ use crate::gateway::record::Recorder;
 use crate::gateway::relay::{Answer, Route, relay};
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
-use crate::gateway::stream::StreamBody;
+use crate::gateway::stream::{Cut, StreamBody};
 use crate::routing::affinity::{SessionKey, response_key, session_key};
 use crate::routing::resolve::{Resolved, resolve};
 
@@ -129,7 +130,7 @@ fn understand(
     }
     if let (Some(model), false) = (&door.matched.default_model, found.model_present) {
         let edit = BodyEdit::Set { key: "model".into(), json: json_string(model) };
-        bytes = apply_edits(&bytes, &[edit]).map_err(bad)?.into_bytes();
+        bytes = joined(apply_edits(&bytes, &[edit]).map_err(bad)?);
         found = peek(dialect, &bytes).map_err(bad)?;
     }
     let (model, stream, framing) = wanted(door, dialect, &found)?;
@@ -174,6 +175,19 @@ pub(super) fn bad(error: PeekError) -> Box<Refusal> {
     let mut refusal = Refusal::new(ErrorKind::InvalidRequest, "");
     refusal.error = error.to_api_error("");
     Box::new(refusal)
+}
+
+/// A body in one piece.
+fn joined(body: SplicedBody) -> Bytes {
+    let mut parts = body.parts;
+    match (parts.pop(), parts.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            let mut whole = bytes::BytesMut::new();
+            parts.iter().chain(last.iter()).for_each(|part| whole.extend_from_slice(part));
+            whole.freeze()
+        }
+    }
 }
 
 fn json_string(text: &str) -> String {
@@ -241,7 +255,10 @@ fn estimate_umicro(
         Resolved::Target(target) => Some(Arc::clone(target)),
         Resolved::Combo { .. } => snapshot.leaves(resolved).into_iter().next(),
     };
-    first.map_or(0, |target| snapshot.cost(&target, None, &usage, None).paid.unwrap_or(0))
+    first.map_or(0, |target| {
+        let tier = snapshot.tier(&target.provider, None);
+        snapshot.bill(&target, tier, &usage, None).paid.unwrap_or(0)
+    })
 }
 
 async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {
@@ -311,7 +328,7 @@ fn finish_stream<B>(
     legacy: bool,
 ) -> HttpResponse
 where
-    B: MessageBody + Unpin + 'static,
+    B: MessageBody<Error = Cut> + Unpin + 'static,
 {
     if legacy {
         head.body(BoxBody::new(LegacyBody::new(body)))

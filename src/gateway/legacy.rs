@@ -7,23 +7,29 @@ use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use ninerouter_dialect::CompletionStream;
 
+use crate::gateway::stream::Cut;
+
+/// Largest event (security §10).
+const EVENT: usize = 16 * 1024 * 1024;
+
 /// Body that rewrites the chat stream of another body.
 #[derive(Debug)]
 pub struct LegacyBody<B> {
     inner: B,
     rewrite: CompletionStream,
+    ended: bool,
 }
 
 impl<B> LegacyBody<B> {
     /// Rewrites `inner`.
     #[must_use]
     pub fn new(inner: B) -> Self {
-        Self { inner, rewrite: CompletionStream::new() }
+        Self { inner, rewrite: CompletionStream::new(EVENT), ended: false }
     }
 }
 
-impl<B: MessageBody + Unpin> MessageBody for LegacyBody<B> {
-    type Error = B::Error;
+impl<B: MessageBody<Error = Cut> + Unpin> MessageBody for LegacyBody<B> {
+    type Error = Cut;
 
     fn size(&self) -> BodySize {
         BodySize::Stream
@@ -33,16 +39,23 @@ impl<B: MessageBody + Unpin> MessageBody for LegacyBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        loop {
-            let chunk = match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
-                Some(Ok(chunk)) => chunk,
-                other => return Poll::Ready(other),
-            };
-            // A chunk may hold no whole event: then there is nothing to send yet.
-            let out = self.rewrite.push(&chunk);
-            if !out.is_empty() {
-                return Poll::Ready(Some(Ok(out)));
+        let this = &mut *self;
+        let mut out = Vec::new();
+        while !this.ended && out.is_empty() {
+            match ready!(Pin::new(&mut this.inner).poll_next(cx)) {
+                // A chunk may hold no whole event: then there is nothing to send yet.
+                Some(Ok(chunk)) => {
+                    if this.rewrite.push(&chunk, &mut out).is_err() {
+                        return Poll::Ready(Some(Err(Cut)));
+                    }
+                }
+                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
+                None => {
+                    this.ended = true;
+                    this.rewrite.finish(&mut out);
+                }
             }
         }
+        if out.is_empty() { Poll::Ready(None) } else { Poll::Ready(Some(Ok(Bytes::from(out)))) }
     }
 }

@@ -180,7 +180,7 @@ impl Relay {
         let attempted = Attempt { exchange: &*exchange, entry: &entry, lease: &lease }
             .run(&mut marks, &mut patched)
             .await;
-        let route = self.route(exchange, &entry, &lease, patched);
+        let route = self.route(&entry, &lease, patched);
         match attempted {
             Attempted::Whole(whole) => {
                 self.served(exchange, &route, marks);
@@ -203,12 +203,11 @@ impl Relay {
 
     fn route(
         &self,
-        exchange: &Exchange,
         entry: &Arc<PlannedEntry>,
         lease: &Lease,
         patched: bool,
     ) -> Route {
-        let tier = exchange.snapshot.tier(&entry.target.provider, entry.tier_override.or(lease.account.tier));
+        let tier = lease.account.tier.unwrap_or(entry.tier);
         Route {
             entry: Arc::clone(entry),
             account: lease.account.id,
@@ -258,7 +257,7 @@ impl Relay {
             Stumble { entry: position, target: target.key.clone(), account, failure };
         if let Some(journey) = &mut self.journey {
             if stumble.failure.classified.class == Class::ContextTooLong {
-                let window = target.window();
+                let window = target.provider.model(&target.model).and_then(|model| model.ctx);
                 journey.context_over = journey.context_over.max(Some(window.unwrap_or(0)));
                 journey.unknown_context_tried |= window.is_none();
             }

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use ninerouter_dialect::{ApiError, Dialect, ErrorKind, ErrorShape, Framing, error_body, error_status};
 
 use crate::gateway::failure::RawAnswer;
+use crate::routing::classify::Class;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -39,6 +40,8 @@ pub struct Refusal {
     pub close: bool,
     /// Methods of a 405.
     pub allow: Option<&'static str>,
+    /// Class of the failure that decided, for the usage row.
+    pub class: Option<Class>,
 }
 
 impl Refusal {
@@ -53,7 +56,7 @@ impl Refusal {
             message: message.into(),
             request_id: String::new(),
         };
-        Self { error, retry_after_s: None, should_retry: None, raw: None, close: false, allow: None }
+        Self { error, retry_after_s: None, should_retry: None, raw: None, close: false, allow: None, class: None }
     }
 
     /// With a machine-readable code.

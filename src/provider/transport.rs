@@ -32,6 +32,24 @@ pub enum Wire {
 }
 
 impl Wire {
+    /// For people.
+    #[must_use]
+    pub fn as_words(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "OpenAI Chat Completions",
+            Self::OpenaiResponses => "OpenAI Responses",
+            Self::AnthropicMessages => "Anthropic Messages",
+            Self::Gemini => "Gemini",
+            Self::VertexGemini => "Gemini on Vertex AI",
+            Self::GeminiCliEnvelope => "Gemini Code Assist",
+            Self::AntigravityEnvelope => "Antigravity",
+            Self::CodexResponses => "Codex",
+            Self::KiroEventstream => "Kiro event stream",
+            Self::OllamaChat => "Ollama",
+            Self::CursorConnect => "Cursor",
+        }
+    }
+
     /// The dialect a client's body can be sent in as it is; `None` for envelopes and private protocols.
     #[must_use]
     pub fn dialect(self) -> Option<Dialect> {

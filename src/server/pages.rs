@@ -97,7 +97,7 @@ pub async fn dashboard(worker: &Worker, http: &HttpRequest, id: &str) -> HttpRes
 }
 
 fn is_local(http: &HttpRequest) -> bool {
-    let peer = http.peer_addr().map_or(Peer::Unix, |peer| Peer::Ip(peer.ip()));
+    let peer = http.peer_addr().map_or(Peer::Unix, Peer::Tcp);
     let authority = http.uri().authority().map(|a| a.as_str());
     request_host(http.headers(), authority)
         .is_ok_and(|host| local(peer, http.headers(), &host))
