@@ -1,5 +1,6 @@
 //! Flags, environment, `.env` files, the config file, and the start-up audit. The only reader of the environment.
 
+pub mod apply;
 pub mod boot;
 pub mod data_dir;
 pub mod dotenv;

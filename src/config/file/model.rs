@@ -8,7 +8,7 @@ use crate::config::file::document::Trail;
 use crate::config::file::node::pairs;
 use crate::config::file::object::{ModelObject, PriceObject, ProviderObject};
 use crate::config::file::reader::Reader;
-use crate::config::kind::{Kind, class_of};
+use crate::config::kind::class_of;
 use crate::provider::header::extra_header;
 use crate::provider::model::{Cap, ModelKind, Think};
 use crate::store::models::{ModelOrigin, ModelRow};
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn strategies_of_a_provider_are_those_of_the_setting() {
-        let Some(Kind::Choice(words)) =
+        let Some(crate::config::kind::Kind::Choice(words)) =
             crate::config::keys::setting("account_strategy").map(|k| k.kind)
         else {
             panic!("the setting is a choice");

@@ -71,16 +71,16 @@ pub(super) fn understand(
     let prices = reader.objects(&sections, "prices", model::read_price);
     let providers = reader.providers(sections.get("providers"));
 
-    reader.refuse_twice(&nodes, |n| n.node.prefix.to_lowercase(), "prefix");
+    reader.refuse_twice(&nodes, |n| n.node.prefix.to_ascii_lowercase(), "prefix");
     reader.refuse_twice(
         &accounts,
-        |a| (a.config.provider.to_lowercase(), a.config.label.to_lowercase()),
+        |a| (a.config.provider.to_ascii_lowercase(), a.config.label.to_ascii_lowercase()),
         "label",
     );
-    reader.refuse_twice(&combos, |c| c.combo.name.to_lowercase(), "name");
+    reader.refuse_twice(&combos, |c| c.combo.name.to_ascii_lowercase(), "name");
     reader.refuse_twice(&keys, |k| k.row.name.clone(), "name");
-    reader.refuse_twice(&models, |m| (m.provider.to_lowercase(), m.model.clone()), "id");
-    reader.refuse_twice(&prices, |p| (p.provider.to_lowercase(), p.model.clone()), "model");
+    reader.refuse_twice(&models, |m| (m.provider.to_ascii_lowercase(), m.model.clone()), "id");
+    reader.refuse_twice(&prices, |p| (p.provider.to_ascii_lowercase(), p.model.clone()), "model");
 
     let Reader { document, mut errors, mut warnings } = reader;
     warnings.sort_by_key(|w| (w.line, w.column));

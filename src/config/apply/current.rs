@@ -1,0 +1,80 @@
+//! What the store holds, as far as a config file can change it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::SqliteConnection;
+use sha2::{Digest, Sha256};
+
+use crate::config::file::ConfigFile;
+use crate::id::AccountId;
+use crate::routing::account::AccountKind;
+use crate::secret::Secret;
+use crate::store::accounts::{self, AccountRow};
+use crate::store::aliases::{self, AliasRow};
+use crate::store::api_keys::{self, ApiKeyRow};
+use crate::store::combos::{self, ComboRow};
+use crate::store::models::{self, ModelRow};
+use crate::store::nodes::{self, NodeRow};
+use crate::store::prices::{self, PriceRow};
+use crate::store::provider_overrides::{self, ProviderOverride};
+use crate::store::settings::{self, SettingRow};
+use crate::store::{Sealer, StoreError, secrets};
+
+/// Digest of a secret, to compare it without keeping it.
+pub(super) type Digest32 = [u8; 32];
+
+#[derive(Debug, Default)]
+pub(super) struct Current {
+    pub(super) settings: BTreeMap<String, SettingRow>,
+    pub(super) nodes: Vec<NodeRow>,
+    pub(super) accounts: Vec<AccountRow>,
+    /// Keys of accounts the file names.
+    pub(super) secrets: HashMap<AccountId, Digest32>,
+    pub(super) combos: Vec<ComboRow>,
+    pub(super) aliases: Vec<AliasRow>,
+    pub(super) keys: Vec<ApiKeyRow>,
+    pub(super) models: Vec<ModelRow>,
+    pub(super) prices: Vec<PriceRow>,
+    pub(super) providers: Vec<ProviderOverride>,
+}
+
+impl Current {
+    pub(super) fn load(
+        conn: &mut SqliteConnection,
+        sealer: &Sealer,
+        file: &ConfigFile,
+    ) -> Result<Self, StoreError> {
+        let mut current = Self {
+            settings: settings::list(conn)?,
+            nodes: nodes::list(conn)?,
+            accounts: accounts::list(conn)?,
+            secrets: HashMap::new(),
+            combos: combos::list(conn)?,
+            aliases: aliases::list(conn)?,
+            keys: api_keys::list(conn)?,
+            models: models::list(conn)?,
+            prices: prices::list(conn)?,
+            providers: provider_overrides::list(conn)?,
+        };
+        for row in &current.accounts {
+            let config = &row.config;
+            let named =
+                file.accounts.iter().any(|spec| same_name(&spec.value.config.label, &config.label));
+            if named && config.kind == AccountKind::ApiKey {
+                let credential = secrets::credential(conn, sealer, config.id)?;
+                let key = credential.api_key.as_ref().map(digest);
+                current.secrets.extend(key.map(|digest| (config.id, digest)));
+            }
+        }
+        Ok(current)
+    }
+}
+
+/// Names are unique without regard to case.
+pub(super) fn same_name(a: &str, b: &str) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+pub(super) fn digest(secret: &Secret) -> Digest32 {
+    Sha256::digest(secret.expose().as_bytes()).into()
+}

@@ -1,0 +1,36 @@
+//! What the store shall hold: the objects of a file with their stored ids and their secrets.
+
+use serde_json::Value;
+
+use crate::config::file::FileError;
+use crate::routing::account::AccountConfig;
+use crate::secret::Secret;
+use crate::store::api_keys::ApiKeyRow;
+use crate::store::combos::ComboRow;
+use crate::store::models::ModelRow;
+use crate::store::nodes::NodeRow;
+use crate::store::prices::PriceRow;
+use crate::store::provider_overrides::ProviderOverride;
+
+/// Whether secrets are looked up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Secrets {
+    /// They must be there.
+    Need,
+    /// The file is only checked.
+    Skip,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Desired {
+    pub(super) settings: Vec<(&'static str, Value)>,
+    pub(super) nodes: Vec<NodeRow>,
+    pub(super) accounts: Vec<(AccountConfig, Option<Secret>)>,
+    pub(super) combos: Vec<ComboRow>,
+    pub(super) aliases: Vec<(String, String)>,
+    pub(super) keys: Vec<ApiKeyRow>,
+    pub(super) models: Vec<ModelRow>,
+    pub(super) prices: Vec<PriceRow>,
+    pub(super) providers: Vec<ProviderOverride>,
+    pub(super) warnings: Vec<FileError>,
+}

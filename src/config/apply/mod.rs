@@ -1,0 +1,135 @@
+//! Brings the store into the state a config file describes: check everything, plan, one transaction (cli-and-deploy §7.5).
+
+mod check;
+mod current;
+mod desired;
+mod facts;
+mod names;
+mod plan;
+mod work;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use plan::{Action, Change, Plan};
+
+use crate::auth::key::KeyHasher;
+use crate::clock::UnixMs;
+use crate::config::environment::Source;
+use crate::config::file::{ConfigFile, FileError};
+use crate::config::settings::Found;
+use crate::provider::overrides::EndpointOverride;
+use crate::secret::Secret;
+use crate::store::{Stamp, Store, StoreError};
+
+/// What a config file is applied with.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The operator's catalog files: name and text.
+    pub overlays: &'a [(String, String)],
+    /// Endpoint overrides of the environment.
+    pub endpoints: &'a [EndpointOverride],
+    /// Settings fixed by flags and environment.
+    pub locked: &'a BTreeMap<&'static str, Value>,
+    /// Where those came from.
+    pub sources: &'a BTreeMap<&'static str, Source>,
+    /// Defaults found on this machine.
+    pub found: &'a Found,
+    /// Value of a variable, for `env:NAME`.
+    pub lookup: &'a dyn Fn(&str) -> Option<Secret>,
+    /// Makes look-ups of router keys.
+    pub hasher: &'a KeyHasher,
+    /// Time of the change.
+    pub now: UnixMs,
+    /// Remove what an earlier file made and this one does not name, whatever the file says.
+    pub prune: bool,
+}
+
+impl std::fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// Why a config file was not applied. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The file is wrong; every mistake, in its order.
+    #[error("{}", lines(.0))]
+    File(Vec<FileError>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApplyError {
+    /// Exit code of the program.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::File(_) => crate::config::error::exit::CONFIG,
+            Self::Store(error) => error.exit_code(),
+        }
+    }
+}
+
+fn lines(errors: &[FileError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Applies a file: all of it or nothing. Blocking.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn apply(
+    store: &Store,
+    file: &ConfigFile,
+    around: &Surroundings<'_>,
+) -> Result<Plan, ApplyError> {
+    let sealer = store.sealer();
+    let planned = store.write(|conn| {
+        let current = current::Current::load(conn, sealer, file)?;
+        match plan::make(file, &current, around) {
+            Err(errors) => Ok(Err(errors)),
+            Ok((plan, work)) => {
+                work.run(conn, sealer, Stamp::config_file(around.now))?;
+                Ok(Ok(plan))
+            }
+        }
+    })?;
+    planned.map_err(ApplyError::File)
+}
+
+/// The plan of [`apply`], without a change. Blocking.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn preview(
+    store: &Store,
+    file: &ConfigFile,
+    around: &Surroundings<'_>,
+) -> Result<Plan, ApplyError> {
+    let sealer = store.sealer();
+    let planned = store.read(|conn| {
+        let current = current::Current::load(conn, sealer, file)?;
+        Ok(plan::make(file, &current, around).map(|(plan, _work)| plan))
+    })?;
+    planned.map_err(ApplyError::File)
+}
+
+/// Checks a file as it would be applied to an empty store. Secrets are not looked up: they need not be where it is checked.
+///
+/// # Errors
+/// Every mistake, in the order of the file.
+pub fn validate(
+    file: &ConfigFile,
+    around: &Surroundings<'_>,
+) -> Result<Vec<FileError>, Vec<FileError>> {
+    let current = current::Current::default();
+    check::check(file, &current, around, desired::Secrets::Skip).map(|desired| desired.warnings)
+}
+
+#[cfg(test)]
+mod tests;
