@@ -268,8 +268,8 @@ fn references_that_lead_nowhere_are_found_with_their_place() {
         (format!("{account}api_key = 'env:GLM_KEY'\nendpoint = 'zzz'\n"), "5:1 `glm` has the endpoints "),
         (format!("{account}api_key = 'env:GLM_KEY'\nparams = {{ color = 'red' }}\n"),
             "5:12 `glm` has no parameter `color`"),
-        ("[[accounts]]\nprovider = 'claude'\nlabel = 'p'\napi_key = 'env:GLM_KEY'\n".to_owned(),
-            "2:1 `claude` takes no API key; connect it in the dashboard"),
+        ("[[accounts]]\nprovider = 'antigravity'\nlabel = 'p'\napi_key = 'env:GLM_KEY'\n".to_owned(),
+            "2:1 `antigravity` takes no API key; connect it in the dashboard"),
         ("[[combos]]\nname = 'c'\nentries = ['glm/glm-4.7', 'gml/glm-4.7']\n".to_owned(),
             "3:27 no provider or node has the prefix `gml`; did you mean `glm/glm-4.7`?"),
         ("[[combos]]\nname = 'c'\nentries = ['combo:d']\n".to_owned(), "3:12 there is no combo `d`"),
@@ -481,5 +481,5 @@ fn plans_are_readable_by_people_and_machines() {
     assert!(text.ends_with("2 changes, 0 unchanged\n"), "{text}");
     let json = plan.to_json();
     assert_eq!(json["changes"][1]["members"], serde_json::json!(["rpm"]));
-    assert_eq!(json["kept"].as_array().unwrap().len(), 10);
+    assert_eq!(json["kept"].as_array().unwrap().len(), 11);
 }
