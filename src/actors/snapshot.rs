@@ -340,7 +340,11 @@ fn served(accounts: &[StoredAccount]) -> Vec<Arc<str>> {
     enabled.map(|a| Arc::clone(&a.config.provider)).collect()
 }
 
-fn read_overlays(folder: &std::path::Path) -> Result<Vec<(String, String)>, SnapshotError> {
+/// Reads the operator's catalog overlays, in the order of their names.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn read_overlays(folder: &std::path::Path) -> Result<Vec<(String, String)>, SnapshotError> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
     let mut files: Vec<_> = entries
         .filter_map(Result::ok)

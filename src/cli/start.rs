@@ -1,7 +1,7 @@
 //! Starting a server: options, keys, database, config file, audit, listeners, banner (REL-RUN-1).
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -13,14 +13,19 @@ use crate::actors::breakers::Breakers;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
-use crate::actors::snapshot::{AccountSource, Fixed, KeySecret, Snapshot, SnapshotError};
+use crate::actors::snapshot::{
+    AccountSource, Fixed, KeySecret, Snapshot, SnapshotError, read_overlays,
+};
 use crate::auth::failed::FailedKeys;
 use crate::auth::limits::{Limits, Spent};
 use crate::auth::load::Capacity;
 use crate::cli::banner::{self, Banner, Run};
 use crate::cli::port::{busy_text, find_holder};
 use crate::clock::Clock;
+use crate::auth::key::KeyHasher;
+use crate::config::apply::{self as config_apply, ApplyError, Surroundings};
 use crate::config::boot::{self, Facts, Finding};
+use crate::config::file;
 use crate::config::error::{ConfigError, exit};
 use crate::config::listen::Listen;
 use crate::config::options::Options;
@@ -43,8 +48,8 @@ pub enum StartError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// The config file.
-    #[error("{0}")]
-    ConfigFile(String),
+    #[error(transparent)]
+    ConfigFile(#[from] ApplyError),
     /// A listener is taken; the text says by whom.
     #[error("{0}")]
     Busy(String),
@@ -66,7 +71,8 @@ impl StartError {
         match self {
             Self::Config(error) => error.exit_code(),
             Self::Store(error) | Self::Snapshot(SnapshotError::Store(error)) => error.exit_code(),
-            Self::Snapshot(_) | Self::ConfigFile(_) => exit::CONFIG,
+            Self::ConfigFile(error) => error.exit_code(),
+            Self::Snapshot(_) => exit::CONFIG,
             Self::Busy(_) => exit::ADDRESS_IN_USE,
             Self::Bind(bind) if bind.error.kind() == io::ErrorKind::PermissionDenied => {
                 exit::PERMISSION
@@ -147,7 +153,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     let started = clock.now();
     let Opened { store, mut fixed, options } = opened;
     if let Some(file) = &options.config_file {
-        apply(&store, file, &options)?;
+        apply(&store, file, &options, &fixed)?;
     }
     let inherited = server::inherited()?;
     let socket_activated = !inherited.is_empty();
@@ -192,13 +198,34 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     Ok(ended)
 }
 
-fn apply(store: &Store, file: &std::path::Path, options: &Options) -> Result<(), StartError> {
-    let applied = crate::config::file::apply_file(store, file, options, false)
-        .map_err(|error| StartError::ConfigFile(error.to_string()))?;
-    if applied.is_empty() {
-        info!(file = %file.display(), "config file: nothing to change");
+/// Brings the database into the state the config file describes.
+fn apply(
+    store: &Store,
+    path: &Path,
+    options: &Options,
+    fixed: &Fixed,
+) -> Result<(), StartError> {
+    let parsed = file::read(path, options.outbound_default).map_err(ApplyError::File)?;
+    let overlays = read_overlays(&fixed.overlays)?;
+    let around = Surroundings {
+        overlays: &overlays,
+        endpoints: &options.endpoints,
+        locked: &options.locked,
+        sources: &options.sources,
+        found: &options.found,
+        lookup: &|name| options.variables.get(name),
+        hasher: &KeyHasher::new(&fixed.key_secret.current),
+        now: store.clock().now_ms(),
+        prune: false,
+    };
+    let plan = config_apply::apply(store, &parsed, &around)?;
+    if plan.is_empty() {
+        info!(file = %path.display(), "config file: nothing to change");
     } else {
-        info!(file = %file.display(), "config file applied: {}", applied.summary());
+        info!(file = %path.display(), changes = plan.changes.len(), "config file applied");
+    }
+    for warning in &plan.warnings {
+        warn!("{warning}");
     }
     Ok(())
 }
@@ -260,7 +287,7 @@ fn reloader(
 ) -> Reload {
     Box::new(move || {
         if let Some(file) = &file {
-            apply(&shared.store, file, &options).map_err(|error| error.to_string())?;
+            apply(&shared.store, file, &options, &fixed).map_err(|error| error.to_string())?;
         }
         let (snapshot, accounts) =
             Snapshot::load(&shared.store, &fixed).map_err(|error| error.to_string())?;

@@ -7,12 +7,14 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::dotenv;
 use crate::config::error::ConfigError;
 use crate::config::keys;
 use crate::config::kind::Misfit;
 use crate::config::variables::{self, OPEN_PREFIXES};
+use crate::secret::Secret;
 
 /// Something the operator should read at start.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,6 +84,24 @@ impl fmt::Debug for Variable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The value may be a secret.
         f.debug_struct("Variable").field("name", &self.name).field("source", &self.source).finish()
+    }
+}
+
+/// Values of variables. Any of them may be a secret.
+#[derive(Clone, Default)]
+pub struct Variables(Arc<BTreeMap<String, Secret>>);
+
+impl Variables {
+    /// The value of `name`; empty counts as unset.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Secret> {
+        self.0.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variables").field("count", &self.0.len()).finish()
     }
 }
 
@@ -197,6 +217,16 @@ impl Environment {
             (plain, None) => Ok(plain),
             (None, Some(file)) => self.read_value_file(name, file).map(Some),
         }
+    }
+
+    /// Every variable with its value, for references of the config file.
+    #[must_use]
+    pub fn snapshot(&self) -> Variables {
+        let texts = self.vars.iter().filter_map(|(name, (raw, _))| match raw {
+            Raw::Text(text) => Some((name.clone(), Secret::new(text.clone()))),
+            Raw::NotUtf8 => None,
+        });
+        Variables(Arc::new(texts.collect()))
     }
 
     /// True when `name` is set to something.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::config::environment::{Environment, Note, Source, Variable};
+use crate::config::environment::{Environment, Note, Source, Variable, Variables};
 use crate::config::error::ConfigError;
 use crate::config::keys::{Key, SETTINGS, Since};
 use crate::config::kind::{self, Misfit};
@@ -117,6 +117,8 @@ pub struct Options {
     pub container: bool,
     /// Started by a service manager that wants to be told.
     pub service_manager: bool,
+    /// Variables the config file may refer to.
+    pub variables: Variables,
     /// For the operator, in order.
     pub notes: Vec<Note>,
 }
@@ -165,6 +167,7 @@ impl Options {
             found: found(&mut env, container)?,
             container,
             service_manager: env.is_set("NOTIFY_SOCKET"),
+            variables: env.snapshot(),
             notes: Vec::new(),
         };
         options.notes = env.take_notes();

@@ -12,6 +12,7 @@ pub(crate) mod hints;
 pub mod instant;
 pub mod ladder;
 pub mod lock;
+mod near;
 pub mod plan;
 pub mod resolve;
 pub(crate) mod rules;
