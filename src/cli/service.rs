@@ -1,6 +1,9 @@
 //! Units for systemd, as text.
 
+use std::io::{self, Write};
 use std::path::Path;
+
+use crate::cli::args::PrintArgs;
 
 const SYSTEM: &str = include_str!("../../assets/systemd/ninerouter.service");
 const USER: &str = include_str!("../../assets/systemd/ninerouter-user.service");
@@ -18,6 +21,20 @@ pub enum Unit {
     User,
     /// The socket in front of the system unit.
     Socket,
+}
+
+/// Prints the unit that is asked for; gives the exit code.
+#[must_use]
+pub fn print(args: &PrintArgs) -> u8 {
+    let kind = match (args.socket, args.user) {
+        (true, _) => Unit::Socket,
+        (false, true) => Unit::User,
+        (false, false) => Unit::System,
+    };
+    let binary = std::env::current_exe().unwrap_or_default();
+    // A closed pipe is the reader's wish.
+    drop(io::stdout().lock().write_all(unit(kind, &binary).as_bytes()));
+    0
 }
 
 /// The unit, with the path of this binary.

@@ -7,7 +7,6 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::config::dotenv;
 use crate::config::error::ConfigError;
@@ -39,6 +38,14 @@ impl Note {
     #[must_use]
     pub fn warning(text: impl Into<String>) -> Self {
         Self { level: Level::Warning, text: text.into() }
+    }
+
+    /// Writes it to the log.
+    pub fn log(&self) {
+        match self.level {
+            Level::Info => tracing::info!("{}", self.text),
+            Level::Warning => tracing::warn!("{}", self.text),
+        }
     }
 
     /// A note for information.
@@ -87,25 +94,7 @@ impl fmt::Debug for Variable {
     }
 }
 
-/// Values of variables. Any of them may be a secret.
-#[derive(Clone, Default)]
-pub struct Variables(Arc<BTreeMap<String, Secret>>);
-
-impl Variables {
-    /// The value of `name`; empty counts as unset.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<Secret> {
-        self.0.get(name).filter(|value| !value.is_empty()).cloned()
-    }
-}
-
-impl fmt::Debug for Variables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Variables").field("count", &self.0.len()).finish()
-    }
-}
-
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Raw {
     Text(String),
     /// The process environment may hold anything; it is a fault only when the name is ours.
@@ -113,6 +102,7 @@ enum Raw {
 }
 
 /// All variables, in their order of precedence.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Environment {
     vars: BTreeMap<String, (Raw, Source)>,
     /// Values a lower layer would give; used when an upper one is ignored.
@@ -219,16 +209,6 @@ impl Environment {
         }
     }
 
-    /// Every variable with its value, for references of the config file.
-    #[must_use]
-    pub fn snapshot(&self) -> Variables {
-        let texts = self.vars.iter().filter_map(|(name, (raw, _))| match raw {
-            Raw::Text(text) => Some((name.clone(), Secret::new(text.clone()))),
-            Raw::NotUtf8 => None,
-        });
-        Variables(Arc::new(texts.collect()))
-    }
-
     /// True when `name` is set to something.
     #[must_use]
     pub fn is_set(&self, name: &str) -> bool {
@@ -246,6 +226,12 @@ impl Environment {
             }
         }
         Ok(None)
+    }
+
+    /// The value of a variable that a config file refers to (`env:NAME`).
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<Secret> {
+        self.text(name).ok().flatten().map(|variable| Secret::new(variable.value))
     }
 
     /// Ignores the value `name` has now, so that the layer below speaks.

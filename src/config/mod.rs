@@ -12,6 +12,7 @@ pub mod kind;
 pub mod listen;
 pub mod machine;
 pub mod options;
+pub mod overlays;
 pub mod proxies;
 pub mod published;
 pub mod settings;

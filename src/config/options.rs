@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::config::environment::{Environment, Note, Source, Variable, Variables};
+use crate::config::environment::{Environment, Note, Source, Variable};
 use crate::config::error::ConfigError;
 use crate::config::keys::{Key, SETTINGS, Since};
 use crate::config::kind::{self, Misfit};
@@ -117,8 +117,8 @@ pub struct Options {
     pub container: bool,
     /// Started by a service manager that wants to be told.
     pub service_manager: bool,
-    /// Variables the config file may refer to.
-    pub variables: Variables,
+    /// All variables, for references of the config file.
+    pub environment: Environment,
     /// For the operator, in order.
     pub notes: Vec<Note>,
 }
@@ -150,7 +150,7 @@ impl Options {
         let listen = read_listeners(&flags, &mut env, port)?;
         let workers = locked.values.get("workers").and_then(Value::as_u64);
         let container = machine::is_container(&|name| env.is_set(name));
-        let mut options = Self {
+        let options = Self {
             data_dir,
             port,
             listen,
@@ -167,10 +167,9 @@ impl Options {
             found: found(&mut env, container)?,
             container,
             service_manager: env.is_set("NOTIFY_SOCKET"),
-            variables: env.snapshot(),
-            notes: Vec::new(),
+            notes: env.take_notes(),
+            environment: env,
         };
-        options.notes = env.take_notes();
         options.check_settings()?;
         Ok(options)
     }

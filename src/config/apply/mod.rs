@@ -9,6 +9,7 @@ mod plan;
 mod work;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -17,7 +18,9 @@ pub use plan::{Action, Change, Plan};
 use crate::auth::key::KeyHasher;
 use crate::clock::UnixMs;
 use crate::config::environment::Source;
-use crate::config::file::{ConfigFile, FileError};
+use crate::config::file::{self, ConfigFile, FileError};
+use crate::config::options::Options;
+use crate::config::overlays;
 use crate::config::settings::Found;
 use crate::provider::overrides::EndpointOverride;
 use crate::secret::Secret;
@@ -77,6 +80,83 @@ impl ApplyError {
 fn lines(errors: &[FileError]) -> String {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     lines.join("\n")
+}
+
+/// Reads and applies the config file of an installation: all of it or nothing. Blocking.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn apply_file(
+    store: &Store,
+    path: &Path,
+    options: &Options,
+    hasher: &KeyHasher,
+    prune: bool,
+) -> Result<Plan, ApplyError> {
+    with_file(path, options, hasher, store.clock().now_ms(), prune, |file, around| {
+        apply(store, file, around)
+    })
+}
+
+/// The plan of [`apply_file`], without a change. No store = an empty one. Blocking.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn preview_file(
+    store: Option<&Store>,
+    path: &Path,
+    options: &Options,
+    hasher: &KeyHasher,
+    prune: bool,
+) -> Result<Plan, ApplyError> {
+    with_file(path, options, hasher, 0, prune, |file, around| match store {
+        Some(store) => preview(store, file, around),
+        None => plan::make(file, &current::Current::default(), around)
+            .map(|(plan, _work)| plan)
+            .map_err(ApplyError::File),
+    })
+}
+
+/// Reads a file and checks it as it would be applied to an empty store, without its secrets. Gives the warnings.
+///
+/// # Errors
+/// Every mistake, in the order of the file.
+pub fn validate_file(path: &Path, options: &Options) -> Result<Vec<FileError>, Vec<FileError>> {
+    let unused = KeyHasher::new(&[0; 32]);
+    let checked = with_file(path, options, &unused, 0, false, |file, around| {
+        validate(file, around).map_err(ApplyError::File)
+    });
+    checked.map_err(|error| match error {
+        ApplyError::File(errors) => errors,
+        ApplyError::Store(error) => vec![FileError::whole(path, error.to_string())],
+    })
+}
+
+fn with_file<T>(
+    path: &Path,
+    options: &Options,
+    hasher: &KeyHasher,
+    now: UnixMs,
+    prune: bool,
+    run: impl FnOnce(&ConfigFile, &Surroundings<'_>) -> Result<T, ApplyError>,
+) -> Result<T, ApplyError> {
+    let file = file::read(path, options.outbound_default).map_err(ApplyError::File)?;
+    let overlays = overlays::read(&options.data_dir)
+        .map_err(|why| ApplyError::File(vec![FileError::whole(&why.file, why.to_string())]))?;
+    run(
+        &file,
+        &Surroundings {
+            overlays: &overlays,
+            endpoints: &options.endpoints,
+            locked: &options.locked,
+            sources: &options.sources,
+            found: &options.found,
+            lookup: &|name| options.environment.secret(name),
+            hasher,
+            now,
+            prune,
+        },
+    )
 }
 
 /// Applies a file: all of it or nothing. Blocking.

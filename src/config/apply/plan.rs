@@ -69,6 +69,24 @@ impl Plan {
         self.changes.is_empty()
     }
 
+    /// The plan in one line: `2 added, 1 changed, 5 unchanged`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let count = |action| self.changes.iter().filter(|c| c.action == action).count();
+        let mut parts: Vec<String> = [
+            (count(Action::Add), "added"),
+            (count(Action::Change), "changed"),
+            (count(Action::Remove), "removed"),
+            (self.kept.len(), "kept though no longer named"),
+        ]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+        parts.push(format!("{} unchanged", self.unchanged));
+        parts.join(", ")
+    }
+
     /// The plan for machines.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -86,9 +104,6 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for warning in &self.warnings {
-            writeln!(f, "warning: {warning}")?;
-        }
         for change in &self.changes {
             let Change { action, kind, name, members } = change;
             let members = members.join(", ");

@@ -81,6 +81,14 @@ pub struct FileError {
     pub message: String,
 }
 
+impl FileError {
+    /// An error that is about a file as a whole.
+    #[must_use]
+    pub fn whole(file: &Path, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line: 1, column: 1, message: message.into() }
+    }
+}
+
 /// A config file, read but not yet understood.
 #[derive(Clone, Debug)]
 pub struct Document {
