@@ -11,7 +11,7 @@ use crate::id::KeyId;
 
 /// A conversation of one API key. A hash: the client's own ids are not kept.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SessionKey([u8; 16]);
+pub struct SessionKey(pub(crate) [u8; 16]);
 
 /// The keys a request is bound by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -75,11 +75,13 @@ pub fn session_keys<'a>(
     }
 }
 
-/// The key under which a Responses reply is bound to the account that gave it: `previous_response_id` works
-/// nowhere else.
-#[must_use]
-pub fn response_key(response_id: &str, key_id: Option<KeyId>) -> Option<SessionKey> {
-    is_valid(response_id).then(|| key(Origin::Response, response_id, key_id))
+impl SessionKey {
+    /// The key under which a Responses reply is bound to the account that gave it: `previous_response_id`
+    /// works nowhere else.
+    #[must_use]
+    pub fn of_response(key_id: Option<KeyId>, response_id: &str) -> Self {
+        key(Origin::Response, response_id, key_id)
+    }
 }
 
 /// Printable ASCII, 1–256 characters, no space at either end.
@@ -239,7 +241,7 @@ mod tests {
             ("session-id", "codex"),
             ("x-claude-code-session-id", "header"),
         ];
-        let mut expect = |headers: &[(&str, &str)], hints: &SessionHints, want: &str| {
+        let expect = |headers: &[(&str, &str)], hints: &SessionHints, want: &str| {
             assert_eq!(keys(headers, hints, None).primary, only(want), "{want}");
         };
         expect(&headers, &hints, "header");
@@ -298,7 +300,7 @@ mod tests {
         assert_ne!(of(Some(a)), of(Some(b)));
         assert_ne!(of(Some(a)), of(None));
         assert_eq!(of(Some(a)), of(Some(a)));
-        assert_ne!(response_key("same", Some(a)), of(Some(a)));
+        assert_ne!(Some(SessionKey::of_response(Some(a), "same")), of(Some(a)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::UnixMs;
@@ -10,7 +11,7 @@ use crate::provider::glob;
 use crate::routing::account::{AccountView, AuthState};
 use crate::routing::classify::Class;
 use crate::routing::ladder::REASON_QUOTA_UNKNOWN;
-use crate::routing::lock::{Lock, Scope};
+use crate::routing::lock::Lock;
 use crate::routing::target::Target;
 
 /// How accounts of one priority group take turns.
@@ -89,17 +90,53 @@ pub enum Ineligible {
     Excluded,
 }
 
-/// What is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+impl Ineligible {
+    /// When it may serve again, Unix ms; `None` = nobody knows, or only the operator can tell.
+    #[must_use]
+    pub fn until(&self) -> Option<UnixMs> {
+        match self {
+            Self::Locked { until, .. } => Some(*until),
+            Self::ExpiredToken { next_try } => *next_try,
+            Self::Disabled
+            | Self::Dead
+            | Self::Busy
+            | Self::ModelNotAllowed
+            | Self::MissingParams
+            | Self::Excluded => None,
+        }
+    }
+}
+
+impl fmt::Display for Ineligible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disabled => "switched off",
+            Self::Dead => "needs a new credential",
+            Self::Locked { reason, .. } => reason,
+            Self::Busy => "every place is taken",
+            Self::ModelNotAllowed => "model not allowed for the account",
+            Self::MissingParams => "account is missing a parameter",
+            Self::ExpiredToken { .. } => "token expired",
+            Self::Excluded => "not asked for",
+        })
+    }
+}
+
+/// What is asked for, and of whom.
+#[derive(Debug)]
+pub struct ChooseCx<'a> {
     /// Unix ms.
     pub now: UnixMs,
+    /// The accounts of the provider.
+    pub views: &'a [AccountView],
     /// What is to be served.
     pub target: &'a Target,
     /// How accounts take turns.
     pub strategy: AccountStrategy,
     /// Dispatches in a row under round-robin.
     pub sticky_count: u32,
+    /// Whose turn it is; moved when `tried` is empty.
+    pub cursors: &'a mut Cursors,
     /// Accounts this request has tried.
     pub tried: &'a [AccountId],
     /// The account this conversation is bound to.
@@ -108,6 +145,19 @@ pub struct Ask<'a> {
     pub pin: Option<AccountId>,
     /// Only accounts with all of these tags.
     pub tags: &'a [String],
+}
+
+/// The question without the parts that change.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    now: UnixMs,
+    target: &'a Target,
+    strategy: AccountStrategy,
+    sticky_count: u32,
+    tried: &'a [AccountId],
+    affinity: Option<AccountId>,
+    pin: Option<AccountId>,
+    tags: &'a [String],
 }
 
 /// The result of a choice.
@@ -162,7 +212,7 @@ fn allows(allowed: &[String], excluded: &[String], target: &Target) -> bool {
 
 /// The lock that stays longest is the reason; a window that just reset lets one probe in at a time.
 fn check_locks(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), Ineligible> {
-    let covering = view.locks.iter().filter(|lock| covers(lock, target));
+    let covering = view.locks.iter().filter(|lock| target.is_covered(&lock.scope));
     let mut longest: Option<&Lock> = None;
     let mut probing = false;
     for lock in covering {
@@ -170,8 +220,8 @@ fn check_locks(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), I
             if longest.is_none_or(|l| lock.until > l.until) {
                 longest = Some(lock);
             }
-        } else if lock.class == Class::QuotaExhausted {
-            probing |= is_probing(now, view, lock);
+        } else {
+            probing |= is_probing(view, lock);
         }
     }
     if let Some(lock) = longest {
@@ -185,35 +235,39 @@ fn check_locks(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), I
     if probing { Err(Ineligible::Busy) } else { Ok(()) }
 }
 
-/// True when `lock` covers the target.
-#[must_use]
-pub fn covers(lock: &Lock, target: &Target) -> bool {
-    match &lock.scope {
-        Scope::All => true,
-        Scope::Model(model) => *model == target.canonical,
-        Scope::Family(family) => target.families.contains(family),
-        // Features belong to requests, not to models: the attempt loop knows what it asks for.
-        Scope::Feature(_) => false,
-    }
-}
-
-/// accounts §7.3.3: after a reset at most one probe per 250 ms until one succeeds; a window without a known
-/// reset is probed by one request at a time (§5.6). Success removes the lock and opens the account.
-fn is_probing(now: UnixMs, view: &AccountView, lock: &Lock) -> bool {
-    const PROBE_SPACING_MS: i64 = 250;
-    let just_probed =
-        view.last_used_at >= lock.until && now.saturating_sub(view.last_used_at) < PROBE_SPACING_MS;
-    let one_at_a_time = lock.reason == REASON_QUOTA_UNKNOWN
+/// A window without a known reset is probed by one request at a time (accounts §5.6). Success removes the
+/// lock and opens the account. (The spacing of probes of §7.3.3 is the account's own affair: it knows when it
+/// granted the last one.)
+fn is_probing(view: &AccountView, lock: &Lock) -> bool {
+    lock.class == Class::QuotaExhausted
+        && lock.reason == REASON_QUOTA_UNKNOWN
         && view.in_flight > 0
-        && view.last_used_at >= lock.until;
-    just_probed || one_at_a_time
+        && view.last_used_at >= lock.until
 }
 
 /// Picks the account to ask for a lease. A choice for a request that has tried nobody yet moves the cursors.
 ///
 /// The order among accounts: affinity, then valid tokens before ones to be refreshed, then priority groups,
 /// then the strategy within the best group.
-pub fn choose<'a, I>(views: I, ask: &Ask<'_>, cursors: &mut Cursors) -> Choice
+#[must_use]
+pub fn choose(cx: ChooseCx<'_>) -> Choice {
+    let ChooseCx {
+        now,
+        views,
+        target,
+        strategy,
+        sticky_count,
+        cursors,
+        tried,
+        affinity,
+        pin,
+        tags,
+    } = cx;
+    let ask = Ask { now, target, strategy, sticky_count, tried, affinity, pin, tags };
+    choose_among(views.iter(), &ask, cursors)
+}
+
+fn choose_among<'a, I>(views: I, ask: &Ask<'_>, cursors: &mut Cursors) -> Choice
 where
     I: Iterator<Item = &'a AccountView> + Clone,
 {

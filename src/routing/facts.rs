@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::clock::UnixMs;
 use crate::provider::family::ErrorFamily;
+use crate::redact::redact_text;
 use crate::routing::classify::{Failure, TransportFailure};
 
 /// What rules see of a failure.
@@ -118,7 +119,9 @@ pub(crate) fn message_for_people(facts: &Facts<'_>) -> String {
     const LONGEST: usize = 500;
     let own: Cow<'_, str> =
         if facts.message.is_empty() { no_message(facts).into() } else { facts.message.into() };
-    own.chars().filter(|c| !c.is_control() || *c == '\n').take(LONGEST).collect()
+    // Vendors echo keys and tokens in their errors (accounts §9.107).
+    let clean = redact_text(&own);
+    clean.chars().filter(|c| !c.is_control() || *c == '\n').take(LONGEST).collect()
 }
 
 fn no_message(facts: &Facts<'_>) -> String {

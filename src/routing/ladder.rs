@@ -1,5 +1,7 @@
 //! Cool-down arithmetic of one account: how long a failure locks, how locks merge, what success clears (accounts §5.6).
 
+use std::time::Duration;
+
 use crate::clock::UnixMs;
 use crate::routing::classify::{Class, Classified};
 use crate::routing::instant::{DAY, HOUR, MINUTE, SECOND};
@@ -9,15 +11,22 @@ use crate::routing::verdict::{AUTH_STEPS, Cooldown, Dead};
 /// Ladder A's numbers (settings `cooldown_base_s`, `cooldown_max_s`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LadderSettings {
-    /// First step, ms.
-    pub base_ms: i64,
-    /// Ceiling, ms.
-    pub max_ms: i64,
+    /// First step.
+    pub base: Duration,
+    /// Ceiling.
+    pub max: Duration,
 }
 
 impl Default for LadderSettings {
     fn default() -> Self {
-        Self { base_ms: 2 * SECOND, max_ms: 5 * MINUTE }
+        Self { base: Duration::from_secs(2), max: Duration::from_secs(300) }
+    }
+}
+
+impl LadderSettings {
+    fn step_ms(&self, level: u8) -> i64 {
+        let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        doubled(ms(self.base), level, ms(self.max))
     }
 }
 
@@ -292,7 +301,7 @@ fn remembers_level(lock: &Lock, now: UnixMs) -> bool {
 }
 
 fn length_ms(cooldown: Cooldown, level: u8, settings: &LadderSettings) -> Option<i64> {
-    let throttle = || doubled(settings.base_ms, level, settings.max_ms);
+    let throttle = || settings.step_ms(level).min(LONGEST_MS);
     match cooldown {
         Cooldown::None | Cooldown::Dead(_) => None,
         Cooldown::Throttle => Some(throttle()),
@@ -341,7 +350,8 @@ mod tests {
     use crate::routing::verdict::{FORBIDDEN_STEPS, KEY_STEPS};
 
     const NOW: UnixMs = 1_782_907_200_000;
-    const A: LadderSettings = LadderSettings { base_ms: 2_000, max_ms: 300_000 };
+    const A: LadderSettings =
+        LadderSettings { base: Duration::from_secs(2), max: Duration::from_secs(300) };
 
     fn failure(class: Class, cooldown: Cooldown) -> Classified {
         Classified {
@@ -625,7 +635,7 @@ mod tests {
         fn every_lock_lies_ahead_and_below_the_ceiling(
             current in any_lock(), until in any::<Option<i64>>(), jitter in any::<u32>(),
             class in (0..Class::ALL.len()).prop_map(|i| Class::ALL[i]),
-            step in 0..6_usize, base in any::<i64>(), max in any::<i64>(),
+            step in 0..6_usize, base in any::<u64>(), max in any::<u64>(),
         ) {
             let cooldown = [
                 Cooldown::Throttle,
@@ -637,7 +647,8 @@ mod tests {
             ][step];
             let mut failure = failure(class, cooldown);
             failure.until = until;
-            let settings = LadderSettings { base_ms: base % DAY, max_ms: max % DAY };
+            let settings =
+                LadderSettings { base: Duration::from_secs(base), max: Duration::from_secs(max) };
             if let Some(lock) = lock_for(&failure, Some(&current), NOW, jitter, &settings) {
                 prop_assert!(lock.until >= NOW + SECOND);
                 prop_assert!(lock.until <= NOW + LONGEST_MS + 30 * SECOND);

@@ -15,6 +15,7 @@ pub mod lock;
 mod near;
 pub mod plan;
 pub mod resolve;
+pub mod rotation;
 pub(crate) mod rules;
 pub mod target;
 pub mod verdict;

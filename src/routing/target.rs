@@ -6,6 +6,7 @@ use crate::provider::effort::Effort;
 use crate::provider::entry::Provider;
 use crate::provider::family::ErrorFamily;
 use crate::provider::upstream_id::upstream_id;
+use crate::routing::lock::Scope;
 
 /// A provider and a model of it.
 #[derive(Clone, Debug)]
@@ -95,6 +96,24 @@ impl Target {
             model: id.model,
             upstream_model: id.upstream,
         })
+    }
+
+    /// True when a lock of that scope keeps requests for this target away.
+    #[must_use]
+    pub fn is_covered(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::All => true,
+            Scope::Model(model) => *model == self.canonical,
+            Scope::Family(family) => self.families.contains(family),
+            // Features belong to requests, not to models: nobody knows them before the attempt.
+            Scope::Feature(_) => false,
+        }
+    }
+
+    /// Largest prompt in tokens, when the catalog lists it.
+    #[must_use]
+    pub fn window(&self) -> Option<u32> {
+        self.provider.model(&self.model).and_then(|model| model.ctx)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::provider::catalog::Catalog;
 use crate::routing::account::{AccountConfig, AccountKind};
+use crate::routing::lock::Scope;
 use crate::routing::target::Wishes;
 
 const NOW: UnixMs = 1_782_907_200_000;
@@ -66,7 +67,7 @@ fn ask(target: &Target, strategy: AccountStrategy) -> Ask<'_> {
 }
 
 fn pick(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors) -> Option<usize> {
-    match choose(views.iter(), ask, cursors) {
+    match choose_among(views.iter(), ask, cursors) {
         Choice::Account(id) => views.iter().position(|v| v.config.id == id),
         Choice::None { .. } => None,
     }
@@ -139,22 +140,6 @@ fn the_lock_that_stays_longest_is_the_reason() {
 }
 
 #[test]
-fn a_window_that_just_reset_is_probed_once_per_quarter_second() {
-    let target = target();
-    let mut one = view(1);
-    one.locks = vec![lock(Scope::All, NOW - 1_000, Class::QuotaExhausted)];
-    one.last_used_at = NOW - 90_000;
-    assert_eq!(eligible(NOW, &one, &target), Ok(()), "the first probe passes");
-    one.last_used_at = NOW;
-    one.in_flight = 1;
-    assert_eq!(eligible(NOW + 249, &one, &target), Err(Ineligible::Busy));
-    assert_eq!(eligible(NOW + 250, &one, &target), Ok(()));
-    // Success removes the lock: the account is open.
-    one.locks.clear();
-    assert_eq!(eligible(NOW + 1, &one, &target), Ok(()));
-}
-
-#[test]
 fn a_window_without_known_reset_is_probed_by_one_request_at_a_time() {
     let target = target();
     let mut one = view(1);
@@ -214,7 +199,9 @@ fn pins_tags_and_tried_accounts_are_respected() {
     assert_eq!(pick(&views, &Ask { tried: &tried, ..base }, &mut cursors), Some(2));
     // A pinned account that was tried leaves nobody; affinity never overrides a pin.
     let spent = Ask { pin: Some(tried[0]), tried: &tried, affinity: pin, ..base };
-    let Choice::None { reasons } = choose(views.iter(), &spent, &mut cursors) else { panic!() };
+    let Choice::None { reasons } = choose_among(views.iter(), &spent, &mut cursors) else {
+        panic!()
+    };
     assert!(reasons.iter().all(|(_, why)| *why == Ineligible::Excluded));
     assert_eq!(reasons.len(), 3);
 }
@@ -356,10 +343,10 @@ fn nobody_to_choose_lists_every_account_and_why() {
         vec![with(&view(1), |c| c.enabled = false), AccountView { in_flight: 8, ..view(1) }];
     let mut cursors = Cursors::default();
     let ask = ask(&target, AccountStrategy::Priority);
-    let Choice::None { reasons } = choose(views.iter(), &ask, &mut cursors) else { panic!() };
+    let Choice::None { reasons } = choose_among(views.iter(), &ask, &mut cursors) else { panic!() };
     let why: Vec<Ineligible> = reasons.into_iter().map(|(_, why)| why).collect();
     assert_eq!(why, [Ineligible::Disabled, Ineligible::Busy]);
-    let Choice::None { reasons } = choose([].iter(), &ask, &mut cursors) else { panic!() };
+    let Choice::None { reasons } = choose_among([].iter(), &ask, &mut cursors) else { panic!() };
     assert!(reasons.is_empty());
 }
 
@@ -373,4 +360,44 @@ fn model_names_of_clients_do_not_grow_the_cursors_without_end() {
         pick(&views, &ask(&target, AccountStrategy::RoundRobin), &mut cursors);
     }
     assert!(cursors.rings.values().map(HashMap::len).sum::<usize>() <= MAX_MODELS);
+}
+
+#[test]
+fn the_public_question_is_the_same_question() {
+    let target = target();
+    let views = [view(2), view(1)];
+    let choice = choose(ChooseCx {
+        now: NOW,
+        views: &views,
+        target: &target,
+        strategy: AccountStrategy::Priority,
+        sticky_count: 3,
+        cursors: &mut Cursors::default(),
+        tried: &[],
+        affinity: None,
+        pin: None,
+        tags: &[],
+    });
+    assert_eq!(choice, Choice::Account(views[1].config.id));
+}
+
+#[test]
+fn reasons_know_when_they_end() {
+    let table = [
+        (Ineligible::Dead, None, "needs a new credential"),
+        (Ineligible::ExpiredToken { next_try: Some(7) }, Some(7), "token expired"),
+        (
+            Ineligible::Locked {
+                until: 9,
+                class: Class::RateLimited,
+                reason: "rate limited".into(),
+                set_at: 1,
+            },
+            Some(9),
+            "rate limited",
+        ),
+    ];
+    for (why, until, text) in table {
+        assert_eq!((why.until(), why.to_string()), (until, text.to_owned()));
+    }
 }
