@@ -22,7 +22,6 @@ use super::shared::NetShared;
 use super::url::{Accepted, accept};
 use crate::provider::node::NetworkPolicy;
 
-
 /// URLs remembered per destination class before all are forgotten.
 const TARGETS: usize = 512;
 
@@ -165,15 +164,16 @@ impl Clients {
                 && accepted.is_tls()
                 && accepted.address().is_none(),
         };
-        let uri: Uri = accepted.as_str().parse().map_err(|_| unsendable_url())?;
+        let uri: Uri = accepted.as_str().parse().map_err(|_invalid| unsendable_url())?;
         let connect = match layer {
             Layer::LibraryTls => uri.clone(),
             // Without a scheme the library hands the connection over as it is: the TLS is ours.
             Layer::Plain | Layer::TlsH1 => {
-                accepted.authority().parse().map_err(|_| unsendable_url())?
+                accepted.authority().parse().map_err(|_invalid| unsendable_url())?
             }
         };
-        let host = HeaderValue::from_str(&accepted.host_header()).map_err(|_| unsendable_url())?;
+        let host =
+            HeaderValue::from_str(&accepted.host_header()).map_err(|_invalid| unsendable_url())?;
         Ok(Target { uri, connect, host, pool: self.pool(PoolKey { reach, layer }) })
     }
 

@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn families_take_turns_beginning_with_the_first_answer() {
-        let ips = |texts: &[&str]| -> Vec<IpAddr> { texts.iter().map(|t| t.parse().unwrap()).collect() };
+        let ips =
+            |texts: &[&str]| -> Vec<IpAddr> { texts.iter().map(|t| t.parse().unwrap()).collect() };
         let order: Vec<IpAddr> = in_order(&ips(&["::2", "::3", "::4", "1.1.1.1", "1.1.1.2"]), 1)
             .into_iter()
             .map(|a| a.ip())

@@ -56,7 +56,8 @@ impl Coding {
     ) -> Result<Option<Self>, DecodeError> {
         let mut found = None;
         let names = values.flat_map(|value| value.split(',')).map(str::trim);
-        for name in names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity")) {
+        for name in names.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+        {
             if found.is_some() {
                 return Err(DecodeError::Stacked);
             }
@@ -198,10 +199,10 @@ fn push<D: Write>(
     let offered = sip.len();
     let taken = match offered {
         0 => 0,
-        _ => decoder.write(sip).map_err(|_| DecodeError::Corrupt)?,
+        _ => decoder.write(sip).map_err(|_unreadable| DecodeError::Corrupt)?,
     };
     input.advance(taken);
-    decoder.flush().map_err(|_| DecodeError::Corrupt)?;
+    decoder.flush().map_err(|_unreadable| DecodeError::Corrupt)?;
     let made = std::mem::take(out(decoder));
     if offered > 0 && taken == 0 && made.is_empty() {
         // Bytes behind the end.
@@ -219,8 +220,11 @@ struct Brotli {
 impl Brotli {
     fn new() -> Self {
         // Strict: windows above 16 MiB are not brotli as browsers know it.
-        let state =
-            BrotliState::new_strict(HeapAlloc::default(), HeapAlloc::default(), HeapAlloc::default());
+        let state = BrotliState::new_strict(
+            HeapAlloc::default(),
+            HeapAlloc::default(),
+            HeapAlloc::default(),
+        );
         Self { state, total: 0, ended: false }
     }
 
@@ -274,7 +278,8 @@ impl Zstd {
         }
         let decoder = self.decoder.as_mut().ok_or(DecodeError::Corrupt)?;
         let mut out = vec![0; WINDOW];
-        let status = decoder.run_on_buffers(input, &mut out).map_err(|_| DecodeError::Corrupt)?;
+        let status =
+            decoder.run_on_buffers(input, &mut out).map_err(|_unreadable| DecodeError::Corrupt)?;
         if status.bytes_read > 0 || status.bytes_written > 0 {
             self.at_frame_end = status.remaining == 0;
         }

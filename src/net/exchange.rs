@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::body::{RequestBody, Sending};
 use super::error::{Garbage, NetError};
 use super::io::{Meter, Wire};
-use super::pool::{Answering, Link};
+use super::pool::{Answer, Answering, Link};
 
 /// Far enough ahead to be never.
 const NEVER: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -92,7 +92,7 @@ impl<'a> Watch<'a> {
         &mut self,
         cx: &mut Context<'_>,
         mut timer: std::pin::Pin<&mut Option<Sleep>>,
-    ) -> Poll<Result<Result<(ResponseHead, Payload), SendRequestError>, NetError>> {
+    ) -> Poll<Result<Answer, NetError>> {
         let before = (self.meter.written(), self.sending.pieces());
         let done = self.answering.as_mut().poll(cx);
         if self.wire.is_none() {
@@ -166,7 +166,8 @@ fn failed(error: SendRequestError, pooled: bool, wire: Option<&Wire>) -> Failed 
         SendRequestError::H2(error) => {
             // A stream or connection that the server had given up before it saw the request.
             let gone = error.is_io() || error.is_go_away();
-            let error = if gone { NetError::Reset { pooled } } else { NetError::Protocol(Garbage::H2) };
+            let error =
+                if gone { NetError::Reset { pooled } } else { NetError::Protocol(Garbage::H2) };
             Failed { error, nothing_answered: gone }
         }
         SendRequestError::Connect(_) | SendRequestError::Timeout => {

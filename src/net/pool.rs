@@ -26,7 +26,8 @@ const LIFE: Duration = Duration::from_secs(15 * 60);
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Local<T> = Pin<Box<dyn Future<Output = T>>>;
-pub(super) type Answering = Local<Result<(ResponseHead, Payload), SendRequestError>>;
+pub(super) type Answer = Result<(ResponseHead, Payload), SendRequestError>;
+pub(super) type Answering = Local<Answer>;
 type Sender = Box<dyn FnOnce(RequestHeadType, RequestBody) -> Answering>;
 type Opener = Box<dyn Fn(Uri) -> Local<Result<Sender, ConnectError>>>;
 
@@ -75,7 +76,8 @@ impl Pool {
             let connecting = service.call(Connect { uri, addr: None });
             Box::pin(async move {
                 let connection = connecting.await?;
-                let sender: Sender = Box::new(move |head, body| connection.send_request(head, body));
+                let sender: Sender =
+                    Box::new(move |head, body| connection.send_request(head, body));
                 Ok(sender)
             })
         });

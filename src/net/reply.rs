@@ -84,8 +84,8 @@ struct Framing {
 
 impl Framing {
     fn of(head: &ResponseHead, asks_head: bool) -> Self {
-        let bodiless = asks_head
-            || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let bodiless =
+            asks_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let length = head.headers.get(header::CONTENT_LENGTH);
         let length: Option<u64> = length.and_then(|v| v.to_str().ok()?.trim().parse().ok());
         if head.version == Version::HTTP_2 {
@@ -173,7 +173,8 @@ impl ReplyBody {
                 Some(joined) => joined.extend_from_slice(&piece),
                 None if whole.is_empty() => whole = piece,
                 None => {
-                    let room = expected.clamp(have.saturating_add(piece.len()), FIRST_BUFFER.max(have));
+                    let room =
+                        expected.clamp(have.saturating_add(piece.len()), FIRST_BUFFER.max(have));
                     let mut both = BytesMut::with_capacity(room);
                     both.extend_from_slice(&whole);
                     both.extend_from_slice(&piece);

@@ -86,9 +86,7 @@ impl TlsFailure {
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
             CertificateError::Revoked => Self::Revoked,
             // An end-entity certificate that signs itself as an authority is a self-signed one.
-            CertificateError::Other(other)
-                if other.to_string().contains("CaUsedAsEndEntity") =>
-            {
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
                 Self::UnknownIssuer
             }
             _ => Self::BadCertificate,

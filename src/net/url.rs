@@ -157,7 +157,11 @@ pub fn accept(
     Ok(Accepted { url, host, address, port, tls })
 }
 
-fn check_scheme(url: &Url, network: NetworkPolicy, insecure_http: bool) -> Result<bool, UrlRefusal> {
+fn check_scheme(
+    url: &Url,
+    network: NetworkPolicy,
+    insecure_http: bool,
+) -> Result<bool, UrlRefusal> {
     match url.scheme() {
         "https" => Ok(true),
         "http" if network != NetworkPolicy::Public || insecure_http => Ok(false),
@@ -172,7 +176,7 @@ fn drop_trailing_dot(url: &mut Url) -> Result<(), UrlRefusal> {
     if bare.is_empty() {
         return Err(UrlRefusal::NoHost);
     }
-    url.set_host(Some(&bare)).map_err(|_| UrlRefusal::HostName)
+    url.set_host(Some(&bare)).map_err(|_invalid| UrlRefusal::HostName)
 }
 
 fn check_name(name: &str, network: NetworkPolicy) -> Result<(), UrlRefusal> {

@@ -123,7 +123,9 @@ fn range_of_v4(v4: Ipv4Addr) -> Option<Range> {
     match v4.octets() {
         [0, ..] => Some(Range::ThisNetwork),
         [127, ..] => Some(Range::Loopback),
-        [10, ..] | [100, 64..=127, ..] | [172, 16..=31, ..] | [192, 168, ..] => Some(Range::Private),
+        [10, ..] | [100, 64..=127, ..] | [172, 16..=31, ..] | [192, 168, ..] => {
+            Some(Range::Private)
+        }
         [169, 254, ..] => Some(Range::LinkLocal),
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Some(Range::Documentation),
         [198, 18..=19, ..] => Some(Range::Benchmark),
@@ -174,9 +176,9 @@ fn plain_range_of_v6(v6: Ipv6Addr) -> Option<Range> {
 /// IPv4 inside a whole-address form: mapped, translated (SIIT), NAT64.
 fn written_as_v6(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     match v6.segments() {
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
-            Some(last_32_bits(v6))
-        }
+        [0, 0, 0, 0, 0, 0xffff, ..]
+        | [0, 0, 0, 0, 0xffff, 0, ..]
+        | [0x64, 0xff9b, 0, 0, 0, 0, ..] => Some(last_32_bits(v6)),
         _ => None,
     }
 }

@@ -71,7 +71,10 @@ fn surroundings_stay() {
         ("?x-goog-api-key=abcdefghijkl", "?x-goog-api-key=[redacted]"),
         ("authorization: Bearer abcdefghijklmnop", "authorization: Bearer [redacted]"),
         ("BEARER   abcdefghijklmnop", "BEARER   [redacted]"),
-        (r#"{"access_token":"abcdefghijkl","expires_in":5}"#, r#"{"access_token":"[redacted]","expires_in":5}"#),
+        (
+            r#"{"access_token":"abcdefghijkl","expires_in":5}"#,
+            r#"{"access_token":"[redacted]","expires_in":5}"#,
+        ),
         (r#"{"refresh_token" : "a\"b"}"#, r#"{"refresh_token" : "***"}"#),
         (r#"{"client_secret":"x"}"#, r#"{"client_secret":"***"}"#),
     ];
@@ -163,8 +166,19 @@ fn long_base64_is_cut_and_is_no_secret() {
 #[test]
 fn t_log_02_time_is_linear_on_hostile_texts() {
     let units = [
-        "a", "eyJ", "eyJAKIA0123456789ABCDEF", "://", "://x", "Bearer ", "sk-", "\"token\":\"",
-        "-----BEGIN PRIVATE KEY-----", "?key=", "\"a\":\"\\", "ghp_aaaaaaaaaaaaaaaaaaaaa ", "\n",
+        "a",
+        "eyJ",
+        "eyJAKIA0123456789ABCDEF",
+        "://",
+        "://x",
+        "Bearer ",
+        "sk-",
+        "\"token\":\"",
+        "-----BEGIN PRIVATE KEY-----",
+        "?key=",
+        "\"a\":\"\\",
+        "ghp_aaaaaaaaaaaaaaaaaaaaa ",
+        "\n",
     ];
     for unit in units {
         let time = |size: usize| {
@@ -184,8 +198,23 @@ fn pieces() -> impl Strategy<Value = String> {
         secrets()
             .into_iter()
             .chain(
-                ["?key=", "&token=", "://", "@", "Bearer ", "\"", "\\", ":", " ", "\"api_key\":\"", "[redacted]", "***", "-", "ü"]
-                    .map(str::to_owned),
+                [
+                    "?key=",
+                    "&token=",
+                    "://",
+                    "@",
+                    "Bearer ",
+                    "\"",
+                    "\\",
+                    ":",
+                    " ",
+                    "\"api_key\":\"",
+                    "[redacted]",
+                    "***",
+                    "-",
+                    "ü",
+                ]
+                .map(str::to_owned),
             )
             .collect::<Vec<_>>(),
     );

@@ -32,7 +32,10 @@ fn t_out_02_public_policy_corpus() {
         ("https://134744072/", Ok("https://8.8.8.8/")),
         ("https://[2606:4700::1]/", Ok("https://[2606:4700::1]/")),
         ("https://[::ffff:8.8.8.8]/", Ok("https://[::ffff:808:808]/")),
-        ("https://a.b/v1beta/models/x:generateContent", Ok("https://a.b/v1beta/models/x:generateContent")),
+        (
+            "https://a.b/v1beta/models/x:generateContent",
+            Ok("https://a.b/v1beta/models/x:generateContent"),
+        ),
         ("https://localhost/", Ok("https://localhost/")),
         ("https://notmetadata/", Ok("https://notmetadata/")),
         ("https://internal/", Ok("https://internal/")),
@@ -164,7 +167,7 @@ fn insecure_http_opens_http_and_no_address() {
 fn long_names_are_refused() {
     let label = "a".repeat(64);
     assert_eq!(under(&format!("https://{label}.b/"), Public), Err(UrlRefusal::HostName));
-    let name = ["a".repeat(63); 4].join(".") + ".b";
+    let name = vec!["a".repeat(63); 4].join(".") + ".b";
     assert_eq!(under(&format!("https://{name}/"), Public), Err(UrlRefusal::HostName));
 }
 

@@ -1,0 +1,7 @@
+//! Clients against upstreams that misbehave: raw sockets on loopback, scripted byte by byte.
+
+mod guard;
+mod misbehaviour;
+mod reuse;
+mod rig;
+mod tls;

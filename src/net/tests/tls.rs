@@ -1,0 +1,1 @@
+//! Handshakes that must fail, with their reason, and those that must not.
