@@ -3,7 +3,6 @@
 //! The state belongs to the request: it goes to the router inside [`Checkout`] and comes back with the
 //! answer, so the router keeps nothing per request.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,41 +49,13 @@ impl fmt::Display for SkipReason {
         match self {
             Self::BreakerOpen => f.write_str("failing for everybody, tried again soon"),
             Self::NoAccount => f.write_str("no account"),
-            Self::Ineligible(why) => f.write_str(&in_words(why)),
+            Self::Ineligible(why) => write!(f, "{why}"),
             Self::Busy => f.write_str("every place is taken"),
             Self::NeedsTranslation { wire } => write!(f, "speaks another format ({wire})"),
             Self::ContextTooSmall => f.write_str("context window too small"),
             Self::Forbidden => f.write_str("not allowed for this API key"),
             Self::Unavailable => f.write_str("account does not answer"),
         }
-    }
-}
-
-fn in_words(why: &Ineligible) -> Cow<'static, str> {
-    match why {
-        Ineligible::Disabled => "switched off".into(),
-        Ineligible::Dead => "needs the operator".into(),
-        Ineligible::Locked { reason, .. } => reason.clone().into(),
-        Ineligible::Busy => "every place is taken".into(),
-        Ineligible::ModelNotAllowed => "model excluded by the account's rules".into(),
-        Ineligible::MissingParams => "a mandatory parameter has no value".into(),
-        Ineligible::ExpiredToken { .. } => "token expired".into(),
-        Ineligible::Excluded => "not asked for".into(),
-    }
-}
-
-/// When an account that cannot serve now may serve again, Unix ms.
-#[must_use]
-pub fn recovers_at(why: &Ineligible) -> Option<UnixMs> {
-    match why {
-        Ineligible::Locked { until, .. } => Some(*until),
-        Ineligible::ExpiredToken { next_try } => *next_try,
-        Ineligible::Disabled
-        | Ineligible::Dead
-        | Ineligible::Busy
-        | Ineligible::ModelNotAllowed
-        | Ineligible::MissingParams
-        | Ineligible::Excluded => None,
     }
 }
 

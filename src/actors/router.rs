@@ -14,7 +14,7 @@ use crate::actors::account::{
     Account, AccountSeed, Acquire, Denied, Flush, Reclaim, Reconfigure, Retire,
 };
 use crate::actors::checkout::{
-    Checked, Checkout, Journey, Skip, SkipReason, Verdict, recovers_at,
+    Checked, Checkout, Journey, Skip, SkipReason, Verdict,
 };
 use crate::actors::lease::Lease;
 use crate::actors::shared::Shared;
@@ -24,7 +24,7 @@ use crate::actors::waiting::WaitingRoom;
 use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::provider::endpoint;
-use crate::routing::choose::{Ask, Choice, Cursors, Ineligible, choose, eligible};
+use crate::routing::choose::{Choice, ChooseCx, Cursors, Ineligible, choose, eligible};
 use crate::routing::plan::{self, Plan, PlannedEntry, Rotation};
 use crate::routing::resolve::{ResolveError, Resolved};
 
@@ -284,6 +284,7 @@ impl Desk {
         let mut full = None;
         let mut probing = false;
         while let Some(entry) = journey.entry().cloned() {
+            self.reach(journey);
             match self.look(journey, &entry, called) {
                 Look::Ask(id, account) => match self.ask(&entry, &account).await {
                     Ok(lease) => {
@@ -311,6 +312,13 @@ impl Desk {
         full.map_or(Walk::Nobody, |first| Walk::Full { first, probing })
     }
 
+    /// Consumes the rotation step of the combos this entry stands in (accounts §6.2).
+    fn reach(&self, journey: &mut Journey) {
+        if let Some(plan) = &mut journey.plan {
+            plan.reached(journey.position, &mut self.state.borrow_mut().rotation);
+        }
+    }
+
     /// Looks for an account of `entry` that may serve; records why there is none.
     fn look(&self, journey: &mut Journey, entry: &PlannedEntry, called: bool) -> Look {
         let snapshot = self.shared.snapshot.load();
@@ -336,17 +344,19 @@ impl Desk {
         let affinity = journey.session.and_then(|session| {
             self.shared.affinity.account(session, &target.provider.id, &target.canonical)
         });
-        let ask = Ask {
+        let choice = choose(ChooseCx {
             now,
+            views: group.views(),
             target,
             strategy: snapshot.account_strategy(&target.provider.id),
             sticky_count: snapshot.sticky_count(&target.provider.id),
+            cursors: &mut state.cursors,
             tried: &journey.excluded,
             affinity,
             pin: journey.pinned.or(entry.pin),
             tags: &entry.tags,
-        };
-        match choose(group.views().iter(), &ask, &mut state.cursors) {
+        });
+        match choice {
             Choice::Account(id) => self.fits(journey, entry, group, id),
             Choice::None { reasons } => {
                 let busy = |id| group.view(id).map(|view| view.in_flight < view.max_concurrent);
@@ -452,11 +462,11 @@ impl Desk {
 
     /// Records why accounts could not serve: those that recover first, `NAMED_PER_ENTRY` at most.
     fn note_reasons(&self, journey: &mut Journey, mut reasons: Vec<(AccountId, Ineligible)>) {
-        let until = |why: &Ineligible| recovers_at(why).unwrap_or(UnixMs::MAX);
+        let until = |why: &Ineligible| why.until().unwrap_or(UnixMs::MAX);
         reasons.retain(|(_, why)| !matches!(why, Ineligible::Excluded | Ineligible::Busy));
         reasons.sort_by_key(|(_, why)| until(why));
         for (id, why) in reasons.into_iter().take(NAMED_PER_ENTRY) {
-            let until = recovers_at(&why);
+            let until = why.until();
             self.skip(journey, Some(id), SkipReason::Ineligible(why), until);
         }
     }

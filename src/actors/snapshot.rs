@@ -14,6 +14,7 @@ use crate::auth::ipset::IpSet;
 use crate::auth::key::{KeyRecord, Scopes};
 use crate::auth::keyring::KeyRing;
 use crate::auth::policy::AdmitPolicy;
+use crate::config::overlays::{self, OverlayError};
 use crate::config::settings::{Found, Settings};
 use crate::provider::catalog::{Catalog, CatalogError, EndpointOverride, Provider};
 use crate::provider::credential::Credential;
@@ -48,8 +49,8 @@ pub struct Fixed {
     pub found: Found,
     /// Endpoint overrides of the environment.
     pub endpoints: Vec<EndpointOverride>,
-    /// Folder of the operator's catalog overlays.
-    pub overlays: std::path::PathBuf,
+    /// The data folder: `providers.d` in it holds the operator's catalog overlays.
+    pub data_dir: std::path::PathBuf,
     /// Every listener is loopback.
     pub loopback_only: bool,
     /// Every provider is simulated (`ninerouter demo`).
@@ -115,13 +116,8 @@ pub enum SnapshotError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// An overlay file cannot be read.
-    #[error("catalog overlay `{file}` cannot be read: {error}")]
-    Overlay {
-        /// Its name.
-        file: String,
-        /// Why.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
 }
 
 impl Snapshot {
@@ -134,7 +130,7 @@ impl Snapshot {
         fixed: &Arc<Fixed>,
     ) -> Result<(Self, Vec<AccountSource>), SnapshotError> {
         let loaded = store.load()?;
-        let overlays = read_overlays(&fixed.overlays)?;
+        let overlays = overlays::read(&fixed.data_dir)?;
         let catalog = Catalog::assemble(&overlays, &fixed.endpoints, &loaded.nodes)?;
         for notice in catalog.notices() {
             warn!("{notice}");
@@ -263,13 +259,12 @@ impl Snapshot {
     #[must_use]
     pub fn ladder(&self, provider: &str) -> LadderSettings {
         let own = self.overrides.get(provider);
-        let millis = |own: Option<u32>, usual: Duration| {
-            let length = own.map_or(usual, |n| Duration::from_secs(n.into()));
-            i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+        let length = |own: Option<u32>, usual: Duration| {
+            own.map_or(usual, |n| Duration::from_secs(n.into()))
         };
         LadderSettings {
-            base_ms: millis(own.and_then(|o| o.cooldown_base_s), self.settings.cooldown_base),
-            max_ms: millis(own.and_then(|o| o.cooldown_max_s), self.settings.cooldown_max),
+            base: length(own.and_then(|o| o.cooldown_base_s), self.settings.cooldown_base),
+            max: length(own.and_then(|o| o.cooldown_max_s), self.settings.cooldown_max),
         }
     }
 
@@ -338,28 +333,6 @@ fn price(row: &PriceRow) -> Price {
 fn served(accounts: &[StoredAccount]) -> Vec<Arc<str>> {
     let enabled = accounts.iter().filter(|a| a.config.enabled);
     enabled.map(|a| Arc::clone(&a.config.provider)).collect()
-}
-
-/// Reads the operator's catalog overlays, in the order of their names.
-///
-/// # Errors
-/// A file that cannot be read.
-pub fn read_overlays(folder: &std::path::Path) -> Result<Vec<(String, String)>, SnapshotError> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Vec::new()) };
-    let mut files: Vec<_> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-        .collect();
-    files.sort();
-    let read = |path: std::path::PathBuf| {
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Ok((file, text)),
-            Err(error) => Err(SnapshotError::Overlay { file, error }),
-        }
-    };
-    files.into_iter().map(read).collect()
 }
 
 /// A key's row as admission reads it. A row with a list nobody can read allows nothing (P6).

@@ -10,7 +10,7 @@ use crate::cli::args::{
 };
 use crate::cli::start::{Kind, StartError, open, run};
 use crate::cli::service::Unit;
-use crate::cli::{demo, healthcheck, logging, process, service};
+use crate::cli::{config, demo, healthcheck, logging, process, service};
 use crate::clock::Clock;
 use crate::config::environment::Level;
 use crate::config::options::{Inputs, Options};
@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
     let code = match command {
         Command::Serve(args) => server(serve(&global, &args)),
         Command::Demo(args) => server(demo::demo(&global, &args)),
-        Command::Config(_) => 70,
+        Command::Config(args) => config::run(&global, args),
         Command::Healthcheck(args) => check(&global, &args),
         Command::Service(ServiceCommand::Print(args)) => print_unit(&args),
     };

@@ -14,24 +14,22 @@ use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
 use crate::actors::snapshot::{
-    AccountSource, Fixed, KeySecret, Snapshot, SnapshotError, read_overlays,
+    AccountSource, Fixed, KeySecret, Snapshot, SnapshotError,
 };
 use crate::auth::failed::FailedKeys;
 use crate::auth::limits::{Limits, Spent};
 use crate::auth::load::Capacity;
-use crate::cli::banner::{self, Banner, Run};
+use crate::cli::banner::{Banner, Run};
 use crate::cli::port::{busy_text, find_holder};
 use crate::clock::Clock;
 use crate::auth::key::KeyHasher;
-use crate::config::apply::{self as config_apply, ApplyError, Surroundings};
+use crate::config::apply::{ApplyError, apply_file};
 use crate::config::boot::{self, Facts, Finding};
-use crate::config::file;
 use crate::config::error::{ConfigError, exit};
-use crate::config::listen::Listen;
 use crate::config::options::Options;
 use crate::config::settings::Settings;
 use crate::net::{NetSettings, NetShared};
-use crate::server::{self, BindError, Bound, Ended, Server};
+use crate::server::{self, BindError, Ended, Server};
 use crate::store::usage::key_spend;
 use crate::store::{MasterKey, Store, StoreError, StoreOptions};
 
@@ -137,7 +135,7 @@ pub fn open(options: Options, kind: &Kind, clock: &Clock) -> Result<Opened, Star
         locked: options.locked.clone(),
         found: options.found.clone(),
         endpoints: options.endpoints.clone(),
-        overlays: options.data_dir.join("providers.d"),
+        data_dir: options.data_dir.clone(),
         loopback_only: options.is_loopback_only(),
         demo: kind.demo,
         key_secret: KeySecret { current: key.api_key_key(secrets.api_key.as_ref()), previous },
@@ -205,20 +203,8 @@ fn apply(
     options: &Options,
     fixed: &Fixed,
 ) -> Result<(), StartError> {
-    let parsed = file::read(path, options.outbound_default).map_err(ApplyError::File)?;
-    let overlays = read_overlays(&fixed.overlays)?;
-    let around = Surroundings {
-        overlays: &overlays,
-        endpoints: &options.endpoints,
-        locked: &options.locked,
-        sources: &options.sources,
-        found: &options.found,
-        lookup: &|name| options.variables.get(name),
-        hasher: &KeyHasher::new(&fixed.key_secret.current),
-        now: store.clock().now_ms(),
-        prune: false,
-    };
-    let plan = config_apply::apply(store, &parsed, &around)?;
+    let hasher = KeyHasher::new(&fixed.key_secret.current);
+    let plan = apply_file(store, path, options, &hasher, false)?;
     if plan.is_empty() {
         info!(file = %path.display(), "config file: nothing to change");
     } else {

@@ -19,7 +19,7 @@ use crate::gateway::failure::{Failure, Trouble};
 use crate::gateway::record::{Ending, Recorder, estimated_tokens};
 use crate::gateway::relay::Route;
 use crate::gateway::worker::Worker;
-use crate::routing::affinity::response_key;
+use crate::routing::affinity::SessionKey;
 use crate::routing::classify::{Failure as Symptom, classify};
 
 /// What the client asked for, after admission.
@@ -155,9 +155,8 @@ impl Exchange {
             // Only this account knows the reply's id (accounts §6.5).
             let key = self.caller.key().map(|key| key.id);
             let (provider, model) = (&target.provider.id, &target.canonical);
-            if let Some(session) = response_key(id, key) {
-                self.shared.affinity.bind(session, provider, model, route.account);
-            }
+            let session = SessionKey::of_response(key, id);
+            self.shared.affinity.bind(session, provider, model, route.account);
         }
         self.recorder.settled(ending, &usage, sent);
     }

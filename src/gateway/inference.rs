@@ -27,7 +27,7 @@ use crate::gateway::relay::{Answer, Route, relay};
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
 use crate::gateway::stream::{Cut, StreamBody};
-use crate::routing::affinity::{SessionKey, response_key, session_key};
+use crate::routing::affinity::{SessionKey, session_key};
 use crate::routing::resolve::{Resolved, resolve};
 
 /// Reads, routes and relays one request.
@@ -199,7 +199,7 @@ fn session(door: &Door, ask: &Ask, caller: &Caller) -> Option<SessionKey> {
     let key = caller.key().map(|key| key.id);
     if let Some(previous) = &ask.peek.previous_response_id {
         // An opaque item of one account: only that account knows it.
-        return response_key(previous, key);
+        return Some(SessionKey::of_response(key, previous));
     }
     let hints = session_hints(ask.dialect, &ask.body, &ask.peek);
     session_key(&|name| door.header(name), &hints, key)

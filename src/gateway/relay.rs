@@ -3,7 +3,7 @@
 //! Before the first content byte it may change account or entry; after it, never.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ninerouter_dialect::ErrorKind;
 use sha2::{Digest, Sha256};
@@ -180,7 +180,7 @@ impl Relay {
         let attempted = Attempt { exchange: &*exchange, entry: &entry, lease: &lease }
             .run(&mut marks, &mut patched)
             .await;
-        let route = self.route(&entry, &lease, patched);
+        let route = self.route(exchange, &entry, &lease, patched);
         match attempted {
             Attempted::Whole(whole) => {
                 self.served(exchange, &route, marks);
@@ -203,11 +203,13 @@ impl Relay {
 
     fn route(
         &self,
+        exchange: &Exchange,
         entry: &Arc<PlannedEntry>,
         lease: &Lease,
         patched: bool,
     ) -> Route {
-        let tier = lease.account.tier.unwrap_or(entry.tier);
+        let own = entry.tier_override.or(lease.account.tier);
+        let tier = exchange.snapshot.tier(&entry.target.provider, own);
         Route {
             entry: Arc::clone(entry),
             account: lease.account.id,
