@@ -1,12 +1,8 @@
-//! Which conversation a request belongs to, and the account or entry it is bound to (accounts §6.5).
-
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+//! Which conversation a request belongs to (accounts §6.5).
 
 use ninerouter_dialect::SessionHints;
 use sha2::{Digest, Sha256};
 
-use crate::clock::UnixMs;
 use crate::id::KeyId;
 
 /// A conversation of one API key. A hash: the client's own ids are not kept.
@@ -112,102 +108,6 @@ fn key(origin: Origin, text: &str, key_id: Option<KeyId>) -> SessionKey {
     SessionKey(out)
 }
 
-/// Bindings with a sliding life, the longest unused ones dropped first.
-#[derive(Debug)]
-pub struct Bindings<K, V> {
-    map: HashMap<K, Bound<V>>,
-    /// Every use, oldest first; entries whose tick is no longer the binding's are stale.
-    uses: VecDeque<(u64, K)>,
-    tick: u64,
-    capacity: usize,
-}
-
-#[derive(Debug)]
-struct Bound<V> {
-    value: V,
-    expires_at: UnixMs,
-    tick: u64,
-}
-
-/// Most bindings kept at once (accounts §6.5).
-pub const MAX_BINDINGS: usize = 10_000;
-
-impl<K: Hash + Eq + Clone, V: PartialEq + Copy> Default for Bindings<K, V> {
-    fn default() -> Self {
-        Self::with_capacity(MAX_BINDINGS)
-    }
-}
-
-impl<K: Hash + Eq + Clone, V: PartialEq + Copy> Bindings<K, V> {
-    /// At most `capacity` bindings.
-    #[must_use]
-    pub fn with_capacity(capacity: usize) -> Self {
-        Self { map: HashMap::new(), uses: VecDeque::new(), tick: 0, capacity: capacity.max(1) }
-    }
-
-    /// What `key` is bound to; using it starts its life anew.
-    pub fn get(&mut self, key: &K, now: UnixMs, ttl_ms: i64) -> Option<V> {
-        let bound = self.map.get_mut(key)?;
-        if bound.expires_at <= now {
-            self.map.remove(key);
-            return None;
-        }
-        self.tick = self.tick.wrapping_add(1);
-        bound.expires_at = now.saturating_add(ttl_ms);
-        bound.tick = self.tick;
-        let value = bound.value;
-        self.used(key.clone());
-        Some(value)
-    }
-
-    /// Binds `key` to `value`.
-    pub fn bind(&mut self, key: K, value: V, now: UnixMs, ttl_ms: i64) {
-        self.tick = self.tick.wrapping_add(1);
-        let bound = Bound { value, expires_at: now.saturating_add(ttl_ms), tick: self.tick };
-        self.map.insert(key.clone(), bound);
-        self.used(key);
-        while self.map.len() > self.capacity {
-            let Some((tick, oldest)) = self.uses.pop_front() else { break };
-            if self.map.get(&oldest).is_some_and(|bound| bound.tick == tick) {
-                self.map.remove(&oldest);
-            }
-        }
-    }
-
-    /// Unbinds `key` only while it is bound to `value`: a late failure must not undo a newer binding.
-    pub fn unbind_if(&mut self, key: &K, value: &V) {
-        if self.map.get(key).is_some_and(|bound| bound.value == *value) {
-            self.map.remove(key);
-        }
-    }
-
-    /// Drops every binding to `value` (its account or entry is gone).
-    pub fn forget(&mut self, value: &V) {
-        self.map.retain(|_, bound| bound.value != *value);
-    }
-
-    /// Bindings held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.map.len()
-    }
-
-    /// True when nothing is bound.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
-    }
-
-    fn used(&mut self, key: K) {
-        self.uses.push_back((self.tick, key));
-        // Stale uses pile up with every hit; sweeping at four times the capacity keeps it cheap.
-        if self.uses.len() > self.capacity.saturating_mul(4).max(16) {
-            let map = &self.map;
-            self.uses.retain(|(tick, key)| map.get(key).is_some_and(|b| b.tick == *tick));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,51 +201,5 @@ mod tests {
         assert_ne!(of(Some(a)), of(None));
         assert_eq!(of(Some(a)), of(Some(a)));
         assert_ne!(Some(SessionKey::of_response(Some(a), "same")), of(Some(a)));
-    }
-
-    #[test]
-    fn a_binding_slides_and_expires() {
-        let mut bindings = Bindings::default();
-        bindings.bind("k", 1, 0, 100);
-        assert_eq!(bindings.get(&"k", 99, 100), Some(1));
-        assert_eq!(bindings.get(&"k", 198, 100), Some(1));
-        assert_eq!(bindings.get(&"k", 298, 100), None);
-        assert!(bindings.is_empty());
-    }
-
-    #[test]
-    fn a_late_failure_does_not_undo_a_newer_binding() {
-        let mut bindings = Bindings::default();
-        bindings.bind("k", 1, 0, 100);
-        bindings.bind("k", 2, 0, 100);
-        bindings.unbind_if(&"k", &1);
-        assert_eq!(bindings.get(&"k", 1, 100), Some(2));
-        bindings.unbind_if(&"k", &2);
-        assert_eq!(bindings.get(&"k", 1, 100), None);
-    }
-
-    #[test]
-    fn the_longest_unused_binding_goes_first() {
-        let mut bindings = Bindings::with_capacity(3);
-        for key in 0..3 {
-            bindings.bind(key, key, 0, 100);
-        }
-        bindings.get(&0, 1, 100);
-        bindings.bind(3, 3, 1, 100);
-        assert_eq!(bindings.get(&1, 2, 100), None);
-        assert_eq!([0, 2, 3].map(|k| bindings.get(&k, 2, 100)), [Some(0), Some(2), Some(3)]);
-    }
-
-    #[test]
-    fn memory_stays_bounded_under_many_uses_and_keys() {
-        let mut bindings = Bindings::with_capacity(10);
-        for i in 0..10_000_u32 {
-            bindings.bind(i, i, 0, 100);
-            bindings.get(&i, 1, 100);
-            bindings.get(&(i / 2), 1, 100);
-        }
-        assert!(bindings.len() <= 10 && bindings.uses.len() <= 41);
-        bindings.forget(&9_999);
-        assert_eq!(bindings.len(), 9);
     }
 }

@@ -13,6 +13,7 @@ pub mod instant;
 pub mod ladder;
 pub mod lock;
 mod near;
+pub mod outcome;
 pub mod plan;
 pub mod resolve;
 pub mod rotation;
