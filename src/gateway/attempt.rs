@@ -262,7 +262,7 @@ impl Attempt<'_> {
         let raw = (!body.is_empty() && !parsed.is_html)
             .then_some(RawAnswer { status, content_type: kind, body });
         let (trouble, status) = (Trouble::Answer, Some(status));
-        Box::new(Failure { classified, trouble, status, raw })
+        Box::new(Failure { classified, trouble, transport: None, status, raw })
     }
 
     fn classify(
@@ -294,7 +294,13 @@ impl Attempt<'_> {
         let mut classified = self.classify(Some(status), &HeaderMap::new(), None, None);
         classified.message = format!("upstream answered with redirect {status}, which is never followed; correct the base URL");
         classified.code = Some("upstream_redirect".to_owned());
-        Box::new(Failure { classified, trouble: Trouble::BadAnswer, status: Some(status), raw: None })
+        Box::new(Failure {
+            classified,
+            trouble: Trouble::BadAnswer,
+            transport: None,
+            status: Some(status),
+            raw: None,
+        })
     }
 
     fn transport(&self, error: NetError) -> Box<Failure> {
@@ -302,7 +308,7 @@ impl Attempt<'_> {
         let mut classified = self.classify(None, &HeaderMap::new(), None, Some(failure));
         classified.message = error.to_string();
         classified.code = Some(error.code().to_owned());
-        Box::new(Failure { classified, trouble, status: None, raw: None })
+        Box::new(Failure { classified, trouble, transport: Some(failure), status: None, raw: None })
     }
 
     /// An answer that is no answer of its dialect: the next candidate may do better (accounts §6.4).
@@ -317,7 +323,13 @@ impl Attempt<'_> {
         let mut classified = self.classify(None, &HeaderMap::new(), None, transport);
         classified.message = message.into();
         classified.code = Some(code.to_owned());
-        Box::new(Failure { classified, trouble: Trouble::BadAnswer, status: Some(status), raw: None })
+        Box::new(Failure {
+            classified,
+            trouble: Trouble::BadAnswer,
+            transport,
+            status: Some(status),
+            raw: None,
+        })
     }
 
     async fn whole(&self, reply: Reply, marks: &mut Marks) -> Attempted {
@@ -352,7 +364,7 @@ impl Attempt<'_> {
     fn disguised(&self, headers: &HeaderMap, error: &UpstreamErrorBody) -> Box<Failure> {
         let classified = self.classify(Some(200), headers, Some(error), None);
         let (trouble, status) = (Trouble::Answer, classified.status);
-        Box::new(Failure { classified, trouble, status, raw: None })
+        Box::new(Failure { classified, trouble, transport: None, status, raw: None })
     }
 
     async fn stream(&self, reply: Reply, shaped: &Shaped, marks: &mut Marks) -> Attempted {
@@ -437,14 +449,20 @@ impl Attempt<'_> {
     fn no_content(&self) -> Box<Failure> {
         let failure = Some(TransportFailure::ContentTimeout);
         let classified = self.classify(None, &HeaderMap::new(), None, failure);
-        Box::new(Failure { classified, trouble: Trouble::Timeout, status: None, raw: None })
+        Box::new(Failure {
+            classified,
+            trouble: Trouble::Timeout,
+            transport: failure,
+            status: None,
+            raw: None,
+        })
     }
 
     fn early_error(&self, headers: &HeaderMap, error: &StreamError) -> Box<Failure> {
         let classified =
             self.classify(error.status.or(Some(200)), headers, Some(&error.body), None);
         let (trouble, status) = (Trouble::Answer, classified.status);
-        Box::new(Failure { classified, trouble, status, raw: None })
+        Box::new(Failure { classified, trouble, transport: None, status, raw: None })
     }
 
     /// A whole body, or a page, where a stream was asked for.
@@ -581,5 +599,11 @@ fn not_built(message: String) -> Box<Failure> {
         code: None,
         message,
     };
-    Box::new(Failure { classified, trouble: Trouble::NotBuilt, status: None, raw: None })
+    Box::new(Failure {
+        classified,
+        trouble: Trouble::NotBuilt,
+        transport: None,
+        status: None,
+        raw: None,
+    })
 }

@@ -13,6 +13,7 @@ use crate::actors::snapshot::Snapshot;
 use crate::auth::admit::Caller;
 use crate::auth::limits::KeyPermit;
 use crate::auth::load::Portion;
+use crate::clock::UnixMs;
 use crate::gateway::admission::{Door, Inside};
 use crate::gateway::broken::Broken;
 use crate::gateway::failure::{Failure, Trouble};
@@ -64,8 +65,8 @@ pub struct Exchange {
     pub caller: Caller,
     /// What is asked.
     pub ask: Ask,
-    /// When the request came.
-    pub started: Instant,
+    /// When the request came, Unix ms.
+    pub started_at: UnixMs,
     /// No attempt waits beyond this for the first content.
     pub deadline: Option<Instant>,
     /// Usage row in the making; written when dropped.
@@ -91,7 +92,7 @@ impl Exchange {
     pub fn new(door: Door, ask: Ask, inside: Inside, guards: Guards, recorder: Recorder) -> Self {
         let Door { worker, http, request_id, .. } = door;
         let shared = Arc::clone(&worker.shared);
-        let started = recorder.started();
+        let (started, started_at) = recorder.started();
         // Clients may lower the total, never raise it (REL-T-4).
         let own = http.headers().get("x-request-timeout-ms").and_then(|v| v.to_str().ok());
         let own = own.and_then(|v| v.trim().parse().ok()).map(Duration::from_millis);
@@ -110,7 +111,7 @@ impl Exchange {
             http,
             request_id,
             ask,
-            started,
+            started_at,
             recorder,
             guards,
         }
@@ -192,6 +193,12 @@ impl Exchange {
             now: self.shared.clock.now_ms(),
         };
         let classified = classify(&symptom, &self.snapshot.error_rules);
-        Failure { classified, trouble: Trouble::BadAnswer, status: None, raw: None }
+        Failure {
+            classified,
+            trouble: Trouble::BadAnswer,
+            transport: Some(why.transport()),
+            status: None,
+            raw: None,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::routing::classify::Classified;
+use crate::routing::classify::{Classified, TransportFailure};
 
 /// An upstream's own error answer, kept so that it can be handed on byte for byte (translation §3.4).
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub struct Failure {
     pub classified: Classified,
     /// Kind of trouble.
     pub trouble: Trouble,
+    /// Failure below HTTP, or an answer that is none.
+    pub transport: Option<TransportFailure>,
     /// Upstream status, when there was an answer.
     pub status: Option<u16>,
     /// The upstream's own error answer.

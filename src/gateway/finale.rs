@@ -1,5 +1,142 @@
-//! stub
+//! The answer when nobody could serve (accounts §6.9), in words a person can act on.
+
 use ninerouter_dialect::ErrorKind;
-use crate::gateway::reply::Refusal; use crate::routing::resolve::ResolveError; use crate::gateway::exchange::Exchange; use crate::actors::checkout::Journey; use crate::gateway::relay::Stumble;
-pub fn unresolved(e:&ResolveError)->Refusal { Refusal::new(ErrorKind::NotFound, e.to_string()).code("model_not_found") }
-pub fn answer(_x:&Exchange,j:Option<&Journey>,s:&[Stumble])->Refusal { Refusal::new(ErrorKind::BadGateway, format!("{j:?} {s:?}")) }
+
+use crate::actors::checkout::{Journey, Skip, SkipReason};
+use crate::gateway::exchange::Exchange;
+use crate::gateway::failure::{RawAnswer, Trouble};
+use crate::gateway::relay::Stumble;
+use crate::gateway::reply::Refusal;
+use crate::redact::redact_text;
+use crate::routing::choose::Ineligible;
+use crate::routing::outcome::{Cause, FailureRecord, FinalAnswer, when_all_failed};
+use crate::routing::resolve::ResolveError;
+
+/// A model id that means nothing.
+#[must_use]
+pub fn unresolved(error: &ResolveError) -> Refusal {
+    let kind = match error {
+        ResolveError::NotFound { .. } | ResolveError::EmptyCombo { .. } => ErrorKind::NotFound,
+        ResolveError::AliasCycle { .. } => ErrorKind::InvalidRequest,
+    };
+    Refusal::new(kind, error.to_string()).code(error.code()).param("model")
+}
+
+/// The answer after the last attempt.
+#[must_use]
+pub fn answer(exchange: &Exchange, journey: Option<&Journey>, stumbles: &[Stumble]) -> Refusal {
+    if let Some(refusal) = journey.and_then(|j| only_translation(exchange, j, stumbles)) {
+        return refusal;
+    }
+    let skips = journey.map_or(&[][..], |journey| journey.skips.as_slice());
+    let records: Vec<_> = stumbles
+        .iter()
+        .map(attempted)
+        .chain(skips.iter().map(|skip| skipped(exchange, journey, skip)))
+        .collect();
+    let blocked = stumbles.iter().all(|s| s.failure.trouble == Trouble::Blocked);
+    let found = when_all_failed(&records, exchange.shared.clock.now_ms());
+    let mut refusal = render(exchange, &found, stumbles);
+    if let (true, Some(last)) = (blocked, stumbles.last()) {
+        // The operator reads which policy would allow the destination (security §9.1).
+        refusal = Refusal::new(ErrorKind::BadGateway, last.failure.classified.message.clone())
+            .code("outbound_blocked");
+        refusal.should_retry = Some(false);
+    }
+    refusal.class = stumbles.last().map(|s| s.failure.classified.class);
+    refusal
+}
+
+fn render(exchange: &Exchange, found: &FinalAnswer, stumbles: &[Stumble]) -> Refusal {
+    let mut refusal = Refusal::new(found.kind, redact_text(&found.message).into_owned());
+    if found.kind.http_status() != found.status {
+        refusal.error.status = Some(found.status);
+    }
+    refusal.error.code = found.code.map(Into::into);
+    refusal.retry_after_s = found.retry_after_s;
+    refusal.should_retry = Some(found.should_retry);
+    refusal.raw = found
+        .passthrough
+        .and_then(|at| stumbles.get(at))
+        .and_then(|stumble| stumble.failure.raw.clone())
+        .filter(|raw| is_presentable(raw) && !exchange.ask.legacy_completion);
+    refusal
+}
+
+/// An upstream's own error keeps its bytes, unless the redactor finds a secret in it (SEC-LOG-4).
+fn is_presentable(raw: &RawAnswer) -> bool {
+    std::str::from_utf8(&raw.body).is_ok_and(|text| redact_text(text) == text)
+}
+
+fn attempted(stumble: &Stumble) -> FailureRecord {
+    let failure = &stumble.failure;
+    FailureRecord {
+        target: stumble.target.clone(),
+        cause: Cause::Attempt {
+            class: failure.classified.class,
+            status: failure.status,
+            transport: failure.transport,
+            message: failure.classified.message.clone(),
+        },
+        until: failure.classified.until,
+    }
+}
+
+fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> FailureRecord {
+    let entry = journey.and_then(|j| j.plan.as_ref()).and_then(|p| p.entries.get(skip.entry));
+    let cause = match &skip.reason {
+        SkipReason::BreakerOpen => Cause::BreakerOpen,
+        SkipReason::NoAccount => Cause::NoAccount,
+        SkipReason::Busy => Cause::Busy,
+        SkipReason::NeedsTranslation { .. } => Cause::NoCandidate("speaks another format"),
+        SkipReason::ContextTooSmall => Cause::ContextTooSmall,
+        SkipReason::Forbidden => Cause::NoCandidate("not allowed for this API key"),
+        SkipReason::Unavailable => Cause::NoCandidate("account does not answer"),
+        SkipReason::Ineligible(why) => match why {
+            Ineligible::Locked { class, set_at, .. } => Cause::Locked {
+                class: *class,
+                by_this_request: *set_at >= exchange.started_at,
+            },
+            Ineligible::Dead => Cause::Dead,
+            Ineligible::ExpiredToken { .. } => Cause::ExpiredToken,
+            Ineligible::Busy => Cause::Busy,
+            Ineligible::Disabled => Cause::NoCandidate("switched off"),
+            Ineligible::ModelNotAllowed => Cause::NoCandidate("model excluded by the account"),
+            Ineligible::MissingParams => Cause::NoCandidate("a parameter of the account is missing"),
+            Ineligible::Excluded => Cause::NoCandidate("not asked for"),
+        },
+    };
+    FailureRecord {
+        target: entry.map_or_else(String::new, |entry| entry.target.key.clone()),
+        cause,
+        until: skip.until,
+    }
+}
+
+/// Every candidate speaks another format than the client: a 400 that says what to do.
+fn only_translation(
+    exchange: &Exchange,
+    journey: &Journey,
+    stumbles: &[Stumble],
+) -> Option<Refusal> {
+    let wire = |skip: &Skip| match skip.reason {
+        SkipReason::NeedsTranslation { wire } => Some(wire),
+        _ => None,
+    };
+    if !stumbles.is_empty() || journey.skips.is_empty() {
+        return None;
+    }
+    let wires: Option<Vec<_>> = journey.skips.iter().map(wire).collect();
+    let wire = *wires?.first()?;
+    let message = format!(
+        "`{}` is served in the format {wire} and this request came as {}; this version of the router does not \
+         translate between formats: use the endpoint of that format, or a model that speaks this one",
+        exchange.ask.model,
+        exchange.ask.dialect.as_str(),
+    );
+    Some(
+        Refusal::new(ErrorKind::InvalidRequest, message)
+            .code("translation_not_available")
+            .param("model"),
+    )
+}

@@ -80,10 +80,10 @@ impl Recorder {
         Self { shared, row, attempts: Vec::new(), started, written: false }
     }
 
-    /// When the request came.
+    /// When the request came: monotonic, and Unix ms.
     #[must_use]
-    pub fn started(&self) -> Instant {
-        self.started
+    pub fn started(&self) -> (Instant, UnixMs) {
+        (self.started, self.row.ts)
     }
 
     /// The caller is known.
