@@ -95,8 +95,9 @@ impl<'a> Watch<'a> {
     ) -> Poll<Result<Answer, NetError>> {
         let before = (self.meter.written(), self.sending.pieces());
         let done = self.answering.as_mut().poll(cx);
-        if self.wire.is_none() {
-            // Set by the reads and writes of this poll; other requests run between polls.
+        if self.progress.is_none() {
+            // Over HTTP/1.1 the first poll writes the head. Over HTTP/2 a task of the library's own does
+            // all reading and writing, and there is nothing to see.
             self.wire = self.meter.last();
         }
         if let Poll::Ready(done) = done {

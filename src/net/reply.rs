@@ -42,9 +42,7 @@ impl Reply {
             return Err(NetError::Protocol(Garbage::Status(status)));
         }
         let framing = Framing::of(&head, asks_head);
-        if framing.taints || wire.as_ref().is_some_and(|wire| wire.write_failed()) {
-            poison(wire.as_deref());
-        }
+        let tainted = framing.taints || wire.as_ref().is_some_and(|wire| wire.write_failed());
         let coding = match Coding::of(content_encoding(&head.headers)) {
             Ok(coding) if framing.may_have_body => coding,
             Ok(_) => None,
@@ -57,7 +55,14 @@ impl Reply {
             headers.remove(header::CONTENT_LENGTH);
         }
         let body = ReplyBody {
-            raw: Raw { payload, wire, declared: framing.declared, received: 0, ended: false },
+            raw: Raw {
+                payload,
+                wire,
+                declared: framing.declared,
+                received: 0,
+                tainted,
+                ended: false,
+            },
             decoding: coding.map(|coding| Box::new(Decoding::new(coding))),
         };
         Ok(Self { status, headers, body: body.settle() })
@@ -204,6 +209,8 @@ struct Raw {
     wire: Option<Rc<Wire>>,
     declared: Option<u64>,
     received: u64,
+    /// After this body the connection must not be lent again.
+    tainted: bool,
     ended: bool,
 }
 
@@ -249,10 +256,11 @@ impl Raw {
     fn finish(&mut self) {
         self.ended = true;
         self.payload = Payload::None;
+        let Some(wire) = &self.wire else { return };
         // F12: bytes beyond the declared end belong to nobody.
-        if let (Some(wire), Some(declared)) = (&self.wire, self.declared)
-            && wire.surplus(declared) > 0
-        {
+        let surplus = self.declared.map_or(0, |declared| wire.surplus(declared));
+        // Not earlier: the body is read through the same socket. Not later: the pool has it now.
+        if self.tainted || surplus > 0 {
             wire.poison();
         }
     }
@@ -260,13 +268,14 @@ impl Raw {
     fn body_error(&self, error: &PayloadError) -> NetError {
         let closed = self.wire.as_ref().is_some_and(|wire| wire.ended());
         match error {
-            PayloadError::Incomplete(_) => NetError::Truncated,
-            PayloadError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                NetError::Truncated
-            }
-            PayloadError::Io(error) if is_broken(error) => NetError::Reset { pooled: false },
-            // An end in the middle of a chunk's size line.
-            PayloadError::Io(_) if closed => NetError::Truncated,
+            PayloadError::Incomplete(None) => NetError::Truncated,
+            PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => NetError::Truncated,
+                _ if is_broken(error) => NetError::Reset { pooled: false },
+                // An end in the middle of a chunk's size line.
+                _ if closed => NetError::Truncated,
+                _ => NetError::Protocol(Garbage::Body),
+            },
             PayloadError::Http2Payload(error) if error.is_io() || error.is_go_away() => {
                 NetError::Reset { pooled: false }
             }

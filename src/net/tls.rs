@@ -83,7 +83,8 @@ impl TlsFailure {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Self::WrongHost
             }
-            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            // A bad signature: an issuer of a trusted name, with another key.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
             CertificateError::Revoked => Self::Revoked,
             // An end-entity certificate that signs itself as an authority is a self-signed one.
             CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {

@@ -1,10 +1,11 @@
 //! Every kind of secret, and what must stay readable.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::clock::Clock;
 
 /// One of each kind, put together at run time so that no scanner takes this file for a leak.
 fn secrets() -> Vec<String> {
@@ -15,8 +16,8 @@ fn secrets() -> Vec<String> {
         format!("sk-{plain}"),
         format!("sk-proj-{word}"),
         format!("sk-ant-api03-{word}"),
-        format!("sk-nr1-{}", &plain[..38]),
-        format!("AIza{}", &word[..35]),
+        format!("sk-nr1-{}", plain.get(..38).unwrap()),
+        format!("AIza{}", word.get(..35).unwrap()),
         format!("ya29.{word}"),
         format!("1//{word}"),
         format!("gho_{plain}"),
@@ -162,7 +163,7 @@ fn long_base64_is_cut_and_is_no_secret() {
     assert_eq!(redact_text(&just_below), just_below);
 }
 
-/// The time of the slower half would be sixteen times that of the faster if it were quadratic.
+/// Eight times the text may take eight times as long, not sixty-four times.
 #[test]
 fn t_log_02_time_is_linear_on_hostile_texts() {
     let units = [
@@ -171,6 +172,7 @@ fn t_log_02_time_is_linear_on_hostile_texts() {
         "eyJAKIA0123456789ABCDEF",
         "://",
         "://x",
+        "://xsk-aaaaaaaaaaaaaaaaaaaa,",
         "Bearer ",
         "sk-",
         "\"token\":\"",
@@ -180,16 +182,21 @@ fn t_log_02_time_is_linear_on_hostile_texts() {
         "ghp_aaaaaaaaaaaaaaaaaaaaa ",
         "\n",
     ];
+    let clock = Clock::System;
     for unit in units {
+        // The best of three: other tests run at the same time.
         let time = |size: usize| {
             let text = unit.repeat(size / unit.len());
-            let start = Instant::now();
-            std::hint::black_box(redact_text(&text));
-            start.elapsed()
+            let once = || {
+                let start = clock.now();
+                std::hint::black_box(redact_text(&text));
+                clock.now().duration_since(start)
+            };
+            (0..3).map(|_| once()).min().unwrap()
         };
-        let small = time(128 * 1024).max(Duration::from_millis(2));
-        let large = time(2 * 1024 * 1024);
-        assert!(large < small * 100, "{unit:?}: {small:?} then {large:?}");
+        let (small, large) = (time(128 * 1024), time(1024 * 1024));
+        let floor = Duration::from_millis(5);
+        assert!(large < small.max(floor) * 24, "{unit:?}: {small:?} then {large:?}");
     }
 }
 

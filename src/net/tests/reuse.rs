@@ -195,6 +195,18 @@ async fn connections_in_doubt_are_not_lent_again() {
 }
 
 #[actix_rt::test]
+async fn f14_the_body_is_still_read_when_it_comes_late() {
+    let fields = [("transfer-encoding", "chunked"), ("content-length", "3")];
+    let first = Bytes::from(head(200, &fields));
+    let rest = Bytes::from([chunk(b"abcdef"), LAST_CHUNK.to_vec()].concat());
+    let upstream =
+        scripted(move |_| vec![Step::Send(first.clone()), Step::Hold, Step::Send(rest.clone())]);
+    let reply = ask(&clients(), &upstream).await.unwrap();
+    upstream.release();
+    assert_eq!(reply.body.collect(100, LONG).await.unwrap(), "abcdef");
+}
+
+#[actix_rt::test]
 async fn a_final_answer_that_follows_an_interim_one_reaches_nobody_else() {
     // The library takes 103 for the answer (REL-UP-2); the rest arrives when the connection is idle.
     let upstream = scripted(|request| match request.index {
