@@ -49,8 +49,7 @@ pub struct Destination {
     pub h2: bool,
 }
 
-/// A request, ready to go.
-#[derive(Debug)]
+/// A request, ready to go. Its `Debug` shows neither URL nor headers: both carry credentials.
 pub struct Outgoing {
     /// Method.
     pub method: Method,
@@ -66,6 +65,16 @@ pub struct Outgoing {
     pub head_timeout: Duration,
     /// Longest time without a byte of the request accepted.
     pub send_stall: Duration,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("method", &self.method)
+            .field("dest", &self.dest)
+            .field("body_bytes", &self.body.len)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The clients of one worker. Cheap to clone; not for other threads.

@@ -20,8 +20,7 @@ use super::io::Wire;
 /// First buffer of a collected body: what a head declares is not believed beyond this.
 const FIRST_BUFFER: usize = 256 * 1024;
 
-/// An answer.
-#[derive(Debug)]
+/// An answer. Its `Debug` does not show the headers, which may set cookies.
 pub struct Reply {
     /// Final status, 200 to 599.
     pub status: u16,
@@ -29,6 +28,12 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// The body.
     pub body: ReplyBody,
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 impl Reply {

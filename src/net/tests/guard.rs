@@ -1,12 +1,13 @@
 //! The outbound guard at work: names, literals, policies, redirects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::rig::{LONG, Names, SHORT, ask, clients, clients_with, destination, fetch, once, post};
+use super::rig::{LONG, Names, SHORT, clients, clients_with, destination, fetch, once, post};
 use crate::demo::chaos::Chaos;
 use crate::demo::chaos::reply::{head, json};
 use crate::net::verdict::Range;
-use crate::net::{Clients, DestClass, DnsFailure, NetError, NetSettings, Refusal};
+use crate::net::{Clients, DestClass, DnsFailure, NetError, NetSettings, NetShared, Refusal};
 use crate::provider::node::NetworkPolicy;
 use rustls::RootCertStore;
 
@@ -205,8 +206,25 @@ async fn errors_name_no_address_and_no_secret() {
 }
 
 #[actix_rt::test]
-async fn settings_may_change_while_clients_live() {
-    let upstream = upstream();
-    let clients = clients();
-    assert_eq!(ask(&clients, &upstream).await.unwrap().status, 200);
+async fn new_settings_hold_for_clients_that_live() {
+    let names = Names::with(&[("api.example", &[&["198.18.0.7"]])]);
+    let settings = NetSettings { connect: SHORT, ..NetSettings::default() };
+    let shared = NetShared::with(settings.clone(), names, RootCertStore::empty()).unwrap();
+    let clients = Clients::new(Arc::clone(&shared));
+    let ask = async || {
+        let mut out = post("https://api.example/", "{}");
+        out.dest = destination(NetworkPolicy::Public);
+        out.dest.class = DestClass::Catalog;
+        clients.send(out).await.unwrap_err()
+    };
+    let refused = NetError::from(Refusal::Address(Range::Benchmark));
+    assert_eq!(ask().await, refused);
+    shared.update(NetSettings { allow_fake_ip: true, ..settings });
+    assert_ne!(ask().await, refused);
+}
+
+#[test]
+fn debug_of_a_request_shows_no_credential() {
+    let text = format!("{:?}", post("https://a.b/?key=canary", "canary"));
+    assert!(!text.contains("canary"), "{text}");
 }
