@@ -19,7 +19,7 @@ use crate::actors::snapshot::{
 use crate::auth::failed::FailedKeys;
 use crate::auth::limits::{Limits, Spent};
 use crate::auth::load::Capacity;
-use crate::cli::banner::{Banner, Run};
+use crate::cli::banner::{self, Banner, Run};
 use crate::cli::port::{busy_text, find_holder};
 use crate::clock::Clock;
 use crate::auth::key::KeyHasher;
@@ -28,6 +28,8 @@ use crate::config::boot::{self, Facts, Finding};
 use crate::config::error::{ConfigError, exit};
 use crate::config::options::Options;
 use crate::config::settings::Settings;
+use crate::dashboard::start::curl;
+use crate::demo::DEMO_COMBO;
 use crate::net::{NetSettings, NetShared};
 use crate::server::{self, BindError, Ended, Server};
 use crate::store::usage::key_spend;
@@ -313,6 +315,10 @@ fn announce(banner: &Banner, findings: &[Finding], took_ms: u128, quiet: bool, d
     if out.is_terminal() || demo {
         // Nobody may read the banner; the server runs all the same.
         drop(writeln!(out, "{banner}Ready in {took_ms} ms"));
+        if demo {
+            let curl = curl(&banner::base_url(&banner.listeners), DEMO_COMBO);
+            drop(writeln!(out, "\nEverything here is simulated; no account is needed and no request leaves this computer.\nIn a second terminal:\n\n{curl}"));
+        }
     } else {
         drop(out);
         for (label, text) in banner.lines() {
