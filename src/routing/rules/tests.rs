@@ -1573,3 +1573,39 @@ fn any_value() -> impl Strategy<Value = serde_json::Value> {
         ]
     })
 }
+
+/// Recorded error answers of real providers, when they are at hand.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the environment says where the recordings are")]
+fn recorded_errors_are_classified_as_people_would() {
+    use ErrorFamily::*;
+    let Ok(root) = std::env::var("NINEROUTER_FIXTURES") else { return };
+    let missing = Class::ModelUnavailable;
+    let table = [
+        ("openai_chat/otv-async-chat-completion-404", OpenAi, missing),
+        ("openai_chat/olo-chat-reasoning-2", Azure, missing),
+        (
+            "openai_responses/pa-deepseek-responses-rejects-interleaved-functio",
+            DeepSeek,
+            Class::BadRequest,
+        ),
+        (
+            "anthropic_messages/pa-explicit-effort-xhigh-unsupported-model-errors",
+            Anthropic,
+            Class::BadRequest,
+        ),
+        ("gemini/v-google-429-retry-info", Google, Class::RateLimited),
+        ("embeddings/olo-azure-openai-embeddings-3", Azure, Class::AuthDead),
+        ("images/v-gpt-image-response-format-error", OpenAi, Class::BadRequest),
+        ("gemini_embeddings/pa-testgoogle-test-embed-error", Google, missing),
+        ("anthropic_count_tokens/pa-count-tokens-error", Anthropic, missing),
+    ];
+    for (slug, family, class) in table {
+        let read = |file: &str| std::fs::read(format!("{root}/{slug}/{file}")).unwrap();
+        let meta: serde_json::Value = serde_json::from_slice(&read("meta.json")).unwrap();
+        let status = u16::try_from(meta["status"].as_u64().unwrap()).unwrap();
+        let mut recorded = answer(status, String::from_utf8_lossy(&read("response.json")));
+        recorded.model = meta["model"].as_str().unwrap_or("m").to_owned().leak();
+        assert_eq!(recorded.classify(family).class, class, "{slug}");
+    }
+}
