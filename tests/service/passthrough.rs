@@ -10,7 +10,8 @@ const KEY: &str = "sk-client-secret-1234";
 
 /// A router with one node per dialect, all of them served by `chaos`.
 fn router(chaos: &Chaos) -> Router {
-    let mut setup = Setup::new();
+    // Keyless callers may not use `?key=`; a known key may stand anywhere.
+    let mut setup = Setup::new().key("client", KEY, "");
     for dialect in Dialect::ALL {
         setup = setup.upstream(dialect, dialect.name(), &chaos.url(dialect.base()));
     }
