@@ -40,9 +40,12 @@ pub fn sse_head() -> Vec<u8> {
     head(200, &[("content-type", "text/event-stream"), ("transfer-encoding", "chunked")])
 }
 
-/// One chunk of a chunked body.
+/// One chunk of a chunked body; nothing for no data, because an empty chunk is the last one.
 #[must_use]
 pub fn chunk(data: &[u8]) -> Vec<u8> {
+    if data.is_empty() {
+        return Vec::new();
+    }
     let mut chunk = format!("{:x}\r\n", data.len()).into_bytes();
     chunk.extend_from_slice(data);
     chunk.extend_from_slice(b"\r\n");
