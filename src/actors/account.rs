@@ -20,7 +20,7 @@ use crate::id::AccountId;
 use crate::provider::credential::Credential;
 use crate::routing::account::{AccountConfig, AccountView, AuthState};
 use crate::routing::choose::{Ineligible, eligible};
-use crate::routing::classify::Classified;
+use crate::routing::classify::{Class, Classified};
 use crate::routing::ladder::{self, FailureMemory};
 use crate::routing::lock::Lock;
 use crate::routing::target::Target;
@@ -30,6 +30,8 @@ use crate::store::hot_state::{HotState, StoredAuth};
 const MAILBOX: usize = 1_024;
 /// Hot state is written at most this often; the first write after a quiet time is immediate.
 const WRITE_GAP: Duration = Duration::from_secs(1);
+/// After a quota reset passed, one probe per this many milliseconds until a success (accounts §7.3.3).
+const PROBE_GAP_MS: i64 = 250;
 
 /// Why an account gives no lease now.
 #[derive(Clone, Debug)]
@@ -104,6 +106,7 @@ pub struct Account {
     leases: HashMap<u64, Held>,
     next_lease: u64,
     memory: FailureMemory,
+    last_probe: UnixMs,
     dead: &'static str,
     dead_since: UnixMs,
     writes: Writes,
@@ -147,6 +150,7 @@ impl Account {
             leases: HashMap::new(),
             next_lease: 0,
             memory: FailureMemory::default(),
+            last_probe: 0,
             dead: "secrets_unreadable",
             dead_since: 0,
             writes: Writes::default(),
@@ -174,11 +178,20 @@ impl Account {
         }
         let table = self.table.borrow();
         let view = table.view(self.id).ok_or(Denied::Gone)?;
-        eligible(now, view, target).map_err(Denied::Ineligible)
+        eligible(now, view, target).map_err(Denied::Ineligible)?;
+        // A window has reset and nobody has seen it serve yet: no herd (accounts §7.3.3).
+        let unproven = view.locks.iter().any(|lock| {
+            lock.class == Class::QuotaExhausted && lock.until <= now && target.is_covered(&lock.scope)
+        });
+        if unproven && now - self.last_probe < PROBE_GAP_MS {
+            return Err(Denied::Ineligible(Ineligible::Busy));
+        }
+        Ok(())
     }
 
     fn grant(&mut self, now: UnixMs, target: Arc<Target>, own: Addr<Self>) -> Result<Lease, Denied> {
         let credential = self.credential.clone().ok_or(Denied::Gone)?;
+        self.last_probe = now;
         self.next_lease += 1;
         self.leases.insert(self.next_lease, Held { granted_at: now, target });
         let in_flight = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);

@@ -75,7 +75,9 @@ fn provider_models(
 }
 
 impl Listed {
-    fn plain(id: String, owner: Arc<str>) -> Self {
+    /// A name without facts.
+    #[must_use]
+    pub fn plain(id: String, owner: Arc<str>) -> Self {
         Self { name: id.clone(), id, owner, context: None, output: None }
     }
 

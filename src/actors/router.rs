@@ -295,6 +295,7 @@ impl Desk {
                     }
                     Err(refusal) => {
                         journey.excluded.push(id);
+                        probing |= self.has_places(id);
                         if self.note_refusal(journey, id, &account, refusal) {
                             full = full.or(Some(journey.position));
                         }
@@ -310,6 +311,12 @@ impl Desk {
             }
         }
         full.map_or(Walk::Nobody, |first| Walk::Full { first, probing })
+    }
+
+    /// An account that refuses although it has places is being probed: that is a matter of time.
+    fn has_places(&self, id: AccountId) -> bool {
+        let table = self.table.borrow();
+        table.view(id).is_some_and(|view| view.in_flight < view.max_concurrent)
     }
 
     /// Consumes the rotation step of the combos this entry stands in (accounts §6.2).

@@ -25,6 +25,10 @@ impl Nearest {
             return;
         }
         let Some(distance) = distance(&self.wanted, &letters(name)) else { return };
+        // Of a short word little would be left: that is another name, not a slip.
+        if distance.saturating_mul(2) >= self.wanted.len() {
+            return;
+        }
         if self.found.iter().any(|(_, known)| known == name) {
             return;
         }

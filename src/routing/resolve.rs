@@ -102,7 +102,7 @@ pub enum Resolved {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ResolveError {
     /// No combo, alias, provider or rule knows it.
-    #[error("model `{id}` not found{}", hint(.prefix.as_deref(), .near))]
+    #[error("Model '{id}' not found{}", hint(.prefix.as_deref(), .near))]
     NotFound {
         /// As the client wrote it.
         id: String,
