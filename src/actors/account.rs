@@ -295,7 +295,7 @@ impl Account {
             } else {
                 for waiter in act.writes.waiters.drain(..) {
                     // A caller that no longer waits needs no answer.
-                    drop(waiter.send(()));
+                    let _gone = waiter.send(());
                 }
             }
         }));

@@ -154,7 +154,7 @@ impl Scribe {
             }
             for waiter in done {
                 // Whoever asked may have given up waiting.
-                drop(waiter.try_send(()));
+                let _gone = waiter.try_send(());
             }
             if stop {
                 info!("usage rows flushed");

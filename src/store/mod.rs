@@ -26,6 +26,9 @@ pub mod settings;
 mod sqlite;
 pub mod usage;
 
+/// A connection, for callers that join several calls in one transaction.
+pub use diesel::SqliteConnection as Connection;
+
 pub use column::{Owner, Stamp};
 pub use error::StoreError;
 pub use load::{Loaded, StoredAccount};

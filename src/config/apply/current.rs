@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use diesel::SqliteConnection;
+use crate::store::Connection;
 use sha2::{Digest, Sha256};
 
 use crate::config::file::ConfigFile;
@@ -40,7 +40,7 @@ pub(super) struct Current {
 
 impl Current {
     pub(super) fn load(
-        conn: &mut SqliteConnection,
+        conn: &mut Connection,
         sealer: &Sealer,
         file: &ConfigFile,
     ) -> Result<Self, StoreError> {

@@ -1,6 +1,6 @@
 //! The changes of a plan, in an order in which none of them trips over another.
 
-use diesel::SqliteConnection;
+use crate::store::Connection;
 use serde_json::Value;
 
 use crate::id::{AccountId, ComboId, KeyId};
@@ -47,7 +47,7 @@ impl Work {
     /// Removals go first: a name that moves to another object is free by then.
     pub(super) fn run(
         self,
-        conn: &mut SqliteConnection,
+        conn: &mut Connection,
         sealer: &Sealer,
         stamp: Stamp,
     ) -> Result<(), StoreError> {
@@ -86,7 +86,7 @@ impl Step {
 
     fn run(
         self,
-        conn: &mut SqliteConnection,
+        conn: &mut Connection,
         sealer: &Sealer,
         stamp: Stamp,
     ) -> Result<(), StoreError> {
