@@ -181,7 +181,9 @@ impl Account {
         eligible(now, view, target).map_err(Denied::Ineligible)?;
         // A window has reset and nobody has seen it serve yet: no herd (accounts §7.3.3).
         let unproven = view.locks.iter().any(|lock| {
-            lock.class == Class::QuotaExhausted && lock.until <= now && target.is_covered(&lock.scope)
+            lock.class == Class::QuotaExhausted
+                && lock.until <= now
+                && target.is_covered(&lock.scope)
         });
         if unproven && now - self.last_probe < PROBE_GAP_MS {
             return Err(Denied::Ineligible(Ineligible::Busy));
@@ -189,7 +191,12 @@ impl Account {
         Ok(())
     }
 
-    fn grant(&mut self, now: UnixMs, target: Arc<Target>, own: Addr<Self>) -> Result<Lease, Denied> {
+    fn grant(
+        &mut self,
+        now: UnixMs,
+        target: Arc<Target>,
+        own: Addr<Self>,
+    ) -> Result<Lease, Denied> {
         let credential = self.credential.clone().ok_or(Denied::Gone)?;
         self.last_probe = now;
         self.next_lease += 1;
@@ -307,7 +314,9 @@ impl Account {
         let auth = match view.auth {
             AuthState::Ok => StoredAuth::Ok,
             AuthState::Expired { next_try } => StoredAuth::Expired { next_try },
-            AuthState::Dead => StoredAuth::Dead { reason: self.dead.to_owned(), since: self.dead_since },
+            AuthState::Dead => {
+                StoredAuth::Dead { reason: self.dead.to_owned(), since: self.dead_since }
+            }
         };
         let last_used_at = (view.last_used_at > 0).then_some(view.last_used_at);
         Some((HotState { auth, last_used_at, ..HotState::default() }, view.locks.clone()))
@@ -328,9 +337,8 @@ impl Handler<Acquire> for Account {
 
     fn handle(&mut self, msg: Acquire, ctx: &mut Self::Context) -> Self::Result {
         let now = self.shared.clock.now_ms();
-        let granted = self
-            .judge(now, &msg.target)
-            .and_then(|()| self.grant(now, msg.target, ctx.address()));
+        let granted =
+            self.judge(now, &msg.target).and_then(|()| self.grant(now, msg.target, ctx.address()));
         Response::reply(granted)
     }
 }

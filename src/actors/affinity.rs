@@ -73,8 +73,7 @@ mod tests {
     #[test]
     fn unbind_leaves_a_newer_binding_alone() {
         let memory = Affinity::new(Duration::from_secs(60));
-        let (session, first, second) =
-            (SessionKey([7; 16]), AccountId::new(), AccountId::new());
+        let (session, first, second) = (SessionKey([7; 16]), AccountId::new(), AccountId::new());
         memory.bind(session, "p", "m", first);
         memory.bind(session, "p", "m", second);
         memory.unbind(session, "p", "m", first);

@@ -57,7 +57,10 @@ impl Lease {
         self.tell(outcome);
     }
 
-    #[expect(clippy::disallowed_methods, reason = "lease reports are bounded by leases (REL-ACT-3)")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "lease reports are bounded by leases (REL-ACT-3)"
+    )]
     fn tell(&mut self, outcome: Outcome) {
         if let Some(owner) = self.owner.take() {
             owner.do_send(Report { lease_id: self.id, outcome });

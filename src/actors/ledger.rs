@@ -68,13 +68,7 @@ impl Ledger {
         let (queue, rows) = sync_channel(QUEUE);
         let gauges = Arc::new(Gauges::default());
         gauges.last_ok_ms.store(clock.now_ms(), Ordering::Relaxed);
-        let scribe = Scribe {
-            writer,
-            rows,
-            gauges: Arc::clone(&gauges),
-            clock,
-            held: Vec::new(),
-        };
+        let scribe = Scribe { writer, rows, gauges: Arc::clone(&gauges), clock, held: Vec::new() };
         // The thread ends with `stop`, or when the last handle is gone.
         std::thread::Builder::new().name("ledger".into()).spawn(move || scribe.run())?;
         Ok(Self { queue, gauges, zone })
@@ -150,7 +144,10 @@ impl Scribe {
             let mut done = Vec::new();
             let stop = self.gather(&mut done);
             if !self.commit() && stop {
-                error!(rows = self.held.len(), "usage rows lost: the database refused them at stop");
+                error!(
+                    rows = self.held.len(),
+                    "usage rows lost: the database refused them at stop"
+                );
             }
             for waiter in done {
                 // Whoever asked may have given up waiting.
@@ -170,9 +167,8 @@ impl Scribe {
         }
         let mut close_at: Option<Instant> = None;
         while self.held.len() < BATCH {
-            let patience = close_at.map_or(RETRY_EVERY, |at| {
-                at.saturating_duration_since(self.clock.now())
-            });
+            let patience =
+                close_at.map_or(RETRY_EVERY, |at| at.saturating_duration_since(self.clock.now()));
             match self.rows.recv_timeout(patience) {
                 Ok(Item::Row(record)) => {
                     close_at.get_or_insert_with(|| self.clock.now() + FLUSH_EVERY);

@@ -13,9 +13,7 @@ use tracing::{error, info, warn};
 use crate::actors::account::{
     Account, AccountSeed, Acquire, Denied, Flush, Reclaim, Reconfigure, Retire,
 };
-use crate::actors::checkout::{
-    Checked, Checkout, Journey, Skip, SkipReason, Verdict,
-};
+use crate::actors::checkout::{Checked, Checkout, Journey, Skip, SkipReason, Verdict};
 use crate::actors::lease::Lease;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
@@ -513,7 +511,10 @@ impl Desk {
         row.nudge_open.set(false);
         let Some(view) = table.view(account) else { return };
         let free = view.in_flight < view.max_concurrent
-            && !view.locks.iter().any(|l| l.until > now && l.scope == crate::routing::lock::Scope::All);
+            && !view
+                .locks
+                .iter()
+                .any(|l| l.until > now && l.scope == crate::routing::lock::Scope::All);
         if free {
             self.state.borrow_mut().waiting.call_next(&view.config.provider);
         }

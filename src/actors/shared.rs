@@ -93,8 +93,7 @@ impl StreamUsage {
     /// Whether the field may be injected.
     #[must_use]
     pub fn allows(&self, provider: &Arc<str>, model: &str) -> bool {
-        self.0.entry_count() == 0
-            || !self.0.contains_key(&(Arc::clone(provider), model.to_owned()))
+        self.0.entry_count() == 0 || !self.0.contains_key(&(Arc::clone(provider), model.to_owned()))
     }
 
     /// Remembers a refusal for a day.

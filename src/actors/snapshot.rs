@@ -19,8 +19,8 @@ use crate::config::settings::{Found, Settings};
 use crate::provider::catalog::{Catalog, CatalogError, EndpointOverride, Provider};
 use crate::provider::credential::Credential;
 use crate::provider::endpoint::selected;
-use crate::provider::request::missing_params;
 use crate::provider::price::{CostFacts, CostSource, Price};
+use crate::provider::request::missing_params;
 use crate::routing::account::{AccountConfig, AccountKind, AccountView, AuthState, Tier};
 use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
@@ -276,7 +276,13 @@ impl Snapshot {
 
     /// What a request costs (providers §7). Flat plans and free tiers are paid with 0.
     #[must_use]
-    pub fn bill(&self, target: &Target, tier: Tier, usage: &Usage, reply_usd: Option<f64>) -> Billed {
+    pub fn bill(
+        &self,
+        target: &Target,
+        tier: Tier,
+        usage: &Usage,
+        reply_usd: Option<f64>,
+    ) -> Billed {
         let operator = if self.prices.is_empty() {
             None
         } else {

@@ -8,8 +8,8 @@ use tracing::{info, warn};
 use crate::cli::args::{
     Cli, Command, GlobalArgs, HealthcheckArgs, PrintArgs, ServeArgs, ServiceCommand,
 };
-use crate::cli::start::{Kind, StartError, open, run};
 use crate::cli::service::Unit;
+use crate::cli::start::{Kind, StartError, open, run};
 use crate::cli::{config, demo, healthcheck, logging, process, service};
 use crate::clock::Clock;
 use crate::config::environment::Level;

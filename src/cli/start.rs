@@ -13,16 +13,14 @@ use crate::actors::breakers::Breakers;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
-use crate::actors::snapshot::{
-    AccountSource, Fixed, KeySecret, Snapshot, SnapshotError,
-};
+use crate::actors::snapshot::{AccountSource, Fixed, KeySecret, Snapshot, SnapshotError};
 use crate::auth::failed::FailedKeys;
+use crate::auth::key::KeyHasher;
 use crate::auth::limits::{Limits, Spent};
 use crate::auth::load::Capacity;
 use crate::cli::banner::{self, Banner, Run};
 use crate::cli::port::{busy_text, find_holder};
 use crate::clock::Clock;
-use crate::auth::key::KeyHasher;
 use crate::config::apply::{ApplyError, apply_file};
 use crate::config::boot::{self, Facts, Finding};
 use crate::config::error::{ConfigError, exit};
@@ -199,12 +197,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
 }
 
 /// Brings the database into the state the config file describes.
-fn apply(
-    store: &Store,
-    path: &Path,
-    options: &Options,
-    fixed: &Fixed,
-) -> Result<(), StartError> {
+fn apply(store: &Store, path: &Path, options: &Options, fixed: &Fixed) -> Result<(), StartError> {
     let hasher = KeyHasher::new(&fixed.key_secret.current);
     let plan = apply_file(store, path, options, &hasher, false)?;
     if plan.is_empty() {
@@ -317,7 +310,10 @@ fn announce(banner: &Banner, findings: &[Finding], took_ms: u128, quiet: bool, d
         drop(writeln!(out, "{banner}Ready in {took_ms} ms"));
         if demo {
             let curl = curl(&banner::base_url(&banner.listeners), DEMO_COMBO);
-            drop(writeln!(out, "\nEverything here is simulated; no account is needed and no request leaves this computer.\nIn a second terminal:\n\n{curl}"));
+            drop(writeln!(
+                out,
+                "\nEverything here is simulated; no account is needed and no request leaves this computer.\nIn a second terminal:\n\n{curl}"
+            ));
         }
     } else {
         drop(out);

@@ -19,7 +19,9 @@ pub async fn render(shared: &Shared, router: &Addr<Router>, host: &str) -> Strin
     let listed = list(&snapshot, &served, &shared.live_models.load(), None);
     let base = format!("http://{host}");
     let access = match (snapshot.settings.require_api_key, snapshot.fixed.loopback_only) {
-        (RequireApiKey::Auto | RequireApiKey::Never, true) => "No API key is needed on this computer.",
+        (RequireApiKey::Auto | RequireApiKey::Never, true) => {
+            "No API key is needed on this computer."
+        }
         (RequireApiKey::Always, _) | (_, false) => "Clients need an API key.",
     };
     let model = listed.first().map_or("provider/model", |m| m.id.as_str());

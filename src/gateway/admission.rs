@@ -30,7 +30,7 @@ pub struct Door {
 
 /// A request that may go on.
 #[derive(Debug)]
-pub struct Inside {
+pub(super) struct Inside {
     /// Who calls, and from where.
     pub admitted: Admitted,
     /// Place among all requests in flight.
@@ -42,7 +42,7 @@ pub struct Inside {
 impl Inside {
     /// Who calls.
     #[must_use]
-    pub fn caller(&self) -> &Caller {
+    pub(super) fn caller(&self) -> &Caller {
         &self.admitted.caller
     }
 }
@@ -59,7 +59,7 @@ impl Door {
 ///
 /// # Errors
 /// The refusal to render.
-pub fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
+pub(super) fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
     let shared = &door.worker.shared;
     if shared.drain.is_draining() {
         let mut refusal =
@@ -77,7 +77,9 @@ pub fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
         };
         let message = "the router has too many requests in flight; try again in a second";
         return Err(Box::new(
-            Refusal::new(kind, message).code("router_overloaded").retry_after(IN_FLIGHT_RETRY_S.into()),
+            Refusal::new(kind, message)
+                .code("router_overloaded")
+                .retry_after(IN_FLIGHT_RETRY_S.into()),
         ));
     };
     let snapshot = shared.snapshot.load_full();

@@ -40,7 +40,7 @@ const EVENT: usize = 16 * 1024 * 1024;
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct WholeAnswer {
+pub(super) struct WholeAnswer {
     /// Upstream status, 2xx.
     pub status: u16,
     /// Upstream headers.
@@ -53,7 +53,7 @@ pub struct WholeAnswer {
 
 /// A stream past its commit point.
 #[derive(Debug)]
-pub struct OpenStream {
+pub(super) struct OpenStream {
     /// Upstream status, 2xx.
     pub status: u16,
     /// Upstream headers.
@@ -70,7 +70,7 @@ pub struct OpenStream {
 
 /// What became of an attempt.
 #[derive(Debug)]
-pub enum Attempted {
+pub(super) enum Attempted {
     /// A whole answer.
     Whole(Box<WholeAnswer>),
     /// A stream.
@@ -81,7 +81,7 @@ pub enum Attempted {
 
 /// Marks of time of one attempt, for the usage row.
 #[derive(Clone, Copy, Debug)]
-pub struct Marks {
+pub(super) struct Marks {
     /// Start, wall time.
     pub at: UnixMs,
     /// Start.
@@ -95,14 +95,14 @@ pub struct Marks {
 impl Marks {
     /// An attempt that starts now.
     #[must_use]
-    pub fn start(clock: &Clock) -> Self {
+    pub(super) fn start(clock: &Clock) -> Self {
         Self { at: clock.now_ms(), started: clock.now(), head: None, first: None }
     }
 }
 
 /// Everything one attempt needs.
 #[derive(Debug)]
-pub struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     /// The client's request.
     pub exchange: &'a Exchange,
     /// Entry of the plan.
@@ -115,7 +115,7 @@ impl Attempt<'_> {
     /// Runs the attempt until it is clear whether it serves.
     ///
     /// `patched` tells whether the body was edited beyond its model.
-    pub async fn run(&self, marks: &mut Marks, patched: &mut bool) -> Attempted {
+    pub(super) async fn run(&self, marks: &mut Marks, patched: &mut bool) -> Attempted {
         let memory = &self.exchange.shared.stream_usage;
         let target = &self.entry.target;
         let injects = memory.allows(&target.provider.id, &target.canonical);
@@ -167,9 +167,9 @@ impl Attempt<'_> {
 
     fn shape(&self, injects: bool) -> Result<Shaped, Box<Failure>> {
         let (exchange, target) = (self.exchange, &self.entry.target);
-        let endpoint = self.endpoint().ok_or_else(|| {
-            not_built("the provider has no endpoint for this request".to_owned())
-        })?;
+        let endpoint = self
+            .endpoint()
+            .ok_or_else(|| not_built("the provider has no endpoint for this request".to_owned()))?;
         shape(&ShapeCx {
             provider: &target.provider,
             endpoint,
@@ -259,8 +259,11 @@ impl Attempt<'_> {
     ) -> Box<Failure> {
         let parsed = parse_error_body(status, kind.as_deref(), &body);
         let classified = self.classify(Some(status), headers, Some(&parsed), None);
-        let raw = (!body.is_empty() && !parsed.is_html)
-            .then_some(RawAnswer { status, content_type: kind, body });
+        let raw = (!body.is_empty() && !parsed.is_html).then_some(RawAnswer {
+            status,
+            content_type: kind,
+            body,
+        });
         let (trouble, status) = (Trouble::Answer, Some(status));
         Box::new(Failure { classified, trouble, transport: None, status, raw })
     }
@@ -292,7 +295,9 @@ impl Attempt<'_> {
 
     fn redirected(&self, status: u16) -> Box<Failure> {
         let mut classified = self.classify(Some(status), &HeaderMap::new(), None, None);
-        classified.message = format!("upstream answered with redirect {status}, which is never followed; correct the base URL");
+        classified.message = format!(
+            "upstream answered with redirect {status}, which is never followed; correct the base URL"
+        );
         classified.code = Some("upstream_redirect".to_owned());
         Box::new(Failure {
             classified,
@@ -370,7 +375,8 @@ impl Attempt<'_> {
     async fn stream(&self, reply: Reply, shaped: &Shaped, marks: &mut Marks) -> Attempted {
         let ask = &self.exchange.ask;
         let (status, headers) = (reply.status, reply.headers);
-        let labelled = header(&headers, "content-type").is_some_and(|kind| kind.contains("event-stream"));
+        let labelled =
+            header(&headers, "content-type").is_some_and(|kind| kind.contains("event-stream"));
         let mut hold = Hold {
             tap: StreamTap::new(TapOptions {
                 dialect: ask.dialect,
@@ -406,7 +412,12 @@ impl Attempt<'_> {
                     Ok(()) => None,
                     Err(fault) => {
                         let what = TransportFailure::BadBody;
-                        return Attempted::Failed(self.bad_answer(status, what, "upstream_bad_body", fault.to_string()));
+                        return Attempted::Failed(self.bad_answer(
+                            status,
+                            what,
+                            "upstream_bad_body",
+                            fault.to_string(),
+                        ));
                     }
                 },
                 None => Some(hold.end()),
@@ -416,17 +427,34 @@ impl Attempt<'_> {
             }
             if ended == Some(StreamEnd::Truncated) {
                 let what = TransportFailure::Truncated;
-                return Attempted::Failed(self.bad_answer(status, what, "upstream_truncated", "upstream ended its stream before the answer was complete"));
+                return Attempted::Failed(self.bad_answer(
+                    status,
+                    what,
+                    "upstream_truncated",
+                    "upstream ended its stream before the answer was complete",
+                ));
             }
             if hold.tap.content_seen() || hold.bytes > HELD {
                 marks.first = Some(self.now());
                 let body = ended.is_none().then_some(body);
                 let Hold { tap, held, .. } = hold;
-                return Attempted::Stream(Box::new(OpenStream { status, headers, tap, held, body, head_at }));
+                return Attempted::Stream(Box::new(OpenStream {
+                    status,
+                    headers,
+                    tap,
+                    held,
+                    body,
+                    head_at,
+                }));
             }
             if ended.is_some() {
                 let what = TransportFailure::Empty;
-                return Attempted::Failed(self.bad_answer(status, what, "upstream_empty", "upstream ended its stream without content"));
+                return Attempted::Failed(self.bad_answer(
+                    status,
+                    what,
+                    "upstream_empty",
+                    "upstream ended its stream without content",
+                ));
             }
         }
     }
@@ -470,11 +498,21 @@ impl Attempt<'_> {
         let what = TransportFailure::BadBody;
         match judge_body(self.exchange.ask.dialect, &body) {
             BodyVerdict::Error(error) => self.disguised(headers, &error),
-            BodyVerdict::Empty => self.bad_answer(status, TransportFailure::Empty, "upstream_empty", "upstream answered without content"),
+            BodyVerdict::Empty => self.bad_answer(
+                status,
+                TransportFailure::Empty,
+                "upstream_empty",
+                "upstream answered without content",
+            ),
             BodyVerdict::NotJson { html, title } => {
                 self.bad_answer(status, what, "upstream_bad_body", not_json(html, title))
             }
-            BodyVerdict::Ok(_) => self.bad_answer(status, what, "upstream_bad_body", "upstream answered whole where a stream was asked for"),
+            BodyVerdict::Ok(_) => self.bad_answer(
+                status,
+                what,
+                "upstream_bad_body",
+                "upstream answered whole where a stream was asked for",
+            ),
         }
     }
 
@@ -569,14 +607,17 @@ fn symptom(error: NetError) -> (TransportFailure, Trouble) {
 
 fn names_stream_options(failure: &Failure) -> bool {
     failure.status == Some(400)
-        && failure.raw.as_ref().is_some_and(|raw| {
-            memchr::memmem::find(&raw.body, b"stream_options").is_some()
-        })
+        && failure
+            .raw
+            .as_ref()
+            .is_some_and(|raw| memchr::memmem::find(&raw.body, b"stream_options").is_some())
 }
 
 fn not_json(html: bool, title: Option<String>) -> String {
     match (html, title) {
-        (true, Some(title)) => format!("upstream answered with a web page (`{title}`); check the base URL"),
+        (true, Some(title)) => {
+            format!("upstream answered with a web page (`{title}`); check the base URL")
+        }
         (true, None) => "upstream answered with a web page; check the base URL".to_owned(),
         (false, _) => "upstream answered with something that is not JSON".to_owned(),
     }

@@ -23,7 +23,7 @@ const FIRST_ROOM: u64 = 1024 * 1024;
 
 /// A body held in memory, with the permit that counts it.
 #[derive(Debug)]
-pub struct HeldBody {
+pub(super) struct HeldBody {
     /// Decoded bytes.
     pub bytes: Bytes,
     /// Counts the bytes against the total; kept as long as the body is.
@@ -34,7 +34,9 @@ pub struct HeldBody {
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// Larger than the limit, declared or counted, coded or decoded.
-    #[error("request body is larger than the limit of {0} MiB; send less, or raise the setting `limits.body_mib`")]
+    #[error(
+        "request body is larger than the limit of {0} MiB; send less, or raise the setting `limits.body_mib`"
+    )]
     TooLarge(u64),
     /// Too slow, or stopped.
     #[error("request body did not arrive in time; send it faster than 4 KiB/s")]
@@ -57,7 +59,7 @@ pub enum BodyError {
 ///
 /// # Errors
 /// See [`BodyError`].
-pub async fn read(
+pub(super) async fn read(
     mut payload: Payload,
     declared: Option<u64>,
     coding: Option<&str>,
@@ -140,7 +142,8 @@ impl From<BodyError> for Refusal {
                 Self::new(ErrorKind::InvalidRequest, message).code("invalid_content_encoding")
             }
             BodyError::Broken(_) => {
-                let mut refusal = Self::new(ErrorKind::InvalidRequest, message).code("incomplete_body");
+                let mut refusal =
+                    Self::new(ErrorKind::InvalidRequest, message).code("incomplete_body");
                 refusal.close = true;
                 refusal
             }

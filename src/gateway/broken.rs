@@ -6,7 +6,7 @@ use crate::routing::classify::TransportFailure;
 
 /// Why a committed stream failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Broken {
+pub(super) enum Broken {
     /// The connection to the upstream broke.
     Upstream,
     /// The upstream ended without the dialect's terminal mark.
@@ -28,7 +28,7 @@ pub enum Broken {
 impl Broken {
     /// The upstream is not to blame.
     #[must_use]
-    pub fn is_ours(self) -> bool {
+    pub(super) fn is_ours(self) -> bool {
         match self {
             Self::ShuttingDown | Self::Total => true,
             Self::Upstream
@@ -42,7 +42,7 @@ impl Broken {
 
     /// What it is for classification.
     #[must_use]
-    pub fn transport(self) -> TransportFailure {
+    pub(super) fn transport(self) -> TransportFailure {
         match self {
             Self::Upstream => TransportFailure::Reset,
             Self::Truncated => TransportFailure::Truncated,
@@ -54,29 +54,43 @@ impl Broken {
 
     /// What the client is told.
     #[must_use]
-    pub fn to_error(self, request_id: &str) -> ApiError {
+    pub(super) fn to_error(self, request_id: &str) -> ApiError {
         let (kind, code, message) = match self {
-            Self::Upstream => {
-                (ErrorKind::BadGateway, "upstream_truncated", "the upstream broke off in the middle of the answer")
-            }
-            Self::Truncated => {
-                (ErrorKind::BadGateway, "upstream_truncated", "the upstream ended before the answer was complete")
-            }
-            Self::Idle => {
-                (ErrorKind::GatewayTimeout, "stream_idle_timeout", "the upstream sent nothing for too long")
-            }
-            Self::ContentIdle => {
-                (ErrorKind::GatewayTimeout, "stream_idle_timeout", "the upstream sent no content for too long")
-            }
-            Self::Total => {
-                (ErrorKind::GatewayTimeout, "stream_total_timeout", "the answer took longer than the router allows")
-            }
-            Self::Oversized | Self::InBand => {
-                (ErrorKind::BadGateway, "upstream_bad_body", "the upstream sent an event that cannot be handed on")
-            }
-            Self::ShuttingDown => {
-                (ErrorKind::Unavailable, "shutting_down", "the router is shutting down; send the request again")
-            }
+            Self::Upstream => (
+                ErrorKind::BadGateway,
+                "upstream_truncated",
+                "the upstream broke off in the middle of the answer",
+            ),
+            Self::Truncated => (
+                ErrorKind::BadGateway,
+                "upstream_truncated",
+                "the upstream ended before the answer was complete",
+            ),
+            Self::Idle => (
+                ErrorKind::GatewayTimeout,
+                "stream_idle_timeout",
+                "the upstream sent nothing for too long",
+            ),
+            Self::ContentIdle => (
+                ErrorKind::GatewayTimeout,
+                "stream_idle_timeout",
+                "the upstream sent no content for too long",
+            ),
+            Self::Total => (
+                ErrorKind::GatewayTimeout,
+                "stream_total_timeout",
+                "the answer took longer than the router allows",
+            ),
+            Self::Oversized | Self::InBand => (
+                ErrorKind::BadGateway,
+                "upstream_bad_body",
+                "the upstream sent an event that cannot be handed on",
+            ),
+            Self::ShuttingDown => (
+                ErrorKind::Unavailable,
+                "shutting_down",
+                "the router is shutting down; send the request again",
+            ),
         };
         ApiError {
             kind,

@@ -14,7 +14,7 @@ use crate::gateway::route::Endpoint;
 ///
 /// # Errors
 /// The refusal to render in the endpoint's shape.
-pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Refusal>> {
+pub(super) async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Refusal>> {
     let inside = admission::admit(&door)?;
     let held = read_body(&door, payload, &inside).await?;
     let body = strip_bom(held.bytes);

@@ -16,10 +16,10 @@ use crate::gateway::relay::Answer;
 use crate::gateway::stream::{Cut, StreamBody};
 
 /// The relay of one request, still running.
-pub type Running = Pin<Box<dyn Future<Output = (Box<Exchange>, Answer)>>>;
+pub(super) type Running = Pin<Box<dyn Future<Output = (Box<Exchange>, Answer)>>>;
 
 /// Body that sends comments until the relay has an answer, then streams it.
-pub struct EarlyBody {
+pub(super) struct EarlyBody {
     phase: Phase,
     dialect: Dialect,
     framing: Framing,
@@ -44,7 +44,12 @@ impl std::fmt::Debug for EarlyBody {
 impl EarlyBody {
     /// A body over a relay that has no answer yet. Its first comment goes out at once.
     #[must_use]
-    pub fn new(running: Running, dialect: Dialect, framing: Framing, every: Duration) -> Self {
+    pub(super) fn new(
+        running: Running,
+        dialect: Dialect,
+        framing: Framing,
+        every: Duration,
+    ) -> Self {
         let timer = Box::pin(sleep(Duration::ZERO));
         Self { phase: Phase::Waiting(running), dialect, framing, every, timer }
     }

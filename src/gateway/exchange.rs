@@ -25,7 +25,7 @@ use crate::routing::classify::{Failure as Symptom, classify};
 
 /// What the client asked for, after admission.
 #[derive(Debug)]
-pub struct Ask {
+pub(super) struct Ask {
     /// Wire format of request and answer.
     pub dialect: Dialect,
     /// Shape of errors.
@@ -50,7 +50,7 @@ pub struct Ask {
 
 /// A request on its way.
 #[derive(Debug)]
-pub struct Exchange {
+pub(super) struct Exchange {
     /// Shared state of the process.
     pub shared: Arc<Shared>,
     /// This worker's clients and the router's address.
@@ -74,12 +74,12 @@ pub struct Exchange {
     /// Guards that free their places when the request is over.
     pub guards: Guards,
     /// Place among all requests in flight.
-    pub place: Portion,
+    pub _place: Portion,
 }
 
 /// Guards of one request.
 #[derive(Debug)]
-pub struct Guards {
+pub(super) struct Guards {
     /// Bytes of the body; given back at the commit point.
     pub body: Option<Portion>,
     /// Limits of the caller's key.
@@ -89,7 +89,13 @@ pub struct Guards {
 impl Exchange {
     /// A request that may be relayed.
     #[must_use]
-    pub fn new(door: Door, ask: Ask, inside: Inside, guards: Guards, recorder: Recorder) -> Self {
+    pub(super) fn new(
+        door: Door,
+        ask: Ask,
+        inside: Inside,
+        guards: Guards,
+        recorder: Recorder,
+    ) -> Self {
         let Door { worker, http, request_id, .. } = door;
         let shared = Arc::clone(&worker.shared);
         let (started, started_at) = recorder.started();
@@ -103,7 +109,7 @@ impl Exchange {
         };
         Self {
             caller: inside.admitted.caller,
-            place: inside.place,
+            _place: inside.place,
             snapshot: inside.snapshot,
             deadline: limit.map(|limit| started + limit),
             shared,
@@ -119,31 +125,37 @@ impl Exchange {
 
     /// First value of a client header, when it is text.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.http.headers().get(name).and_then(|v| v.to_str().ok())
     }
 
     /// The earlier of `limit` from now and the request's own deadline.
     #[must_use]
-    pub fn until(&self, limit: Duration) -> Instant {
+    pub(super) fn until(&self, limit: Duration) -> Instant {
         let at = self.shared.clock.now() + limit;
         self.deadline.map_or(at, |deadline| at.min(deadline))
     }
 
     /// Whether a pause fits before the deadline.
     #[must_use]
-    pub fn has_time_for(&self, pause: Duration) -> bool {
+    pub(super) fn has_time_for(&self, pause: Duration) -> bool {
         self.deadline.is_none_or(|deadline| self.shared.clock.now() + pause < deadline)
     }
 
     /// The commit point: nothing is replayed any more, the body is let go.
-    pub fn release_body(&mut self) {
+    pub(super) fn release_body(&mut self) {
         self.ask.body = Bytes::new();
         self.guards.body = None;
     }
 
     /// Accounts for a request that reached an upstream: usage, cost, limits, affinity, row.
-    pub fn settle(&mut self, route: &Route, summary: &TapSummary, ending: Ending<'_>, sent: u64) {
+    pub(super) fn settle(
+        &mut self,
+        route: &Route,
+        summary: &TapSummary,
+        ending: Ending<'_>,
+        sent: u64,
+    ) {
         let usage = summary.usage.unwrap_or_else(|| self.estimate(summary));
         let target = &route.entry.target;
         let bill = self.snapshot.bill(target, route.tier, &usage, summary.cost_usd);
@@ -175,7 +187,12 @@ impl Exchange {
 
     /// What a break after the commit point means for the account.
     #[must_use]
-    pub fn break_failure(&self, route: &Route, why: Broken, event: Option<&StreamError>) -> Failure {
+    pub(super) fn break_failure(
+        &self,
+        route: &Route,
+        why: Broken,
+        event: Option<&StreamError>,
+    ) -> Failure {
         let target = &route.entry.target;
         let in_band = event.filter(|_| why == Broken::InBand);
         let symptom = Symptom {

@@ -17,7 +17,7 @@ pub struct RawAnswer {
 
 /// What kind of trouble an attempt had, as far as the client's status depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trouble {
+pub(super) enum Trouble {
     /// The upstream answered with an error.
     Answer,
     /// Connect, TLS or DNS failed.
@@ -34,7 +34,7 @@ pub enum Trouble {
 
 /// One failed attempt.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     /// What it means.
     pub classified: Classified,
     /// Kind of trouble.

@@ -14,7 +14,7 @@ use crate::routing::resolve::ResolveError;
 
 /// A model id that means nothing.
 #[must_use]
-pub fn unresolved(error: &ResolveError) -> Refusal {
+pub(super) fn unresolved(error: &ResolveError) -> Refusal {
     let kind = match error {
         ResolveError::NotFound { .. } | ResolveError::EmptyCombo { .. } => ErrorKind::NotFound,
         ResolveError::AliasCycle { .. } => ErrorKind::InvalidRequest,
@@ -24,7 +24,11 @@ pub fn unresolved(error: &ResolveError) -> Refusal {
 
 /// The answer after the last attempt.
 #[must_use]
-pub fn answer(exchange: &Exchange, journey: Option<&Journey>, stumbles: &[Stumble]) -> Refusal {
+pub(super) fn answer(
+    exchange: &Exchange,
+    journey: Option<&Journey>,
+    stumbles: &[Stumble],
+) -> Refusal {
     if let Some(refusal) = journey.and_then(|j| only_translation(exchange, j, stumbles)) {
         return refusal;
     }
@@ -93,16 +97,17 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
         SkipReason::Forbidden => Cause::NoCandidate("not allowed for this API key"),
         SkipReason::Unavailable => Cause::NoCandidate("account does not answer"),
         SkipReason::Ineligible(why) => match why {
-            Ineligible::Locked { class, set_at, .. } => Cause::Locked {
-                class: *class,
-                by_this_request: *set_at >= exchange.started_at,
-            },
+            Ineligible::Locked { class, set_at, .. } => {
+                Cause::Locked { class: *class, by_this_request: *set_at >= exchange.started_at }
+            }
             Ineligible::Dead => Cause::Dead,
             Ineligible::ExpiredToken { .. } => Cause::ExpiredToken,
             Ineligible::Busy => Cause::Busy,
             Ineligible::Disabled => Cause::NoCandidate("switched off"),
             Ineligible::ModelNotAllowed => Cause::NoCandidate("model excluded by the account"),
-            Ineligible::MissingParams => Cause::NoCandidate("a parameter of the account is missing"),
+            Ineligible::MissingParams => {
+                Cause::NoCandidate("a parameter of the account is missing")
+            }
             Ineligible::Excluded => Cause::NoCandidate("not asked for"),
         },
     };

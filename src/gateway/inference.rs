@@ -9,8 +9,7 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::{
     BodyEdit, Dialect, ErrorKind, Framing, Peek, PeekError, SplicedBody, apply_edits,
-    chat_to_completion,
-    completion_to_chat, peek, session_hints, strip_bom,
+    chat_to_completion, completion_to_chat, peek, session_hints, strip_bom,
 };
 
 use crate::actors::checkout::Journey;
@@ -34,7 +33,7 @@ use crate::routing::resolve::{Resolved, resolve};
 ///
 /// # Errors
 /// The refusal to render in the endpoint's shape.
-pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Refusal>> {
+pub(super) async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Refusal>> {
     let mut recorder = Recorder::begin(&door);
     match prepare(&door, payload, &mut recorder).await {
         Ok((ask, inside, guards, journey)) => {

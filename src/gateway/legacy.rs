@@ -14,7 +14,7 @@ const EVENT: usize = 16 * 1024 * 1024;
 
 /// Body that rewrites the chat stream of another body.
 #[derive(Debug)]
-pub struct LegacyBody<B> {
+pub(super) struct LegacyBody<B> {
     inner: B,
     rewrite: CompletionStream,
     ended: bool,
@@ -23,7 +23,7 @@ pub struct LegacyBody<B> {
 impl<B> LegacyBody<B> {
     /// Rewrites `inner`.
     #[must_use]
-    pub fn new(inner: B) -> Self {
+    pub(super) fn new(inner: B) -> Self {
         Self { inner, rewrite: CompletionStream::new(EVENT), ended: false }
     }
 }

@@ -18,47 +18,47 @@ const PAGE: usize = 1_000;
 
 /// The OpenAI object.
 fn openai(model: &Listed) -> Value {
-        let mut object = Map::new();
-        object.insert("id".into(), model.id.as_str().into());
-        object.insert("object".into(), "model".into());
-        object.insert("created".into(), CREATED.into());
-        object.insert("owned_by".into(), model.owner.as_ref().into());
-        if let Some(context) = model.context {
-            object.insert("context_window".into(), context.into());
-        }
-        if let Some(output) = model.output {
-            object.insert("max_output_tokens".into(), output.into());
-        }
-        Value::Object(object)
+    let mut object = Map::new();
+    object.insert("id".into(), model.id.as_str().into());
+    object.insert("object".into(), "model".into());
+    object.insert("created".into(), CREATED.into());
+    object.insert("owned_by".into(), model.owner.as_ref().into());
+    if let Some(context) = model.context {
+        object.insert("context_window".into(), context.into());
     }
+    if let Some(output) = model.output {
+        object.insert("max_output_tokens".into(), output.into());
+    }
+    Value::Object(object)
+}
 
 /// The Anthropic object.
 fn anthropic(model: &Listed) -> Value {
-        json!({"type": "model", "id": model.id, "display_name": model.name, "created_at": CREATED_RFC3339})
-    }
+    json!({"type": "model", "id": model.id, "display_name": model.name, "created_at": CREATED_RFC3339})
+}
 
 /// The Gemini object.
 fn gemini(model: &Listed) -> Value {
-        let mut object = Map::new();
-        object.insert("name".into(), format!("models/{}", model.id).into());
-        object.insert("baseModelId".into(), model.id.as_str().into());
-        object.insert("version".into(), "".into());
-        object.insert("displayName".into(), model.name.as_str().into());
-        object.insert("description".into(), "".into());
-        if let Some(context) = model.context {
-            object.insert("inputTokenLimit".into(), context.into());
-        }
-        if let Some(output) = model.output {
-            object.insert("outputTokenLimit".into(), output.into());
-        }
-        let methods = json!(["generateContent", "streamGenerateContent", "countTokens"]);
-        object.insert("supportedGenerationMethods".into(), methods);
-        Value::Object(object)
+    let mut object = Map::new();
+    object.insert("name".into(), format!("models/{}", model.id).into());
+    object.insert("baseModelId".into(), model.id.as_str().into());
+    object.insert("version".into(), "".into());
+    object.insert("displayName".into(), model.name.as_str().into());
+    object.insert("description".into(), "".into());
+    if let Some(context) = model.context {
+        object.insert("inputTokenLimit".into(), context.into());
     }
+    if let Some(output) = model.output {
+        object.insert("outputTokenLimit".into(), output.into());
+    }
+    let methods = json!(["generateContent", "streamGenerateContent", "countTokens"]);
+    object.insert("supportedGenerationMethods".into(), methods);
+    Value::Object(object)
+}
 
 /// The OpenAI list.
 #[must_use]
-pub fn openai_list(models: &[Listed]) -> Value {
+pub(super) fn openai_list(models: &[Listed]) -> Value {
     let data: Vec<_> = models.iter().map(openai).collect();
     json!({"object": "list", "data": data})
 }
@@ -66,7 +66,7 @@ pub fn openai_list(models: &[Listed]) -> Value {
 /// The Anthropic list. Combos and aliases are listed a second time as `anthropic/<name>`, because Claude
 /// Code's picker shows only ids that contain `claude` or `anthropic`.
 #[must_use]
-pub fn anthropic_list(models: &[Listed], query: &str) -> Value {
+pub(super) fn anthropic_list(models: &[Listed], query: &str) -> Value {
     let named = models.iter().filter(|m| matches!(m.owner.as_ref(), "combo" | "alias"));
     let twins = named.map(|m| Listed { id: format!("anthropic/{}", m.id), ..m.clone() });
     let all: Vec<_> = models.iter().cloned().chain(twins).collect();
@@ -90,7 +90,7 @@ pub fn anthropic_list(models: &[Listed], query: &str) -> Value {
 
 /// The Gemini list. The page token is the index of the first entry of the page.
 #[must_use]
-pub fn gemini_list(models: &[Listed], query: &str) -> Value {
+pub(super) fn gemini_list(models: &[Listed], query: &str) -> Value {
     let size = number(query, "pageSize").unwrap_or(PAGE).clamp(1, PAGE);
     let start = number(query, "pageToken").unwrap_or(0).min(models.len());
     let end = start.saturating_add(size).min(models.len());
@@ -107,11 +107,14 @@ pub fn gemini_list(models: &[Listed], query: &str) -> Value {
 ///
 /// # Errors
 /// The refusal to render in the endpoint's shape.
-pub async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
+pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
     let inside = admission::admit(&door)?;
     let shared = &door.worker.shared;
     let served = door.worker.router().send(ServedProviders).await.map_err(|_closed| {
-        Box::new(Refusal::new(ErrorKind::Unavailable, "the router is restarting; try again").retry_after(1))
+        Box::new(
+            Refusal::new(ErrorKind::Unavailable, "the router is restarting; try again")
+                .retry_after(1),
+        )
     })?;
     let key = inside.caller().key().map(AsRef::as_ref);
     let live = shared.live_models.load();
@@ -125,7 +128,9 @@ pub async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
     let answer = match &door.matched.endpoint {
         Endpoint::GemModels => gemini_list(&models, query),
         Endpoint::GemModel { id } => gemini(found(id).ok_or_else(|| unknown(id))?),
-        Endpoint::Model { id } if anthropic_shape => anthropic(found(id).ok_or_else(|| unknown(id))?),
+        Endpoint::Model { id } if anthropic_shape => {
+            anthropic(found(id).ok_or_else(|| unknown(id))?)
+        }
         Endpoint::Model { id } => openai(found(id).ok_or_else(|| unknown(id))?),
         _ if anthropic_shape => anthropic_list(&models, query),
         _ => openai_list(&models),
@@ -140,7 +145,7 @@ fn unknown(id: &str) -> Box<Refusal> {
 
 /// First value of a query parameter.
 #[must_use]
-pub fn text(query: &str, name: &str) -> Option<String> {
+pub(super) fn text(query: &str, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())

@@ -33,7 +33,7 @@ const CLIENT_CLOSED: u16 = 499;
 
 /// How a request that reached an upstream ended.
 #[derive(Clone, Copy, Debug)]
-pub enum Ending<'a> {
+pub(super) enum Ending<'a> {
     /// The client has the whole answer.
     Complete,
     /// The answer broke after the commit point.
@@ -44,7 +44,7 @@ pub enum Ending<'a> {
 
 /// A usage row in the making. Dropped, it is written as it is: a client that left before any answer.
 #[derive(Debug)]
-pub struct Recorder {
+pub(super) struct Recorder {
     shared: Arc<Shared>,
     row: RequestRow,
     attempts: Vec<AttemptRow>,
@@ -54,14 +54,14 @@ pub struct Recorder {
 
 /// Tokens of a text of this many bytes when nobody counted (translation §3.3): bytes / 3.6.
 #[must_use]
-pub fn estimated_tokens(bytes: usize) -> u64 {
+pub(super) fn estimated_tokens(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(10).div_ceil(36)
 }
 
 impl Recorder {
     /// Begins a row for a request that has just come in.
     #[must_use]
-    pub fn begin(door: &Door) -> Self {
+    pub(super) fn begin(door: &Door) -> Self {
         let shared = Arc::clone(&door.worker.shared);
         let external = door.header("x-request-id").filter(|id| **id == *door.request_id);
         let row = RequestRow {
@@ -82,12 +82,12 @@ impl Recorder {
 
     /// When the request came: monotonic, and Unix ms.
     #[must_use]
-    pub fn started(&self) -> (Instant, UnixMs) {
+    pub(super) fn started(&self) -> (Instant, UnixMs) {
         (self.started, self.row.ts)
     }
 
     /// The caller is known.
-    pub fn admitted(&mut self, inside: &Inside) {
+    pub(super) fn admitted(&mut self, inside: &Inside) {
         self.row.client_ip = Some(inside.admitted.addr.client.to_string());
         if let Some(key) = inside.caller().key() {
             self.row.api_key_id = Some(key.id);
@@ -96,12 +96,12 @@ impl Recorder {
     }
 
     /// The body is there.
-    pub fn sized(&mut self, bytes: usize) {
+    pub(super) fn sized(&mut self, bytes: usize) {
         self.row.bytes_in = u64::try_from(bytes).unwrap_or(u64::MAX);
     }
 
     /// It is known what is asked for.
-    pub fn asked(&mut self, ask: &Ask) {
+    pub(super) fn asked(&mut self, ask: &Ask) {
         self.row.dialect = match ask.dialect {
             Dialect::Chat => InboundDialect::Chat,
             Dialect::Resp => InboundDialect::Resp,
@@ -116,7 +116,7 @@ impl Recorder {
     }
 
     /// An attempt begins.
-    pub fn attempt_started(
+    pub(super) fn attempt_started(
         &mut self,
         entry: &PlannedEntry,
         position: usize,
@@ -162,7 +162,7 @@ impl Recorder {
     }
 
     /// The attempt failed.
-    pub fn attempt_failed(&mut self, failure: &Failure, next: Next, marks: Marks) {
+    pub(super) fn attempt_failed(&mut self, failure: &Failure, next: Next, marks: Marks) {
         let now = self.shared.clock.now();
         let Some(row) = self.attempts.last_mut() else { return };
         row.outcome = AttemptOutcome::Failed;
@@ -176,7 +176,7 @@ impl Recorder {
     }
 
     /// The attempt serves: the commit point.
-    pub fn committed(&mut self, route: &Route, marks: Marks) {
+    pub(super) fn committed(&mut self, route: &Route, marks: Marks) {
         let target = &route.entry.target;
         self.row.provider = Some(target.provider.id.to_string());
         self.row.model = Some(target.upstream_model.clone());
@@ -195,7 +195,7 @@ impl Recorder {
     }
 
     /// What was asked for is a combo.
-    pub fn through(&mut self, journey: &Journey) {
+    pub(super) fn through(&mut self, journey: &Journey) {
         if let Some(combo) = journey.combo() {
             self.row.combo_id = Some(combo.id);
             self.row.combo_name = Some(combo.name.to_string());
@@ -203,7 +203,7 @@ impl Recorder {
     }
 
     /// What was passed over without a call, as attempt rows.
-    pub fn skipped(&mut self, journey: &Journey) {
+    pub(super) fn skipped(&mut self, journey: &Journey) {
         for skip in &journey.skips {
             let Some(entry) = journey.plan.as_ref().and_then(|p| p.entries.get(skip.entry)) else {
                 continue;
@@ -219,11 +219,10 @@ impl Recorder {
     }
 
     /// The request ends with an error of ours, or with an upstream's that is handed on.
-    pub fn refused(&mut self, refusal: &Refusal, shape: ErrorShape, attempted: bool) {
+    pub(super) fn refused(&mut self, refusal: &Refusal, shape: ErrorShape, attempted: bool) {
         let status = refusal.http_status(shape);
         let turned_away = !attempted && matches!(status, 401 | 403 | 429);
-        self.row.status =
-            if turned_away { RequestStatus::Rejected } else { RequestStatus::Error };
+        self.row.status = if turned_away { RequestStatus::Rejected } else { RequestStatus::Error };
         self.row.http_status = status;
         self.row.error_code = refusal.error.code.as_deref().map(str::to_owned);
         self.row.error_class = refusal.class.map(|class| class.as_str().to_owned());
@@ -231,7 +230,7 @@ impl Recorder {
     }
 
     /// The request ends with usage to account for.
-    pub fn settled(&mut self, ending: Ending<'_>, usage: &Usage, bytes_out: u64) {
+    pub(super) fn settled(&mut self, ending: Ending<'_>, usage: &Usage, bytes_out: u64) {
         self.row.input_tokens = usage.input;
         self.row.cached_tokens = usage.cached;
         self.row.cache_write_5m_tokens = usage.cache_write_5m;
@@ -267,7 +266,7 @@ impl Recorder {
     }
 
     /// What it cost.
-    pub fn priced(&mut self, cost: Billed) {
+    pub(super) fn priced(&mut self, cost: Billed) {
         self.row.list_cost = cost.list;
         self.row.paid_cost = cost.paid;
         self.row.price_source = cost.source;

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the client gets.
 #[derive(Debug)]
-pub enum Answer {
+pub(super) enum Answer {
     /// A whole answer.
     Whole(Box<WholeAnswer>, Route),
     /// A stream past its commit point.
@@ -49,7 +49,7 @@ pub enum Answer {
 
 /// Where an answer came from, for headers and the usage row.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub(super) struct Route {
     /// Entry that served.
     pub entry: Arc<PlannedEntry>,
     /// Account that served.
@@ -69,7 +69,7 @@ pub struct Route {
 impl Route {
     /// A mark of the account that tells accounts apart and nothing else (endpoints §1).
     #[must_use]
-    pub fn account_mark(&self) -> String {
+    pub(super) fn account_mark(&self) -> String {
         let digest = Sha256::digest(self.account.as_bytes());
         digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -77,20 +77,18 @@ impl Route {
 
 /// A committed stream with everything it must give back.
 #[derive(Debug)]
-pub struct Committed {
+pub(super) struct Committed {
     /// Permission, reported at the end.
     pub lease: Option<Lease>,
     /// Where it comes from.
     pub route: Route,
     /// The stream itself.
     pub open: OpenStream,
-    /// Times of the attempt.
-    pub marks: Marks,
 }
 
 /// One failed attempt and where it happened.
 #[derive(Debug)]
-pub struct Stumble {
+pub(super) struct Stumble {
     /// Place of the entry in the plan.
     pub entry: usize,
     /// `prefix/model`.
@@ -102,8 +100,14 @@ pub struct Stumble {
 }
 
 /// Relays one request.
-pub async fn relay(exchange: &mut Exchange, journey: Journey) -> Answer {
-    let mut relay = Relay { journey: Some(Box::new(journey)), stumbles: Vec::new(), attempts: 0, last_resort_used: false, rounds: 0 };
+pub(super) async fn relay(exchange: &mut Exchange, journey: Journey) -> Answer {
+    let mut relay = Relay {
+        journey: Some(Box::new(journey)),
+        stumbles: Vec::new(),
+        attempts: 0,
+        last_resort_used: false,
+        rounds: 0,
+    };
     relay.run(exchange).await
 }
 
@@ -166,10 +170,8 @@ impl Relay {
     }
 
     async fn attempt(&mut self, exchange: &mut Exchange, lease: Lease) -> Step {
-        let Some((entry, position)) = self
-            .journey
-            .as_ref()
-            .and_then(|j| Some((Arc::clone(j.entry()?), j.position)))
+        let Some((entry, position)) =
+            self.journey.as_ref().and_then(|j| Some((Arc::clone(j.entry()?), j.position)))
         else {
             return Step::End(self.give_up(exchange));
         };
@@ -193,7 +195,7 @@ impl Relay {
                 self.served(exchange, &route, marks);
                 exchange.release_body();
                 let lease = Some(lease);
-                Step::End(Answer::Stream(Box::new(Committed { lease, route, open: *open, marks })))
+                Step::End(Answer::Stream(Box::new(Committed { lease, route, open: *open })))
             }
             Attempted::Failed(failure) => {
                 self.stumbled(exchange, &entry, position, lease, *failure, marks)
@@ -255,8 +257,7 @@ impl Relay {
         let next = self.next(classified.class, classified.next, position);
         exchange.recorder.attempt_failed(&failure, next, marks);
         let ends = next == Next::Return;
-        let stumble =
-            Stumble { entry: position, target: target.key.clone(), account, failure };
+        let stumble = Stumble { entry: position, target: target.key.clone(), account, failure };
         if let Some(journey) = &mut self.journey {
             if stumble.failure.classified.class == Class::ContextTooLong {
                 let window = target.provider.model(&target.model).and_then(|model| model.ctx);

@@ -8,7 +8,9 @@ use actix_web::http::header::{
     WWW_AUTHENTICATE,
 };
 use bytes::Bytes;
-use ninerouter_dialect::{ApiError, Dialect, ErrorKind, ErrorShape, Framing, error_body, error_status};
+use ninerouter_dialect::{
+    ApiError, Dialect, ErrorKind, ErrorShape, Framing, error_body, error_status,
+};
 
 use crate::gateway::failure::RawAnswer;
 use crate::routing::classify::Class;
@@ -56,7 +58,15 @@ impl Refusal {
             message: message.into(),
             request_id: String::new(),
         };
-        Self { error, retry_after_s: None, should_retry: None, raw: None, close: false, allow: None, class: None }
+        Self {
+            error,
+            retry_after_s: None,
+            should_retry: None,
+            raw: None,
+            close: false,
+            allow: None,
+            class: None,
+        }
     }
 
     /// With a machine-readable code.
@@ -152,7 +162,12 @@ pub fn json(status: u16, request_id: &str, body: impl Into<Bytes>) -> HttpRespon
 
 /// Head of a streamed reply.
 #[must_use]
-pub fn stream_head(status: u16, request_id: &str, dialect: Dialect, framing: Framing) -> HttpResponseBuilder {
+pub(super) fn stream_head(
+    status: u16,
+    request_id: &str,
+    dialect: Dialect,
+    framing: Framing,
+) -> HttpResponseBuilder {
     let mut reply = start(status, request_id);
     let kind = match (dialect, framing) {
         (Dialect::Gem, Framing::JsonArray) => "application/json",
@@ -166,7 +181,7 @@ pub fn stream_head(status: u16, request_id: &str, dialect: Dialect, framing: Fra
 }
 
 /// Copies the upstream headers a client may see.
-pub fn pass_headers<'a>(
+pub(super) fn pass_headers<'a>(
     reply: &mut HttpResponseBuilder,
     upstream: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) {

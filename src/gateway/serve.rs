@@ -25,14 +25,17 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         Endpoint::CountTokens
         | Endpoint::ResponsesInputTokens
         | Endpoint::GemAction { action: GemAction::Count, .. } => count::serve(door, payload).await,
-        Endpoint::Models | Endpoint::Model { .. } | Endpoint::GemModels | Endpoint::GemModel { .. } => {
-            models::serve(door).await
-        }
+        Endpoint::Models
+        | Endpoint::Model { .. }
+        | Endpoint::GemModels
+        | Endpoint::GemModel { .. } => models::serve(door).await,
         Endpoint::Usage => usage::serve(door).await,
         Endpoint::ResponsesItem { id } | Endpoint::ResponsesInputItems { id } => {
             let _admitted = admission::admit(&door)?;
             let message = format!("response `{id}` is not stored; `store` is off on this router");
-            Err(Box::new(Refusal::new(ErrorKind::NotFound, message).code("not_found").param("response_id")))
+            Err(Box::new(
+                Refusal::new(ErrorKind::NotFound, message).code("not_found").param("response_id"),
+            ))
         }
         Endpoint::ResponsesCancel { .. } => {
             let _admitted = admission::admit(&door)?;

@@ -31,7 +31,7 @@ const AFTER_TERMINAL: Duration = Duration::from_secs(5);
 /// The answer was cut on purpose: the connection ends without its last chunk.
 #[derive(Debug, thiserror::Error)]
 #[error("stream ended with an error event")]
-pub struct Cut;
+pub(super) struct Cut;
 
 /// Where the body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ struct Limits {
 
 /// Body of a committed stream.
 #[derive(Debug)]
-pub struct StreamBody {
+pub(super) struct StreamBody {
     exchange: Box<Exchange>,
     committed: Committed,
     out: VecDeque<Bytes>,
@@ -76,7 +76,7 @@ pub struct StreamBody {
 impl StreamBody {
     /// A body that first sends what was held back.
     #[must_use]
-    pub fn new(exchange: Box<Exchange>, mut committed: Committed) -> Self {
+    pub(super) fn new(exchange: Box<Exchange>, mut committed: Committed) -> Self {
         let timeouts = &exchange.snapshot.settings.timeouts;
         let limits = Limits {
             idle: Some(timeouts.stream_idle),
@@ -110,7 +110,9 @@ impl StreamBody {
 
     /// Takes what the upstream has ready. `None` = nothing now.
     fn pull(&mut self, cx: &mut Context<'_>) -> Option<Result<(), Broken>> {
-        let Some(upstream) = &mut self.committed.open.body else { return Some(self.upstream_ended()) };
+        let Some(upstream) = &mut self.committed.open.body else {
+            return Some(self.upstream_ended());
+        };
         match Pin::new(upstream).poll_next(cx) {
             Poll::Pending => None,
             Poll::Ready(Some(Ok(chunk))) => Some(self.take(chunk)),
@@ -213,7 +215,8 @@ impl StreamBody {
             if let Some(broken) = self.overdue(now) {
                 return Some(broken);
             }
-            if self.quiet_for(now, self.limits.keep_alive) && self.committed.open.tap.at_boundary() {
+            if self.quiet_for(now, self.limits.keep_alive) && self.committed.open.tap.at_boundary()
+            {
                 let ask = &self.exchange.ask;
                 let started = self.committed.open.tap.message_started();
                 self.out.push_back(keep_alive(ask.dialect, ask.framing, started));

@@ -22,7 +22,7 @@ const TOOLS: [(&str, &str); 16] = [
 
 /// Family of a user agent; `other` when nobody knows it.
 #[must_use]
-pub fn tool_of(user_agent: Option<&str>) -> &'static str {
+pub(super) fn tool_of(user_agent: Option<&str>) -> &'static str {
     let Some(agent) = user_agent else { return "other" };
     let known = TOOLS.iter().find(|(prefix, _)| {
         agent.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))

@@ -17,7 +17,7 @@ use crate::store::usage::{KeyUsage, Period, key_usage};
 ///
 /// # Errors
 /// The refusal to render.
-pub async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
+pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
     let inside = admission::admit(&door)?;
     let shared = Arc::clone(&door.worker.shared);
     let Some(key) = inside.caller().key().cloned() else {
@@ -71,7 +71,8 @@ fn about(key: &KeyRecord) -> Value {
 
 fn by_model(usage: &KeyUsage, snapshot: &crate::actors::snapshot::Snapshot) -> Vec<Value> {
     let row = |model: &crate::store::usage::ModelUsage| {
-        let prefix = snapshot.catalog.by_id(&model.provider).map_or(model.provider.as_str(), |p| p.prefix());
+        let prefix =
+            snapshot.catalog.by_id(&model.provider).map_or(model.provider.as_str(), |p| p.prefix());
         json!({
             "model": format!("{prefix}/{}", model.model),
             "requests": model.totals.requests,

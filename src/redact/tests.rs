@@ -1,6 +1,5 @@
 //! Every kind of secret, and what must stay readable.
 
-
 use proptest::prelude::*;
 
 use super::*;

@@ -11,9 +11,9 @@ use tracing::error;
 
 use crate::auth::admit::check_public_host;
 use crate::gateway::request_id::request_id;
-use crate::gateway::{self, Door, Refusal};
 use crate::gateway::route::{Class, Endpoint, Matched, RouteResult, looks_anthropic, route};
 use crate::gateway::worker::Worker;
+use crate::gateway::{self, Door, Refusal};
 use crate::server::pages;
 
 /// Longest request target (security §10).
@@ -22,7 +22,11 @@ const URI: usize = 8 * 1024;
 const HEADER: usize = 32 * 1024;
 
 /// Answers one request.
-pub async fn dispatch(worker: Rc<Worker>, http: HttpRequest, payload: Payload) -> HttpResponse {
+pub(super) async fn dispatch(
+    worker: Rc<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
     let id = request_id(http.headers().get("x-request-id").and_then(|v| v.to_str().ok()));
     let shape = shape_of(&http);
     let work = serve(Rc::clone(&worker), http.clone(), payload, id.clone());
@@ -59,9 +63,10 @@ async fn serve(
     if let Some(refusal) = oversized(&http) {
         return refusal.render(shape_of(&http), &id);
     }
-    let upgrade = http.headers().get("upgrade").is_some_and(|v| {
-        v.to_str().is_ok_and(|text| text.eq_ignore_ascii_case("websocket"))
-    });
+    let upgrade = http
+        .headers()
+        .get("upgrade")
+        .is_some_and(|v| v.to_str().is_ok_and(|text| text.eq_ignore_ascii_case("websocket")));
     match route(http.method().as_str(), http.uri().path(), upgrade) {
         RouteResult::Match(matched) => endpoint(worker, http, payload, id, matched).await,
         RouteResult::Options { methods, class } => preflight(&worker, &http, &id, methods, class),
@@ -77,11 +82,9 @@ async fn serve(
             refusal.allow = Some(allow);
             refusal.render(shape, &id)
         }
-        RouteResult::Bad { reason } => {
-            Refusal::new(ErrorKind::InvalidRequest, reason.to_string())
-                .code("invalid_path")
-                .render(shape_of(&http), &id)
-        }
+        RouteResult::Bad { reason } => Refusal::new(ErrorKind::InvalidRequest, reason.to_string())
+            .code("invalid_path")
+            .render(shape_of(&http), &id),
         RouteResult::Upgrade426 => {
             let message = "the WebSocket mode is not offered; use plain HTTP";
             Refusal::new(ErrorKind::InvalidRequest, message)
@@ -95,7 +98,9 @@ async fn serve(
 fn oversized(http: &HttpRequest) -> Option<Refusal> {
     if http.uri().path_and_query().is_some_and(|target| target.as_str().len() > URI) {
         let message = "request target is longer than 8 KiB";
-        return Some(Refusal::new(ErrorKind::InvalidRequest, message).status(414).code("uri_too_long"));
+        return Some(
+            Refusal::new(ErrorKind::InvalidRequest, message).status(414).code("uri_too_long"),
+        );
     }
     http.headers().iter().any(|(_, value)| value.len() > HEADER).then(|| {
         let message = "a request header is longer than 32 KiB";
@@ -143,7 +148,12 @@ async fn endpoint(
                 matched.shape = shape_of(&http);
             }
             let shape = matched.shape;
-            match gateway::serve(Door { worker, http, request_id: id.as_str().into(), matched }, payload).await {
+            match gateway::serve(
+                Door { worker, http, request_id: id.as_str().into(), matched },
+                payload,
+            )
+            .await
+            {
                 Ok(reply) => reply,
                 Err(refusal) => refusal.render(shape, &id),
             }
@@ -151,7 +161,9 @@ async fn endpoint(
         Class::Ui => pages::dashboard(&worker, &http, &id).await,
         Class::Admin | Class::Sudo | Class::Callback | Class::Metrics | Class::Sync => {
             // No management route exists yet, and none is open by default (P1).
-            Refusal::new(ErrorKind::NotFound, "no such route").code("not_found").render(ErrorShape::Chat, &id)
+            Refusal::new(ErrorKind::NotFound, "no such route")
+                .code("not_found")
+                .render(ErrorShape::Chat, &id)
         }
     }
 }

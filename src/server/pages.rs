@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::auth::address::{Peer, local};
 use crate::auth::host::request_host;
 use crate::dashboard;
-use crate::gateway::{self, Refusal};
 use crate::gateway::route::Endpoint;
 use crate::gateway::worker::Worker;
+use crate::gateway::{self, Refusal};
 
 /// SEC-CSP-1.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -21,7 +21,12 @@ const BASE_CSS: &str = include_str!("../../assets/base.css");
 
 /// Answers a public endpoint.
 #[must_use]
-pub fn public(worker: &Worker, http: &HttpRequest, endpoint: &Endpoint, id: &str) -> HttpResponse {
+pub(super) fn public(
+    worker: &Worker,
+    http: &HttpRequest,
+    endpoint: &Endpoint,
+    id: &str,
+) -> HttpResponse {
     match endpoint {
         Endpoint::Health => gateway::json(200, id, r#"{"status":"ok","ok":true}"#),
         Endpoint::Ready => ready(worker, id),
@@ -68,7 +73,7 @@ fn ready(worker: &Worker, id: &str) -> HttpResponse {
 }
 
 /// The start page. Until sign-in exists it is shown to this computer alone (SEC-ROUTE-4, SEC-IP-9).
-pub async fn dashboard(worker: &Worker, http: &HttpRequest, id: &str) -> HttpResponse {
+pub(super) async fn dashboard(worker: &Worker, http: &HttpRequest, id: &str) -> HttpResponse {
     if !is_local(http) {
         return Refusal::new(
             ErrorKind::Permission,
@@ -99,6 +104,5 @@ pub async fn dashboard(worker: &Worker, http: &HttpRequest, id: &str) -> HttpRes
 fn is_local(http: &HttpRequest) -> bool {
     let peer = http.peer_addr().map_or(Peer::Unix, Peer::Tcp);
     let authority = http.uri().authority().map(|a| a.as_str());
-    request_host(http.headers(), authority)
-        .is_ok_and(|host| local(peer, http.headers(), &host))
+    request_host(http.headers(), authority).is_ok_and(|host| local(peer, http.headers(), &host))
 }

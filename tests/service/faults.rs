@@ -156,7 +156,11 @@ fn transport(dialect: Dialect, stream: bool) -> Vec<Fault> {
             whole(&[("content-encoding", "gzip")], &body),
         ),
         sends("F15 corrupt gzip", Want::FromB, whole(&[("content-encoding", "gzip")], &corrupt)),
-        sends("F15 gzip bomb", if stream { Want::NotEnded } else { Want::FromB }, whole(&[("content-encoding", "gzip")], &bomb)),
+        sends(
+            "F15 gzip bomb",
+            if stream { Want::NotEnded } else { Want::FromB },
+            whole(&[("content-encoding", "gzip")], &bomb),
+        ),
         sends(
             "F15 stack of codings",
             Want::FromB,
@@ -423,8 +427,10 @@ fn faults_before_content_move_on_and_faults_after_it_are_told() {
         let at = cases.iter().position(|c| std::ptr::eq(c, case)).unwrap();
         let got = router.ask(case.dialect, &format!("c{at}"), case.stream);
         judge(case, &got).map_err(|why| {
-            let from = format!("attempts a JOIN requests r ON r.id = a.request_id \
-                WHERE r.requested_model = 'c{at}'");
+            let from = format!(
+                "attempts a JOIN requests r ON r.id = a.request_id \
+                WHERE r.requested_model = 'c{at}'"
+            );
             let attempts = router.wait_rows(1, &["target", "a.class", "message"], &from);
             format!("{}: {why}\n    {attempts:?}", case.name())
         })

@@ -168,7 +168,7 @@ impl Planner {
                 // Null asks for the default, which is what an absent row means.
                 (Value::Null, None) => self.plan.unchanged += 1,
                 (Value::Null, Some(_)) => {
-                    self.remove("setting", key, Step::DropSetting((*key).into()))
+                    self.remove("setting", key, Step::DropSetting((*key).into()));
                 }
                 _ => {}
             }

@@ -84,12 +84,7 @@ impl Step {
         }
     }
 
-    fn run(
-        self,
-        conn: &mut Connection,
-        sealer: &Sealer,
-        stamp: Stamp,
-    ) -> Result<(), StoreError> {
+    fn run(self, conn: &mut Connection, sealer: &Sealer, stamp: Stamp) -> Result<(), StoreError> {
         let existed = match self {
             Self::PutSetting(key, value) => return settings::set(conn, &key, &value, stamp),
             Self::PutNode(row) => return nodes::upsert(conn, &row, stamp),
