@@ -251,7 +251,7 @@ fn objects_of_the_operator_are_taken_over_by_name() {
         .unwrap();
     let plan = bench.apply("[aliases]\nfast = 'glm/glm-4.7'\n", false).unwrap();
     assert_eq!(shown(&plan), ["change alias fast [managed_by]"]);
-    let owner = bench.store.read(|conn| aliases::list(conn)).unwrap()[0].managed_by;
+    let owner = bench.store.read(aliases::list).unwrap()[0].managed_by;
     assert_eq!(owner, Some(Owner::ConfigFile));
 }
 
@@ -410,7 +410,7 @@ fn a_node_with_accounts_of_the_operator_is_not_removed() {
         .unwrap();
     let Err(ApplyError::File(errors)) = bench.apply("prune = true\n", false) else { panic!() };
     assert!(errors[0].message.contains("account `by hand` hangs on it"), "{errors:?}");
-    assert_eq!(bench.store.read(|conn| nodes::list(conn)).unwrap().len(), 1);
+    assert_eq!(bench.store.read(nodes::list).unwrap().len(), 1);
 }
 
 #[test]

@@ -339,8 +339,7 @@ fn quota_balanced_takes_the_fullest_and_of_near_equals_the_sooner_reset() {
 #[test]
 fn nobody_to_choose_lists_every_account_and_why() {
     let target = target();
-    let views =
-        vec![with(&view(1), |c| c.enabled = false), AccountView { in_flight: 8, ..view(1) }];
+    let views = [with(&view(1), |c| c.enabled = false), AccountView { in_flight: 8, ..view(1) }];
     let mut cursors = Cursors::default();
     let ask = ask(&target, AccountStrategy::Priority);
     let Choice::None { reasons } = choose_among(views.iter(), &ask, &mut cursors) else { panic!() };
