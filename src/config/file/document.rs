@@ -69,23 +69,27 @@ impl fmt::Display for Trail {
 
 /// Something wrong in a config file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{}:{line}:{column}: {message}", .file.display())]
+#[error("{}{}: {message}", .file.display(), place(*.line, *.column))]
 pub struct FileError {
     /// The file.
     pub file: PathBuf,
-    /// Line, from 1.
+    /// Line, from 1; 0 = the file as a whole.
     pub line: usize,
-    /// Character in the line, from 1.
+    /// Character in the line, from 1; 0 = the file as a whole.
     pub column: usize,
     /// What is wrong and what to do. No secrets.
     pub message: String,
+}
+
+fn place(line: usize, column: usize) -> String {
+    if line == 0 { String::new() } else { format!(":{line}:{column}") }
 }
 
 impl FileError {
     /// An error that is about a file as a whole.
     #[must_use]
     pub fn whole(file: &Path, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: 1, column: 1, message: message.into() }
+        Self { file: file.to_owned(), line: 0, column: 0, message: message.into() }
     }
 }
 
