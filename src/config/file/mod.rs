@@ -92,8 +92,7 @@ pub struct ConfigFile {
 /// # Errors
 /// Everything that is wrong with it, in the order of the file.
 pub fn read(path: &Path, outbound_default: NetworkPolicy) -> Result<ConfigFile, Vec<FileError>> {
-    let refuse =
-        |message: String| vec![FileError { file: path.to_owned(), line: 1, column: 1, message }];
+    let refuse = |message: String| vec![FileError::whole(path, message)];
     let size = fs::metadata(path).map_err(|e| refuse(format!("cannot be read: {e}")))?.len();
     if size > MOST_BYTES {
         return Err(refuse(format!("is larger than {MOST_BYTES} bytes")));
