@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli::version;
 use crate::config::options::Flags;
+use crate::config::table;
 
 /// One endpoint, many accounts, real fallback.
 #[derive(Clone, Debug, Parser)]
@@ -32,17 +33,17 @@ pub struct Cli {
 /// Flags of every command.
 #[derive(Clone, Debug, Default, Args)]
 pub struct GlobalArgs {
-    /// Folder of everything the router keeps
-    #[arg(long, global = true, value_name = "DIR")]
+    /// `--data-dir`.
+    #[arg(long, global = true, value_name = "DIR", help = table::help("DATA_DIR"))]
     pub data_dir: Option<PathBuf>,
     /// Read variables from this file too; may be repeated, the first one wins
     #[arg(long = "env-file", global = true, value_name = "FILE")]
     pub env_files: Vec<PathBuf>,
-    /// Log level or filter
-    #[arg(long, global = true, value_name = "L")]
+    /// `--log-level`.
+    #[arg(long, global = true, value_name = "L", help = table::help("log_level"))]
     pub log_level: Option<String>,
-    /// Log format: text or json
-    #[arg(long, global = true, value_name = "FORMAT")]
+    /// `--log-format`.
+    #[arg(long, global = true, value_name = "FORMAT", help = table::help("log_format"))]
     pub log_format: Option<String>,
     /// Colours in output for people
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
@@ -87,7 +88,7 @@ pub struct ServeArgs {
     /// Where to listen.
     #[command(flatten)]
     pub address: AddressArgs,
-    /// Every client needs an API key, also on this computer
+    /// Every client needs an API key, also on this computer [env: REQUIRE_API_KEY=true]
     #[arg(long)]
     pub require_api_key: bool,
     /// Serve, but change nothing
@@ -107,11 +108,11 @@ pub struct ServeArgs {
 /// Address of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct AddressArgs {
-    /// Port to listen on; 0 takes any free one
-    #[arg(short, long, value_name = "N")]
+    /// `--port`.
+    #[arg(short, long, value_name = "N", help = table::help("port"))]
     pub port: Option<u16>,
-    /// Address to listen on: 127.0.0.1, ::1, 0.0.0.0, unix:/path; may be repeated
-    #[arg(short = 'H', long = "host", value_name = "ADDR")]
+    /// `--host`; may be repeated.
+    #[arg(short = 'H', long = "host", value_name = "ADDR", help = table::help("host"))]
     pub hosts: Vec<String>,
 }
 

@@ -71,7 +71,7 @@ mod tests {
         {
             assert!(!USER.contains(line), "{line}");
         }
-        for line in ["ReadWritePaths=%h/.9router", "WantedBy=default.target", "ProtectSystem=full"]
+        for line in ["ReadWritePaths=-%h/.9router", "WantedBy=default.target", "ProtectSystem=full"]
         {
             assert!(USER.contains(line), "{line}");
         }

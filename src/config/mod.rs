@@ -16,4 +16,5 @@ pub mod overlays;
 pub mod proxies;
 pub mod published;
 pub mod settings;
+pub mod table;
 pub mod variables;
