@@ -24,9 +24,11 @@ pub static VARIABLES: &[Key] = &[
     .flag("--data-dir")
     .restart(),
     secret("JWT_SECRET", GENERATED, "Signs sessions; published values are refused or ignored")
-        .restart(),
+        .restart()
+        .later(),
     secret("JWT_SECRET_PREVIOUS", Preset::Unset, "The one before, while it is being replaced")
-        .restart(),
+        .restart()
+        .later(),
     secret(
         "API_KEY_SECRET",
         GENERATED,
@@ -35,7 +37,9 @@ pub static VARIABLES: &[Key] = &[
     .restart(),
     secret("API_KEY_SECRET_PREVIOUS", Preset::Unset, "The one before, while it is being replaced")
         .restart(),
-    secret("MACHINE_ID_SALT", GENERATED, "Recognises imported API keys of 9router").restart(),
+    secret("MACHINE_ID_SALT", GENERATED, "Recognises imported API keys of 9router")
+        .restart()
+        .later(),
     secret(
         "NINEROUTER_MASTER_KEY",
         Preset::Found("`DATA_DIR/master.key`"),
@@ -46,7 +50,8 @@ pub static VARIABLES: &[Key] = &[
         "INITIAL_PASSWORD",
         Preset::Unset,
         "First dashboard password; ignored once one is stored",
-    ),
+    )
+    .later(),
     variable("ENABLE_REQUEST_LOGS", Kind::Bool, Preset::Bool(false), "Capture all request bodies")
         .later(),
     secret("HTTP_PROXY", Preset::Unset, "Outbound proxy").later(),

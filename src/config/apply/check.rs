@@ -19,6 +19,7 @@ use crate::provider::entry::Provider;
 use crate::provider::node::{Node, validate_node};
 use crate::provider::sign_in::AuthKind;
 use crate::routing::account::AccountKind;
+use crate::routing::combo::Strategy;
 use crate::secret::Secret;
 use crate::store::combos::ComboRow;
 use crate::store::models::ModelOrigin;
@@ -38,6 +39,7 @@ pub(super) fn check(
         around,
         secrets,
         prune: file.prune || around.prune,
+        combo_strategy: Strategy::Fallback,
         desired: Desired { warnings: file.warnings.clone(), ..Desired::default() },
         errors: Vec::new(),
     };
@@ -67,6 +69,8 @@ struct Checker<'a> {
     around: &'a Surroundings<'a>,
     secrets: Secrets,
     prune: bool,
+    /// Strategy of combos that name none.
+    combo_strategy: Strategy,
     desired: Desired,
     errors: Vec<FileError>,
 }
@@ -121,7 +125,7 @@ impl Checker<'_> {
         };
         let stored = self.current.nodes.iter();
         let stay = stored
-            .filter(|row| !named(&row.node) && !(self.prune && is_managed(row.managed_by)))
+            .filter(|row| !(named(&row.node) || self.prune && is_managed(row.managed_by)))
             .map(|row| row.node.clone());
         stay.chain(self.desired.nodes.iter().map(|row| row.node.clone())).collect()
     }
@@ -149,7 +153,8 @@ impl Checker<'_> {
                 self.fail(trail, no_provider(catalog, id));
             }
         }
-        let (_, errors) = Settings::resolve(&merged, self.around.locked, self.around.found);
+        let (settings, errors) = Settings::resolve(&merged, self.around.locked, self.around.found);
+        self.combo_strategy = settings.combo_strategy_default;
         for error in errors {
             let ours = self.file.settings.iter().find(|s| s.value.0 == error.key());
             // A stored setting of the operator that is broken by itself is not this file's fault.
@@ -291,7 +296,10 @@ impl Checker<'_> {
 
     fn combos(&mut self) {
         for At { trail, value } in &self.file.combos {
-            let mut row = value.clone();
+            let mut row = value.row.clone();
+            if value.default_strategy {
+                row.combo.strategy = self.combo_strategy;
+            }
             let mut stored = self.current.combos.iter();
             let known = stored.find(|c| same_name(&c.combo.name, &row.combo.name));
             if let Some(known) = known {
@@ -339,8 +347,9 @@ impl Checker<'_> {
 
     fn targets(&mut self, names: &Names<'_>) {
         for At { trail, value } in &self.file.combos {
-            let name = &value.combo.name;
-            for (index, entry) in value.combo.entries.iter().enumerate() {
+            let combo = &value.row.combo;
+            let name = &combo.name;
+            for (index, entry) in combo.entries.iter().enumerate() {
                 self.target(&trail.key("entries").item(index), &entry.target, names);
             }
             if let Err(why) = names.check_nesting(name) {

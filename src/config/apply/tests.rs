@@ -434,6 +434,22 @@ fn conflicts_with_stored_settings_are_found() {
 }
 
 #[test]
+fn a_combo_without_strategy_takes_the_setting() {
+    use crate::routing::combo::Strategy;
+    let bench = Bench::new();
+    let combo = "[[combos]]\nname = 'c'\nentries = ['glm/glm-4.7']\n";
+    bench.apply(combo, false).unwrap();
+    assert_eq!(bench.store.load().unwrap().combos[0].strategy, Strategy::Fallback);
+    let weighted = format!("[settings]\ncombo_strategy_default = 'weighted'\n{combo}");
+    let plan = bench.apply(&weighted, false).unwrap();
+    assert_eq!(
+        shown(&plan),
+        ["add setting combo_strategy_default []", "change combo c [strategy]"]
+    );
+    assert_eq!(bench.store.load().unwrap().combos[0].strategy, Strategy::Weighted);
+}
+
+#[test]
 fn null_puts_a_setting_back_to_its_default() {
     let bench = Bench::new();
     bench

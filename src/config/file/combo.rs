@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::file::ComboSpec;
 use crate::config::file::account::{TIERS, texts};
 use crate::config::file::document::Trail;
 use crate::config::file::object::{ComboObject, EntryObject};
@@ -35,7 +36,7 @@ const LATER: &[&str] = &[
 ];
 
 /// A combo with new ids. What it refers to is checked when the file is planned.
-pub(super) fn read(reader: &mut Reader, trail: &Trail, object: ComboObject) -> Option<ComboRow> {
+pub(super) fn read(reader: &mut Reader, trail: &Trail, object: ComboObject) -> Option<ComboSpec> {
     let name = object.name.trim();
     if !is_name(name) {
         reader.fail(&trail.key("name"), "use 1 to 64 of letters, digits, dot, underscore and dash");
@@ -71,7 +72,8 @@ pub(super) fn read(reader: &mut Reader, trail: &Trail, object: ComboObject) -> O
         capability_filter: object.capability_filter.unwrap_or(true),
     };
     let report_real_model = object.report_real_model;
-    Some(ComboRow { description, report_real_model, ..ComboRow::new(combo) })
+    let row = ComboRow { description, report_real_model, ..ComboRow::new(combo) };
+    Some(ComboSpec { row, default_strategy: object.strategy.is_none() })
 }
 
 /// `[A-Za-z0-9._-]{1,64}`.
@@ -80,7 +82,7 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-/// Absent = the default of new combos in this format, `fallback`.
+/// Absent = fallback, until the setting is known.
 fn strategy(reader: &mut Reader, trail: &Trail, word: Option<&String>) -> Option<Strategy> {
     let Some(word) = word else { return Some(Strategy::Fallback) };
     if LATER.contains(&word.as_str()) {

@@ -17,7 +17,7 @@ const SCOPES: &[(&str, &str)] =
     &[("inference", "inference"), ("models", "models"), ("usage:own", "usage:own")];
 
 /// A key with a new id; look-up and shown parts are filled in when its text is known.
-pub(super) fn read(reader: &mut Reader, trail: &Trail, object: KeyObject) -> Option<KeySpec> {
+pub(super) fn read(reader: &mut Reader, trail: &Trail, object: &KeyObject) -> Option<KeySpec> {
     let name = reader.line(&trail.key("name"), &object.name, 80);
     let text = reader.secret(&trail.key("key"), &object.key);
     reader.refuse_later(trail, "capture_bodies", object.capture_bodies.as_ref());

@@ -49,6 +49,15 @@ pub struct AccountSpec {
     pub api_key: Option<SecretRef>,
 }
 
+/// A combo of the file, with new ids.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ComboSpec {
+    /// What is stored.
+    pub row: ComboRow,
+    /// The file names no strategy: the setting `combo_strategy_default` counts.
+    pub default_strategy: bool,
+}
+
 /// A router key of the file. Its id, look-up and shown parts are filled in when the text is known.
 #[derive(Clone, PartialEq, Debug)]
 pub struct KeySpec {
@@ -72,7 +81,7 @@ pub struct ConfigFile {
     /// Accounts.
     pub accounts: Vec<At<AccountSpec>>,
     /// Combos.
-    pub combos: Vec<At<ComboRow>>,
+    pub combos: Vec<At<ComboSpec>>,
     /// Aliases with their targets.
     pub aliases: Vec<At<(String, String)>>,
     /// Router keys.

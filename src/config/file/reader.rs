@@ -66,7 +66,7 @@ pub(super) fn understand(
     let accounts = reader.objects(&sections, "accounts", account::read);
     let combos = reader.objects(&sections, "combos", combo::read);
     let aliases = reader.aliases(sections.get("aliases"));
-    let keys = reader.objects(&sections, "keys", key::read);
+    let keys = reader.objects(&sections, "keys", |r, trail, object| key::read(r, trail, &object));
     let models = reader.objects(&sections, "models", model::read_model);
     let prices = reader.objects(&sections, "prices", model::read_price);
     let providers = reader.providers(sections.get("providers"));
@@ -77,7 +77,7 @@ pub(super) fn understand(
         |a| (a.config.provider.to_ascii_lowercase(), a.config.label.to_ascii_lowercase()),
         "label",
     );
-    reader.refuse_twice(&combos, |c| c.combo.name.to_ascii_lowercase(), "name");
+    reader.refuse_twice(&combos, |c| c.row.combo.name.to_ascii_lowercase(), "name");
     reader.refuse_twice(&keys, |k| k.row.name.clone(), "name");
     reader.refuse_twice(&models, |m| (m.provider.to_ascii_lowercase(), m.model.clone()), "id");
     reader.refuse_twice(&prices, |p| (p.provider.to_ascii_lowercase(), p.model.clone()), "model");

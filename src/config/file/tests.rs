@@ -69,7 +69,7 @@ fn the_specimen_of_the_specification_is_read() {
     let account = &file.accounts[0].value;
     assert_eq!(account.api_key, Some(SecretRef::Env("GLM_KEY".into())));
     assert_eq!((account.config.kind, account.config.priority), (AccountKind::ApiKey, 1));
-    let combo = &file.combos[0].value.combo;
+    let combo = &file.combos[0].value.row.combo;
     assert_eq!((combo.strategy, combo.entries.len()), (Strategy::Fallback, 3));
     assert_eq!((combo.entries[2].weight, combo.max_attempts), (2, 12));
     assert_eq!(file.aliases[1].value, ("gemini-*-flash".to_owned(), "fast".to_owned()));
