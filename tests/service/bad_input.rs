@@ -148,7 +148,10 @@ fn odd_but_legal_bodies_are_served() {
     let sent = chaos.requests().pop().unwrap().body;
     assert_eq!(String::from_utf8(sent).unwrap(), escaped.replace("chat/m", "m"));
     // §4.1: a Responses body on the chat path is answered as Responses.
-    let got = router.post("/v1/chat/completions", Dialect::Resp.body("resp/m", false));
+    let list = Dialect::Resp
+        .body("resp/m", false)
+        .replace("\"hi \\u00e9\"", "[{\"role\":\"user\",\"content\":\"hi\"}]");
+    let got = router.post("/v1/chat/completions", list);
     assert_eq!(got.text(), Dialect::Resp.answer());
 }
 
