@@ -23,6 +23,7 @@ use crate::cli::port::{busy_text, find_holder};
 use crate::clock::Clock;
 use crate::config::apply::{ApplyError, apply_file};
 use crate::config::boot::{self, Facts, Finding};
+use crate::config::data_dir;
 use crate::config::error::{ConfigError, exit};
 use crate::config::options::Options;
 use crate::config::settings::Settings;
@@ -120,6 +121,10 @@ pub struct Opened {
 /// # Errors
 /// See [`StartError`].
 pub fn open(options: Options, kind: &Kind, clock: &Clock) -> Result<Opened, StartError> {
+    boot::refuse_published(&options)?;
+    for note in data_dir::prepare(&options.data_dir, options.container && !kind.demo)? {
+        note.log();
+    }
     let secrets = &options.secrets;
     let key = MasterKey::load_or_create(&options.data_dir, secrets.master_key.as_ref())?;
     let store_options = StoreOptions {

@@ -60,7 +60,8 @@ pub struct Facts<'a> {
 /// Findings in the order of the table.
 #[must_use]
 pub fn audit(facts: &Facts<'_>) -> Vec<Finding> {
-    let mut findings = published_secrets(facts);
+    let published = &facts.options.secrets.published;
+    let mut findings = published_secrets(published, facts.loopback_only);
     findings.extend(passwords(facts));
     findings.extend(open_listeners(facts));
     findings.extend(broken_settings(facts.setting_errors));
@@ -68,6 +69,14 @@ pub fn audit(facts: &Facts<'_>) -> Vec<Finding> {
         findings.push(warning("B8", "the server runs as root; give it a user of its own"));
     }
     findings
+}
+
+/// B1 alone: needs no settings, so that it can refuse before anything is opened (REL-RUN-1).
+///
+/// # Errors
+/// A published secret on a listener that others can reach.
+pub fn refuse_published(options: &Options) -> Result<(), ConfigError> {
+    refuse_fatal(&published_secrets(&options.secrets.published, options.is_loopback_only()))
 }
 
 /// The first finding that forbids the start.
@@ -92,9 +101,9 @@ pub fn is_root() -> bool {
     return false;
 }
 
-fn published_secrets(facts: &Facts<'_>) -> Vec<Finding> {
+fn published_secrets(names: &[&'static str], loopback_only: bool) -> Vec<Finding> {
     let finding = |name: &&'static str| {
-        if facts.loopback_only {
+        if loopback_only {
             let text = format!(
                 "`{name}` holds a published, placeholder or short value and is ignored; a generated secret is used instead"
             );
@@ -109,7 +118,7 @@ fn published_secrets(facts: &Facts<'_>) -> Vec<Finding> {
             ),
         }
     };
-    facts.options.secrets.published.iter().map(finding).collect()
+    names.iter().map(finding).collect()
 }
 
 fn passwords(facts: &Facts<'_>) -> Option<Finding> {
@@ -219,6 +228,8 @@ mod tests {
             assert_eq!(ids(&local, |_| {}), ["B1 Warning"]);
             let open = options(&[(name, "changeme"), OPEN]);
             assert_eq!(ids(&open, |_| {})[0], "B1 Fatal(78)");
+            assert_eq!(refuse_published(&open).unwrap_err().exit_code(), 78);
+            assert!(refuse_published(&local).is_ok());
             let fine = options(&[(name, "0123456789abcdef0123"), OPEN]);
             assert!(!ids(&fine, |_| {}).iter().any(|f| f.starts_with("B1")));
         }
