@@ -10,6 +10,7 @@ use ninerouter::demo::chaos::{Chaos, Reading, Step, reply};
 
 use crate::check;
 use crate::support::client::request;
+use crate::support::closed::ClosedPort;
 use crate::support::tls::{Authority, Flaw};
 use crate::support::{Dialect, PATIENCE, Piece, Reply, Router, Setup, for_all, now, until};
 
@@ -34,6 +35,8 @@ enum Place {
     Chaos(Reading, Vec<Step>),
     /// An `https` address on which somebody speaks plain HTTP.
     PlainBehindHttps,
+    /// Nobody listens.
+    Refused,
     Url(String),
 }
 
@@ -101,7 +104,7 @@ fn transport(dialect: Dialect, stream: bool) -> Vec<Fault> {
     let bomb = gzip(&vec![b' '; 100 << 20]);
     let no_wait = |bytes: Vec<u8>| vec![Step::send(bytes), Step::AwaitClient];
     vec![
-        Fault { name: "F01 refused", place: Place::Url(closed()), want: Want::FromB },
+        Fault { name: "F01 refused", place: Place::Refused, want: Want::FromB },
         Fault {
             name: "F03 no such name",
             place: Place::Url("http://no-such-host.invalid:8080".into()),
@@ -411,11 +414,6 @@ fn good(dialect: Dialect, stream: bool) -> Vec<u8> {
     if stream { reply::sse(&body(dialect, true)) } else { reply::json(200, &dialect.answer()) }
 }
 
-fn closed() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
 /// All faults against one router; every case has a node and a combo of its own.
 #[test]
 fn faults_before_content_move_on_and_faults_after_it_are_told() {
@@ -428,7 +426,8 @@ fn faults_before_content_move_on_and_faults_after_it_are_told() {
             }
         }
     }
-    let (router, healthy) = start(&mut cases);
+    let refused = ClosedPort::new();
+    let (router, healthy) = start(&mut cases, &refused);
     let asked_before = healthy.requests().len();
     assert_eq!(asked_before, 0);
     for_all(&cases, 8, |case| {
@@ -448,7 +447,7 @@ fn faults_before_content_move_on_and_faults_after_it_are_told() {
     assert!(resident_mib(&router) < 200, "{} MiB", resident_mib(&router));
 }
 
-fn start(cases: &mut [Case]) -> (Router, Chaos) {
+fn start(cases: &mut [Case], refused: &ClosedPort) -> (Router, Chaos) {
     let healthy = Chaos::start(Reading::Whole, |request| {
         let target = request.target();
         let dialect = match target.as_str() {
@@ -478,6 +477,7 @@ fn start(cases: &mut [Case]) -> (Router, Chaos) {
         let unused = || Place::Url(String::new());
         let url = match std::mem::replace(&mut case.fault.place, unused()) {
             Place::Url(url) => url,
+            Place::Refused => refused.url(),
             Place::PlainBehindHttps => {
                 let refusal = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
                 let steps = vec![Step::send(refusal), Step::Close];

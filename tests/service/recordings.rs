@@ -160,7 +160,7 @@ fn replay(recordings: &[Recording], size: usize) {
     });
 }
 
-/// Whether the recording holds numbers that count the prompt.
+/// Whether the recording counts the prompt; some vendors send zeros, which say nothing.
 fn recorded_tokens(recording: &Recording) -> bool {
     let text = String::from_utf8_lossy(&recording.body);
     let name = match recording.dialect {
@@ -168,7 +168,10 @@ fn recorded_tokens(recording: &Recording) -> bool {
         Dialect::Resp | Dialect::Anth => "\"input_tokens\"",
         Dialect::Gem => "\"promptTokenCount\"",
     };
-    text.contains(name)
+    text.match_indices(name).any(|(at, name)| {
+        let number = text[at + name.len()..].trim_start_matches([':', ' ', '\n']);
+        number.starts_with(|c: char| ('1'..='9').contains(&c))
+    })
 }
 
 /// A client's own mistake comes back as recorded; refusals of our credential never look like one

@@ -1,6 +1,7 @@
 //! What every suite shares: the real binary, a raw HTTP client, the wire formats' stories.
 
 pub(crate) mod client;
+pub(crate) mod closed;
 pub(crate) mod database;
 pub(crate) mod router;
 pub(crate) mod story;
