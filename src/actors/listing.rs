@@ -1,12 +1,12 @@
 //! What a caller may ask for: combos, aliases, and models of providers that have an account.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::actors::shared::LiveModels;
 use crate::actors::snapshot::Snapshot;
 use crate::auth::key::KeyRecord;
 use crate::provider::catalog::{Model, ModelKind, Provider};
+use crate::provider::models::LiveModel;
+use crate::routing::live::LiveList;
 
 /// One name a caller may ask for.
 #[derive(Clone, Debug)]
@@ -24,15 +24,8 @@ pub struct Listed {
 }
 
 /// All names, combos first, then aliases, then models of `served` providers; stable order.
-///
-/// `live` names models of a provider that its catalog entry does not list.
 #[must_use]
-pub fn list(
-    snapshot: &Snapshot,
-    served: &[Arc<str>],
-    live: &LiveModels,
-    key: Option<&KeyRecord>,
-) -> Vec<Listed> {
+pub fn list(snapshot: &Snapshot, served: &[Arc<str>], key: Option<&KeyRecord>) -> Vec<Listed> {
     let mut out = Vec::new();
     let mut combos: Vec<_> = snapshot.names.combos.values().filter(|combo| combo.enabled).collect();
     combos.sort_by(|a, b| a.name.cmp(&b.name));
@@ -47,15 +40,15 @@ pub fn list(
         }
     }
     for provider in snapshot.catalog.providers().filter(|p| served.contains(&p.id)) {
-        let live = live.get(&provider.id).map_or(&[][..], Vec::as_slice);
-        provider_models(provider, live, key, &mut out);
+        let live = snapshot.names.live.of(&provider.id);
+        provider_models(provider, live.as_deref(), key, &mut out);
     }
     out
 }
 
 fn provider_models(
     provider: &Provider,
-    live: &[String],
+    live: Option<&LiveList>,
     key: Option<&KeyRecord>,
     out: &mut Vec<Listed>,
 ) {
@@ -63,15 +56,15 @@ fn provider_models(
     let allowed = |model: &str| {
         key.is_none_or(|key| key.may_use(&provider.id, &format!("{prefix}/{model}"), None))
     };
-    let mut seen = HashSet::new();
     let chat = provider.models.iter().filter(|m| m.kind == ModelKind::Chat);
     for model in chat.filter(|m| allowed(&m.id)) {
-        seen.insert(model.id.as_str());
-        out.push(Listed::of(provider, model));
+        let listed = live.and_then(|live| live.model(&model.id));
+        out.push(Listed::of(provider, model, listed));
     }
-    for id in live.iter().filter(|id| !seen.contains(id.as_str()) && allowed(id)) {
-        out.push(Listed::plain(format!("{prefix}/{id}"), Arc::clone(&provider.id)));
-    }
+    // What the catalog lists is in already, or is no model for answers.
+    let fresh = |model: &&LiveModel| provider.model(&model.id).is_none() && allowed(&model.id);
+    let live = live.map_or(&[][..], LiveList::models);
+    out.extend(live.iter().filter(fresh).map(|model| Listed::live(provider, model)));
 }
 
 impl Listed {
@@ -81,13 +74,25 @@ impl Listed {
         Self { name: id.clone(), id, owner, context: None, output: None }
     }
 
-    fn of(provider: &Provider, model: &Model) -> Self {
+    fn live(provider: &Provider, model: &LiveModel) -> Self {
+        let plain =
+            Self::plain(format!("{}/{}", provider.prefix(), model.id), Arc::clone(&provider.id));
+        Self {
+            name: model.name.clone().unwrap_or_else(|| plain.id.clone()),
+            context: model.ctx,
+            output: model.out,
+            ..plain
+        }
+    }
+
+    /// What the upstream says of a model now outranks the catalog (providers §6).
+    fn of(provider: &Provider, model: &Model, live: Option<&LiveModel>) -> Self {
         Self {
             id: format!("{}/{}", provider.prefix(), model.id),
             owner: Arc::clone(&provider.id),
             name: model.name.clone(),
-            context: model.ctx,
-            output: model.out,
+            context: live.and_then(|live| live.ctx).or(model.ctx),
+            output: live.and_then(|live| live.out).or(model.out),
         }
     }
 }

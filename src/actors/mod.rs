@@ -14,6 +14,7 @@ pub mod affinity;
 pub mod breakers;
 pub mod checkout;
 pub mod desk;
+pub mod discovery;
 pub mod lease;
 pub mod ledger;
 pub mod listing;

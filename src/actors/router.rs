@@ -22,6 +22,7 @@ use crate::actors::waiting::WaitingRoom;
 use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::provider::endpoint;
+use crate::routing::account::AccountConfig;
 use crate::routing::choose::{Choice, ChooseCx, Cursors, Ineligible, choose, eligible};
 use crate::routing::plan::{self, Plan, PlannedEntry, Rotation};
 use crate::routing::resolve::{ResolveError, Resolved};
@@ -74,6 +75,12 @@ pub struct CountAccounts;
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<Arc<str>>")]
 pub struct ServedProviders;
+
+/// Accounts that could be called with their credential: enabled, not dead, no parameter missing. A cooling
+/// one counts.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Arc<AccountConfig>>")]
+pub struct UsableAccounts;
 
 /// The actor. See the module's text.
 #[derive(Debug)]
@@ -187,6 +194,14 @@ impl Handler<ServedProviders> for Router {
 
     fn handle(&mut self, _: ServedProviders, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.desk.table.borrow().served())
+    }
+}
+
+impl Handler<UsableAccounts> for Router {
+    type Result = MessageResult<UsableAccounts>;
+
+    fn handle(&mut self, _: UsableAccounts, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.desk.table.borrow().usable())
     }
 }
 
@@ -421,7 +436,9 @@ impl Desk {
             return Some(SkipReason::BreakerOpen);
         }
         let over = journey.context_over?;
-        let window = target.provider.model(&target.model).and_then(|m| m.ctx);
+        let live = &self.shared.live_models;
+        let window = live.model(&target.provider.id, &target.model).and_then(|m| m.ctx);
+        let window = window.or_else(|| target.provider.model(&target.model)?.ctx);
         let hopeless = window.map_or(journey.unknown_context_tried, |window| window <= over);
         hopeless.then_some(SkipReason::ContextTooSmall)
     }

@@ -1,6 +1,5 @@
 //! What every thread shares: the configuration snapshot, counters, maps and handles. Cheap to clone as `Arc`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::auth::limits::Limits;
 use crate::auth::load::Capacity;
 use crate::clock::{Clock, UnixMs};
 use crate::net::NetShared;
+use crate::routing::live::LiveModels;
 use crate::store::Store;
 
 /// State shared between the data plane and the control plane.
@@ -40,8 +40,8 @@ pub struct Shared {
     pub bodies: Capacity,
     /// Upstream models that refuse `stream_options`.
     pub stream_usage: StreamUsage,
-    /// Models upstreams list beyond the catalog, by provider.
-    pub live_models: ArcSwap<LiveModels>,
+    /// Models upstreams list beyond the catalog, by provider. Every snapshot's names see the same.
+    pub live_models: LiveModels,
     /// Circuit breakers.
     pub breakers: Breakers,
     /// Which account a conversation last used.
@@ -74,9 +74,6 @@ impl Shared {
         *uuid::Uuid::new_v4().as_bytes()
     }
 }
-
-/// Models upstreams list, by provider.
-pub type LiveModels = HashMap<Arc<str>, Vec<String>>;
 
 /// Memory of upstream models that refused the injected `stream_options` (translation §1.3).
 #[derive(Clone, Debug)]

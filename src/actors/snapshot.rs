@@ -289,11 +289,13 @@ impl Snapshot {
             let key = (target.provider.id.to_string(), target.model.clone());
             self.prices.get(&key).copied()
         };
+        let catalog = self.catalog.price(&target.provider, &target.model);
+        let live = || self.names.live.model(&target.provider.id, &target.model)?.price;
         let facts = CostFacts {
             operator,
             reply_usd,
-            catalog: self.catalog.price(&target.provider, &target.model),
-            live: None,
+            catalog,
+            live: if catalog.is_none() { live() } else { None },
             pattern: self.catalog.pattern_price(&target.model),
         };
         let Some(cost) = facts.cost(usage) else { return Billed::default() };

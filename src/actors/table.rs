@@ -11,7 +11,7 @@ use actix::Addr;
 
 use crate::actors::account::Account;
 use crate::id::AccountId;
-use crate::routing::account::{AccountView, AuthState};
+use crate::routing::account::{AccountConfig, AccountView, AuthState};
 
 /// One account as the router sees it.
 #[derive(Debug)]
@@ -84,6 +84,17 @@ impl Table {
         let serves = |v: &AccountView| v.config.enabled && v.auth != AuthState::Dead;
         let alive = self.groups.iter().filter(|(_, g)| g.views.iter().any(serves));
         alive.map(|(provider, _)| Arc::clone(provider)).collect()
+    }
+
+    /// Accounts that are enabled, not dead and complete, by provider, in a stable order.
+    #[must_use]
+    pub fn usable(&self) -> Vec<Arc<AccountConfig>> {
+        let usable =
+            |v: &&AccountView| v.config.enabled && v.auth != AuthState::Dead && !v.missing_params;
+        let views = self.groups.values().flat_map(|group| &group.views);
+        let mut all: Vec<_> = views.filter(usable).map(|v| Arc::clone(&v.config)).collect();
+        all.sort_by(|a, b| (&a.provider, a.priority, a.id).cmp(&(&b.provider, b.priority, b.id)));
+        all
     }
 
     /// Adds an account, or replaces the row of one that was there.

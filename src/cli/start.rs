@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::actors::affinity::Affinity;
 use crate::actors::breakers::Breakers;
+use crate::actors::discovery;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
@@ -30,6 +31,7 @@ use crate::config::settings::Settings;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
 use crate::net::{NetSettings, NetShared};
+use crate::routing::live::LiveModels;
 use crate::server::{self, BindError, Ended, Server};
 use crate::store::usage::key_spend;
 use crate::store::{MasterKey, Store, StoreError, StoreOptions};
@@ -179,7 +181,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         run: run_kind(&options, socket_activated),
         pid: std::process::id(),
     };
-    let shared = share(store, snapshot, clock.clone())?;
+    let shared = share(store, snapshot, &accounts, clock.clone())?;
     let config_file = options.config_file.clone();
     let reload = reloader(Arc::clone(&shared), fixed, config_file, options.clone());
     let quiet = kind.quiet;
@@ -227,7 +229,15 @@ fn audit(options: &Options, settings: &Settings, loopback_only: bool) -> Vec<Fin
     })
 }
 
-fn share(store: Store, snapshot: Snapshot, clock: Clock) -> Result<Arc<Shared>, StartError> {
+fn share(
+    store: Store,
+    mut snapshot: Snapshot,
+    accounts: &[AccountSource],
+    clock: Clock,
+) -> Result<Arc<Shared>, StartError> {
+    let live_models = LiveModels::default();
+    live_models.replace(discovery::stored(&store, accounts));
+    snapshot.names.live = live_models.clone();
     let settings = &snapshot.settings;
     let net = NetShared::new(NetSettings {
         resolve: settings.timeouts.resolve,
@@ -251,7 +261,7 @@ fn share(store: Store, snapshot: Snapshot, clock: Clock) -> Result<Arc<Shared>, 
         breakers: Breakers::default(),
         live: LiveEvents::default(),
         stream_usage: StreamUsage::default(),
-        live_models: ArcSwap::default(),
+        live_models,
         drain: Drain::default(),
         jitter_seed: AtomicU32::new(std::process::id()),
         snapshot: ArcSwap::from_pointee(snapshot),
@@ -275,8 +285,11 @@ fn reloader(
         if let Some(file) = &file {
             apply(&shared.store, file, &options, &fixed).map_err(|error| error.to_string())?;
         }
-        let (snapshot, accounts) =
+        let (mut snapshot, accounts) =
             Snapshot::load(&shared.store, &fixed).map_err(|error| error.to_string())?;
+        snapshot.names.live = shared.live_models.clone();
+        // Lists of accounts that were removed go with them.
+        shared.live_models.replace(discovery::stored(&shared.store, &accounts));
         let settings = &snapshot.settings;
         let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         shared.in_flight.set_limit(wide(settings.limits.in_flight));

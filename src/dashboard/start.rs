@@ -16,7 +16,7 @@ pub async fn render(shared: &Shared, router: &Addr<Router>, host: &str) -> Strin
     // A router that is restarting serves nobody at this moment: the page says so by an empty list.
     let served = router.send(ServedProviders).await.unwrap_or_default();
     let snapshot = shared.snapshot.load();
-    let listed = list(&snapshot, &served, &shared.live_models.load(), None);
+    let listed = list(&snapshot, &served, None);
     let base = format!("http://{host}");
     let access = match (snapshot.settings.require_api_key, snapshot.fixed.loopback_only) {
         (RequireApiKey::Auto | RequireApiKey::Never, true) => {

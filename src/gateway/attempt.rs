@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use ninerouter_dialect::{
@@ -16,8 +16,8 @@ use crate::actors::lease::Lease;
 use crate::clock::{Clock, UnixMs};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::{Failure, RawAnswer, Trouble};
-use crate::net::{DestClass, Destination, NetError, Outgoing, Reply, ReplyBody};
-use crate::provider::catalog::{Endpoint, Provider};
+use crate::net::{Destination, NetError, Outgoing, Reply, ReplyBody, wire_headers};
+use crate::provider::catalog::Endpoint;
 use crate::provider::endpoint;
 use crate::provider::request::{Call, Moment, ShapeCx, Shaped, shape};
 use crate::routing::account::AccountKind;
@@ -212,7 +212,7 @@ impl Attempt<'_> {
             url: shaped.url.clone(),
             headers: wire_headers(&shaped.headers),
             body: self.body(shaped)?,
-            dest: destination(&target.provider),
+            dest: Destination::of(&target.provider),
             head_timeout: left,
             send_stall: timeouts.send_stall,
         };
@@ -559,28 +559,6 @@ async fn rest_of(body: &mut std::pin::Pin<Box<ReplyBody>>, first: Bytes) -> Byte
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn wire_headers(headers: &[(String, String)]) -> Vec<(HeaderName, HeaderValue)> {
-    let wire = |(name, value): &(String, String)| {
-        // A value that is no header text is dropped, not a failure (endpoints §7).
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
-    };
-    headers.iter().filter_map(wire).collect()
-}
-
-fn destination(provider: &Provider) -> Destination {
-    let class = match (provider.overridden, provider.node) {
-        (true, _) => DestClass::Override,
-        (false, true) => DestClass::Node,
-        (false, false) => DestClass::Catalog,
-    };
-    Destination {
-        class,
-        network: provider.network,
-        insecure_http: provider.insecure_http,
-        h2: provider.h2,
-    }
 }
 
 fn symptom(error: NetError) -> (TransportFailure, Trouble) {

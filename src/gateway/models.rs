@@ -109,7 +109,6 @@ pub(super) fn gemini_list(models: &[Listed], query: &str) -> Value {
 /// The refusal to render in the endpoint's shape.
 pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
     let inside = admission::admit(&door)?;
-    let shared = &door.worker.shared;
     let served = door.worker.router().send(ServedProviders).await.map_err(|_closed| {
         Box::new(
             Refusal::new(ErrorKind::Unavailable, "the router is restarting; try again")
@@ -117,8 +116,7 @@ pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
         )
     })?;
     let key = inside.caller().key().map(AsRef::as_ref);
-    let live = shared.live_models.load();
-    let models = list(&inside.snapshot, &served, &live, key);
+    let models = list(&inside.snapshot, &served, key);
     let query = door.http.query_string();
     let anthropic_shape = door.matched.shape == ErrorShape::Anth;
     let found = |id: &str| {

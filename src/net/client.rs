@@ -20,6 +20,7 @@ use super::pool::{Pool, PoolKey};
 use super::reply::Reply;
 use super::shared::NetShared;
 use super::url::{Accepted, accept};
+use crate::provider::catalog::Provider;
 use crate::provider::node::NetworkPolicy;
 
 /// URLs remembered per destination class before all are forgotten.
@@ -47,6 +48,34 @@ pub struct Destination {
     pub insecure_http: bool,
     /// HTTP/2 is offered.
     pub h2: bool,
+}
+
+impl Destination {
+    /// Where calls to a provider lead.
+    #[must_use]
+    pub fn of(provider: &Provider) -> Self {
+        let class = match (provider.overridden, provider.node) {
+            (true, _) => DestClass::Override,
+            (false, true) => DestClass::Node,
+            (false, false) => DestClass::Catalog,
+        };
+        Self {
+            class,
+            network: provider.network,
+            insecure_http: provider.insecure_http,
+            h2: provider.h2,
+        }
+    }
+}
+
+/// Header text as the client takes it. A value that is no header text is dropped, not a failure
+/// (endpoints §7).
+#[must_use]
+pub fn wire_headers(headers: &[(String, String)]) -> Vec<(HeaderName, HeaderValue)> {
+    let wire = |(name, value): &(String, String)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+    };
+    headers.iter().filter_map(wire).collect()
 }
 
 /// A request, ready to go. Its `Debug` shows neither URL nor headers: both carry credentials.

@@ -19,7 +19,7 @@ pub mod tls;
 pub mod url;
 pub mod verdict;
 
-pub use client::{Clients, DestClass, Destination, Outgoing};
+pub use client::{Clients, DestClass, Destination, Outgoing, wire_headers};
 pub use decode::{DecodeError, decode_request_body};
 pub use error::{DnsFailure, NetError, Refusal};
 pub use reply::{Reply, ReplyBody};

@@ -14,6 +14,7 @@ pub mod glob;
 mod head;
 pub mod header;
 pub mod model;
+pub mod models;
 pub mod node;
 pub mod overlay;
 pub mod overrides;

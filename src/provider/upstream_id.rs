@@ -124,6 +124,13 @@ fn kiro(provider: &Provider, model: &str) -> UpstreamId {
     UpstreamId { default_effort, ..id }
 }
 
+/// The dotted form of an unlisted id, where the vendor writes dots (providers §1.2).
+#[must_use]
+pub fn dotted_form(provider: &Provider, model: &str) -> Option<String> {
+    let dots = matches!(&*provider.id, "github" | "kiro");
+    dots.then(|| swap_between_digits(model, '-', '.')).filter(|dotted| dotted != model)
+}
+
 fn strip_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     let at = text.len().checked_sub(end.len()).filter(|at| *at > 0)?;
     text.get(at..).filter(|tail| tail.eq_ignore_ascii_case(end)).and_then(|_| text.get(..at))

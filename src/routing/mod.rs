@@ -11,6 +11,7 @@ pub(crate) mod facts;
 pub(crate) mod hints;
 pub mod instant;
 pub mod ladder;
+pub mod live;
 pub mod lock;
 mod near;
 pub mod outcome;

@@ -8,6 +8,7 @@ use crate::provider::entry::Provider;
 use crate::provider::glob;
 use crate::routing::account::Tier;
 use crate::routing::combo::Combo;
+use crate::routing::live::LiveModels;
 use crate::routing::near;
 pub use crate::routing::target::{Target, Wishes};
 
@@ -22,6 +23,8 @@ pub struct Names {
     pub served: Option<HashSet<Arc<str>>>,
     /// Order of the `tier` strategy.
     pub tier_order: Vec<Tier>,
+    /// What upstreams list beyond the catalog; changes while the names stay.
+    pub live: LiveModels,
 }
 
 impl Names {
@@ -37,6 +40,7 @@ impl Names {
             aliases: aliases.into_iter().collect(),
             served: None,
             tier_order: vec![Tier::Subscription, Tier::Cheap, Tier::Paid, Tier::Free],
+            live: LiveModels::default(),
         }
     }
 
@@ -254,22 +258,26 @@ impl Resolver<'_> {
         if let Some((prefix, model)) = id.split_once('/')
             && let Some(provider) = self.catalog.by_prefix(prefix)
         {
-            return match Target::new(provider, model, wishes) {
+            return match self.target(provider, model, wishes) {
                 Some(target) => found(target),
                 None => Err(self.not_found(id, Some(provider), None)),
             };
         }
         let default = self.unknown_model_provider.and_then(|id| self.catalog.by_id(id));
-        if let Some(target) = default.and_then(|p| Target::new(p, id, wishes)) {
+        if let Some(target) = default.and_then(|p| self.target(p, id, wishes)) {
             return found(target);
         }
         // Guessing a provider without an account would bill nobody and answer nothing.
         let mut inferred = self.catalog.infer(id).filter(|p| self.names.is_served(p));
-        if let Some(target) = inferred.find_map(|p| Target::new(p, id, wishes)) {
+        if let Some(target) = inferred.find_map(|p| self.target(p, id, wishes)) {
             return found(target);
         }
         let prefix = id.split_once('/').map(|(prefix, _)| prefix.to_owned());
         Err(self.not_found(id, None, prefix))
+    }
+
+    fn target(&self, provider: &Arc<Provider>, model: &str, wishes: Wishes) -> Option<Target> {
+        Target::with_live(provider, model, wishes, &self.names.live)
     }
 
     fn not_found(

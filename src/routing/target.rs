@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::provider::effort::Effort;
 use crate::provider::entry::Provider;
 use crate::provider::family::ErrorFamily;
-use crate::provider::upstream_id::upstream_id;
+use crate::provider::upstream_id::{UpstreamId, dotted_form, upstream_id};
+use crate::routing::live::{LiveList, LiveModels};
 use crate::routing::lock::Scope;
 
 /// A provider and a model of it.
@@ -77,15 +78,28 @@ impl Target {
     /// the provider neither lists it nor takes ids outside its list.
     #[must_use]
     pub fn new(provider: &Arc<Provider>, model: &str, wishes: Wishes) -> Option<Self> {
-        if model.is_empty() {
-            return None;
-        }
         let id = upstream_id(provider, model);
-        if provider.model(&id.model).is_none() && !provider.takes_any_model() {
-            return None;
-        }
+        let known = provider.model(&id.model).is_some() || provider.takes_any_model();
+        (known && !model.is_empty()).then(|| Self::of(provider, id, wishes))
+    }
+
+    /// As [`Target::new`]; a model that only the upstream's own list holds is known too (providers §1.2).
+    #[must_use]
+    pub fn with_live(
+        provider: &Arc<Provider>,
+        model: &str,
+        wishes: Wishes,
+        live: &LiveModels,
+    ) -> Option<Self> {
+        Self::new(provider, model, wishes).or_else(|| {
+            let list = live.of(&provider.id)?;
+            Some(Self::of(provider, in_list(&list, provider, model)?, wishes))
+        })
+    }
+
+    fn of(provider: &Arc<Provider>, id: UpstreamId, wishes: Wishes) -> Self {
         let canonical = canonical(provider, &id.upstream);
-        Some(Self {
+        Self {
             families: families(provider, &canonical, id.review),
             key: format!("{}/{}", provider.prefix(), id.model),
             canonical,
@@ -95,7 +109,7 @@ impl Target {
             provider: Arc::clone(provider),
             model: id.model,
             upstream_model: id.upstream,
-        })
+        }
     }
 
     /// True when a lock of that scope keeps requests for this target away.
@@ -115,6 +129,22 @@ impl Target {
     pub fn window(&self) -> Option<u32> {
         self.provider.model(&self.model).and_then(|model| model.ctx)
     }
+}
+
+/// The id in the list's own spelling: as the client wrote it, else as the vendor writes it.
+fn in_list(list: &LiveList, provider: &Provider, model: &str) -> Option<UpstreamId> {
+    let renamed = upstream_id(provider, model);
+    let as_written = UpstreamId { effort: None, review: false, ..renamed.clone() };
+    let dotted = dotted_form(provider, &renamed.model);
+    let tries = [
+        (Some(model), &as_written),
+        (Some(renamed.model.as_str()), &renamed),
+        (dotted.as_deref(), &renamed),
+    ];
+    tries.into_iter().find_map(|(id, form)| {
+        let found = list.model(id?)?;
+        Some(UpstreamId { model: found.id.clone(), upstream: found.id.clone(), ..form.clone() })
+    })
 }
 
 /// Endings that make a variant of a model, not another model.

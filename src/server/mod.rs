@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::actors::desk::RouterDesk;
+use crate::actors::discovery::{self, Discovery};
 use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
@@ -187,6 +188,8 @@ impl Server {
         let router = Router::start_on(&arbiter, Arc::clone(&shared), accounts);
         let desk = Arc::new(RouterDesk::new(arbiter, router));
         let upkeep = Upkeep::launch(Arc::clone(&shared), Arc::clone(&desk), background);
+        let discovery =
+            background.then(|| Discovery::launch(Arc::clone(&shared), Arc::clone(&desk)));
         let server = http(&shared, &desk, listeners, workers)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
@@ -198,13 +201,22 @@ impl Server {
         loop {
             match signals.next().await {
                 Received::Stop => break,
-                Received::Reload => reconfigure(&shared, &desk, &reload).await,
+                Received::Reload => {
+                    reconfigure(&shared, &desk, &reload).await;
+                    if let Some(discovery) = &discovery {
+                        // A full mailbox holds the same message already.
+                        drop(discovery.try_send(discovery::Refresh));
+                    }
+                }
                 Received::Dump => dump(&shared),
             }
         }
         notify(&[sd_notify::NotifyState::Stopping]);
         let ended = drain(&shared, &handle, &mut signals).await;
         drop(upkeep.try_send(crate::actors::upkeep::Stop));
+        if let Some(discovery) = &discovery {
+            drop(discovery.try_send(discovery::Stop));
+        }
         finish(&shared, &desk, ended).await;
         serving.abort();
         Ok(ended)

@@ -185,6 +185,33 @@ pub fn live(
         .collect()
 }
 
+/// A live list's row: the account it was given to, and what it says.
+pub type LiveRow = (String, String, LiveModel);
+
+/// What every account was told, by provider and account; of one `provider` when given.
+///
+/// # Errors
+///
+/// The database fails. Facts that cannot be read count as none.
+pub fn live_lists(
+    conn: &mut SqliteConnection,
+    provider: Option<&str>,
+) -> Result<Vec<LiveRow>, StoreError> {
+    let mut query = live::table
+        .order((live::provider, live::account_id, live::model))
+        .select((live::provider, live::account_id, live::model, live::facts))
+        .into_boxed();
+    if let Some(provider) = provider {
+        query = query.filter(live::provider.eq(provider));
+    }
+    let rows: Vec<(String, String, String, String)> = query.load(conn)?;
+    let row = |(provider, account, model, facts): (_, _, _, String)| {
+        let facts = serde_json::from_str(&facts).unwrap_or(Value::Null);
+        (provider, account, LiveModel { model, facts })
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
 fn read(raw: Raw) -> Result<ModelRow, StoreError> {
     let id = [raw.provider.as_str(), "/", &raw.model].concat();
     let cell = Cell { table: TABLE, id: &id };

@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     objects: String,
     env: Vec<(String, String)>,
     args: Vec<String>,
+    background: bool,
 }
 
 impl Setup {
@@ -97,6 +98,13 @@ impl Setup {
         self
     }
 
+    /// Lets the router work by itself (model lists). Without it an upstream sees only what the test
+    /// asks for.
+    pub(crate) fn background(mut self) -> Self {
+        self.background = true;
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub(crate) fn start(self) -> Router {
         let mut router = self.prepare();
@@ -149,7 +157,8 @@ impl Router {
     /// Starts the process and waits until it is ready.
     pub(crate) fn launch(&mut self) {
         let from = self.output.lock().unwrap().len();
-        self.spawn(&["serve", "--port", "0"]);
+        let serve = ["serve", "--port", "0", "--no-background"];
+        self.spawn(if self.setup.background { &serve[..3] } else { &serve });
         let output = Arc::clone(&self.output);
         let process = self.process.as_mut().unwrap();
         let port = until(PATIENCE, "the router prints its port", || {

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::id::ComboId;
 use crate::provider::effort::{Effort, Level};
+use crate::provider::models::LiveModel;
 use crate::routing::combo::Strategy;
+use crate::routing::live::LiveList;
 
 fn combo(name: &str) -> Combo {
     Combo {
@@ -229,4 +231,29 @@ fn catalog_once() -> Arc<Catalog> {
     static ONCE: std::sync::LazyLock<Arc<Catalog>> =
         std::sync::LazyLock::new(|| Arc::new(Catalog::builtin().unwrap()));
     Arc::clone(&ONCE)
+}
+
+#[test]
+fn a_model_of_the_live_list_alone_is_found_in_its_own_spelling() {
+    let (names, catalog) = (Names::new([], []), catalog());
+    let model = |id: &str| LiveModel { id: id.to_owned(), ..LiveModel::default() };
+    let list = |ids: &[&str]| LiveList::new(ids.iter().map(|id| model(id)));
+    names.live.set(&"openai".into(), list(&["gpt-99", "Big-Model"]));
+    names.live.set(&"claude".into(), list(&["claude-opus-9-1"]));
+    names.live.set(&"github".into(), list(&["claude-opus-9.1"]));
+    let table = [
+        ("openai/gpt-99", Some("gpt-99")),
+        ("openai/big-model", Some("Big-Model")),
+        ("openai/gpt-98", None),
+        ("cc/claude-opus-9.1", Some("claude-opus-9-1")),
+        ("gh/claude-opus-9-1", Some("claude-opus-9.1")),
+        ("gh/claude-opus-9.1", Some("claude-opus-9.1")),
+    ];
+    for (id, want) in table {
+        let found = match resolve(id, &names, &catalog, None) {
+            Ok(Resolved::Target(target)) => Some(target.upstream_model.clone()),
+            Ok(Resolved::Combo { .. }) | Err(_) => None,
+        };
+        assert_eq!(found.as_deref(), want, "{id}");
+    }
 }
