@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix::Message;
-use ninerouter_dialect::Dialect;
+use ninerouter_dialect::{Dialect, Needs};
 
 use crate::actors::lease::Lease;
 use crate::auth::key::KeyRecord;
@@ -83,6 +83,8 @@ pub struct Journey {
     pub resolved: Resolved,
     /// Dialect of the client.
     pub dialect: Dialect,
+    /// What the current turn asks of a model; entries that are known to lack it come last.
+    pub needs: Needs,
     /// Conversation, when one is known: keeps the prompt cache warm.
     pub session: Option<SessionKey>,
     /// Entries in order; made at the first checkout.
@@ -114,6 +116,7 @@ impl Journey {
         Self {
             resolved,
             dialect,
+            needs: Needs::default(),
             session,
             plan: None,
             position: 0,

@@ -289,7 +289,12 @@ impl Desk {
                 })
         };
         let rotation = &mut self.state.borrow_mut().rotation;
-        plan::plan(&journey.resolved, &snapshot.names, &snapshot.catalog, rotation, sticky, &usable)
+        let (names, catalog) = (&snapshot.names, &snapshot.catalog);
+        let mut plan = plan::plan(&journey.resolved, names, catalog, rotation, sticky, &usable)?;
+        if !journey.needs.is_empty() {
+            plan.put_last(|entry| plan::lacks(catalog, &entry.target, journey.needs));
+        }
+        Ok(plan)
     }
 
     /// Goes through the entries from the present one on.

@@ -9,7 +9,7 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::{
     BodyEdit, Dialect, ErrorKind, Framing, Peek, PeekError, SplicedBody, apply_edits,
-    chat_to_completion, completion_to_chat, peek, session_hints, strip_bom,
+    chat_to_completion, completion_to_chat, needs, peek, session_hints, strip_bom,
 };
 
 use crate::actors::checkout::Journey;
@@ -26,6 +26,7 @@ use crate::gateway::relay::{Answer, Route, relay};
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
 use crate::gateway::stream::{Cut, StreamBody};
+use crate::routing::combo::Entry;
 use crate::routing::affinity::{SessionKey, session_key};
 use crate::routing::resolve::{Resolved, resolve};
 
@@ -67,6 +68,9 @@ async fn prepare(
         .map_err(|error| Box::new(finale::unresolved(&error)))?;
     let key = inside.caller().key();
     let mut journey = Journey::new(resolved, ask.dialect, session(door, &ask, inside.caller()));
+    if is_filtered(&journey.resolved) {
+        journey.needs = needs(ask.dialect, &ask.body, &ask.peek);
+    }
     if let Some(key) = key {
         permit(key, &ask, &mut journey, snapshot)?;
     }
@@ -202,6 +206,20 @@ fn session(door: &Door, ask: &Ask, caller: &Caller) -> Option<SessionKey> {
     }
     let hints = session_hints(ask.dialect, &ask.body, &ask.peek);
     session_key(&|name| door.header(name), &hints, key)
+}
+
+/// Only a combo that leads to more than one model has an order to change (accounts §6.3).
+fn is_filtered(resolved: &Resolved) -> bool {
+    match resolved {
+        Resolved::Target(_) => false,
+        Resolved::Combo { combo, .. } => {
+            // A name without prefix may be a combo with entries of its own.
+            let several = |entries: &[Entry]| {
+                entries.len() > 1 || entries.iter().any(|entry| !entry.target.contains('/'))
+            };
+            combo.capability_filter && several(&combo.entries)
+        }
+    }
 }
 
 /// What the caller's key may not use is refused, or skipped when the settings say so (SEC-AK-5).

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use ninerouter_dialect::Needs;
+
 use crate::id::{AccountId, EntryId};
 use crate::provider::catalog::{Cap, Catalog};
 use crate::routing::account::Tier;
@@ -71,12 +73,19 @@ impl Plan {
     }
 }
 
-/// True when the catalog lists the target's model and one of `needs` is not among its capabilities. A model
-/// nobody knows lacks nothing.
+/// True when the target is known not to do one of `needs`: the catalog lists the model without the capability,
+/// or the upstream refuses schemas. A model nobody knows lacks nothing.
 #[must_use]
-pub fn lacks(catalog: &Catalog, target: &Target, needs: &[Cap]) -> bool {
-    let facts = catalog.model_facts(&target.provider, &target.model);
-    facts.is_some_and(|facts| facts.listed && needs.iter().any(|need| !facts.caps.has(*need)))
+pub fn lacks(catalog: &Catalog, target: &Target, needs: Needs) -> bool {
+    let caps = [
+        (needs.vision, Cap::Vision),
+        (needs.pdf, Cap::Pdf),
+        (needs.audio, Cap::AudioIn),
+        (needs.tools, Cap::Tools),
+    ];
+    let facts = catalog.model_facts(&target.provider, &target.model).filter(|facts| facts.listed);
+    let lacks = |(needed, cap)| needed && facts.is_some_and(|facts| !facts.caps.has(cap));
+    (needs.json_schema && target.provider.profile.no_response_schema) || caps.into_iter().any(lacks)
 }
 
 /// The order for one request. Rotations of the combo itself, and of nested ones that are reached first,

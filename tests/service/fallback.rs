@@ -521,3 +521,28 @@ fn ask_bytes() -> Vec<u8> {
     let body = Dialect::Chat.body("one/m", false);
     crate::support::client::request("POST", "/v1/chat/completions", &[], body.as_bytes())
 }
+
+#[test]
+fn a_picture_goes_past_the_model_that_sees_none() {
+    let up = || Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
+    let (blind, seeing) = (up(), up());
+    let router = Setup::new()
+        .account("glm", "g")
+        .account("openai", "o")
+        .env("NINEROUTER_ENDPOINT_GLM_API", &blind.url(""))
+        .env("NINEROUTER_ENDPOINT_OPENAI_API", &seeing.url(""))
+        .combo("stack", &["glm/glm-4.7", "openai/gpt-4o"])
+        .start();
+    let ask = |turns: &str| {
+        let body = format!(r#"{{"model":"stack","messages":[{turns}]}}"#);
+        let answer = router.post("/v1/chat/completions", body);
+        assert_eq!(answer.status, 200, "{}", answer.brief());
+        (blind.requests().len(), seeing.requests().len())
+    };
+    let text = r#"{"role":"user","content":"hi"}"#;
+    let picture = r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://h/x.png"}}]}"#;
+    assert_eq!(ask(text), (1, 0));
+    assert_eq!(ask(picture), (1, 1));
+    let old = format!(r#"{picture},{{"role":"assistant","content":"a cat"}},{text}"#);
+    assert_eq!(ask(&old), (2, 1), "a picture in old history does not count");
+}

@@ -341,9 +341,22 @@ fn pins_and_tags_of_an_outer_entry_reach_the_inner_ones() {
 fn entries_that_lack_a_capability_go_last_and_stay() {
     let mut bench = bench([combo("s", Strategy::Fallback, &["glm/glm-4.7", "d", "a"])]);
     let mut plan = bench.plan("s");
-    plan.put_last(|entry| lacks(&CATALOG, &entry.target, &[Cap::Vision]));
+    let vision = Needs { vision: true, ..Needs::default() };
+    plan.put_last(|entry| lacks(&CATALOG, &entry.target, vision));
     // GLM 4.7 is listed without vision; the unlisted one is given the benefit of the doubt.
     assert_eq!(models(&plan), ["d", "a", "b"]);
     plan.put_last(|_| true);
     assert_eq!(plan.entries.len(), 3);
+}
+
+#[test]
+fn a_schema_is_lacking_where_the_upstream_refuses_it() {
+    let schema = Needs { json_schema: true, ..Needs::default() };
+    let mut provider = CATALOG.by_id("openai").unwrap().as_ref().clone();
+    for refuses in [false, true] {
+        provider.profile.no_response_schema = refuses;
+        let target = Target::new(&Arc::new(provider.clone()), "gpt-4o", Wishes::default()).unwrap();
+        assert_eq!(lacks(&CATALOG, &target, schema), refuses);
+        assert!(!lacks(&CATALOG, &target, Needs::default()));
+    }
 }
