@@ -81,7 +81,7 @@ impl DemoWorld {
             .collect()
     }
 
-    /// The combo `demo`: plan, then cheap, then free.
+    /// The combo `demo`: plan, then cheap, then free, then one provider for each other wire format.
     #[must_use]
     pub fn combos(&self) -> Vec<Combo> {
         let entry = |prefix: &str, tier| Entry {
@@ -103,6 +103,10 @@ impl DemoWorld {
                 entry("sim-plan", Tier::Subscription),
                 entry("sim-cheap", Tier::Cheap),
                 entry("sim-free", Tier::Free),
+                // The others speak chat only: with these, each wire format gets an answer.
+                entry("sim-messages", Tier::Free),
+                entry("sim-responses", Tier::Free),
+                entry("sim-gemini", Tier::Free),
             ],
             sticky_enabled: None,
             sticky_ttl_s: 3600,

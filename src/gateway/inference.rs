@@ -26,8 +26,8 @@ use crate::gateway::relay::{Answer, Route, relay};
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
 use crate::gateway::stream::{Cut, StreamBody};
-use crate::routing::combo::Entry;
 use crate::routing::affinity::{SessionKey, session_key};
+use crate::routing::combo::Entry;
 use crate::routing::resolve::{Resolved, resolve};
 
 /// Reads, routes and relays one request.

@@ -540,7 +540,8 @@ fn a_picture_goes_past_the_model_that_sees_none() {
         (blind.requests().len(), seeing.requests().len())
     };
     let text = r#"{"role":"user","content":"hi"}"#;
-    let picture = r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://h/x.png"}}]}"#;
+    let picture =
+        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://h/x.png"}}]}"#;
     assert_eq!(ask(text), (1, 0));
     assert_eq!(ask(picture), (1, 1));
     let old = format!(r#"{picture},{{"role":"assistant","content":"a cat"}},{text}"#);

@@ -125,7 +125,8 @@ impl Checker<'_> {
         };
         let stored = self.current.nodes.iter();
         let stay = stored
-            .filter(|row| !(named(&row.node) || self.prune && is_managed(row.managed_by)))
+            .filter(|row| !named(&row.node))
+            .filter(|row| !(self.prune && is_managed(row.managed_by)))
             .map(|row| row.node.clone());
         stay.chain(self.desired.nodes.iter().map(|row| row.node.clone())).collect()
     }

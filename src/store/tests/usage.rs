@@ -1,7 +1,5 @@
 //! Usage: rows and aggregates agree, duplicates, folding, spending, retention.
 
-use std::time::Instant;
-
 use diesel::prelude::*;
 use jiff::tz::TimeZone;
 
@@ -435,25 +433,4 @@ fn each_table_is_pruned_at_its_own_age_and_days_never() {
     let forever = Retention { requests_days: 0, attempts_days: 0 };
     let later = store.prune(NOW + 300 * DAY, &forever).unwrap();
     assert_eq!((later.requests, later.attempts), (0, 0));
-}
-
-/// Not a bound for slow machines: a guard against a write that is slow by an order of magnitude.
-#[test]
-fn a_batch_of_512_commits_quickly() {
-    let (_dir, store) = new_store();
-    let mut conn = store.batch_connection().unwrap();
-    let many_groups = random_records(512 * 4, NOW, HOUR);
-    let few_groups: Vec<UsageRecord> =
-        (0..512 * 4).map(|i| request(&format!("few_{i}"), NOW + i)).collect();
-    for (name, records) in [("each its own group", many_groups), ("one group", few_groups)] {
-        let mut best = u128::MAX;
-        for batch in records.chunks(512) {
-            #[expect(clippy::disallowed_methods, reason = "measures real time")]
-            let begin = Instant::now();
-            write_batch(&mut conn, batch, &none(), &TimeZone::UTC).unwrap();
-            best = best.min(begin.elapsed().as_millis());
-        }
-        println!("512 rows, {name}: {best} ms");
-        assert!(best < 500, "{name}: {best} ms");
-    }
 }
