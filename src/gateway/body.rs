@@ -6,11 +6,12 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use ninerouter_dialect::ErrorKind;
+use tracing::debug;
 
 use crate::auth::load::{BODY_RETRY_S, Capacity, Portion};
 use crate::clock::Clock;
 use crate::gateway::reply::Refusal;
-use crate::net::decode::{DecodeError, decode_request_body};
+use crate::net::decode::{DecodeError, decode_request_body_within};
 
 /// Longest silence of a client that sends its body.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -18,8 +19,12 @@ const SILENCE: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(20);
 /// Bytes per second.
 const SLOWEST: u64 = 4 * 1024;
-/// Room made before the first byte came: a declared length is a claim, not a fact.
+/// Room made before the first byte came: a declared length is a claim, not a fact. A client that declares
+/// much and sends little must not keep the others out.
 const FIRST_ROOM: u64 = 1024 * 1024;
+/// Coded bodies beyond this are decoded on the blocking pool: they may become 200 times as large, and a
+/// worker serves many streams.
+const DECODED_HERE: usize = 4 * 1024;
 
 /// A body held in memory, with the permit that counts it.
 #[derive(Debug)]
@@ -51,8 +56,8 @@ pub enum BodyError {
     #[error("request body is not valid in its declared `content-encoding`")]
     BadCoding,
     /// The connection broke, or the framing is wrong.
-    #[error("request body could not be read to its end: {0}")]
-    Broken(String),
+    #[error("request body could not be read to its end")]
+    Broken,
 }
 
 /// Reads, counts and decodes a body.
@@ -71,7 +76,8 @@ pub(super) async fn read(
     if declared.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let mut permit = memory.take(declared.unwrap_or(0)).ok_or(BodyError::NoMemory)?;
+    let first_room = declared.unwrap_or(0).min(FIRST_ROOM);
+    let mut permit = memory.take(first_room).ok_or(BodyError::NoMemory)?;
     let started = clock.now();
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
@@ -80,7 +86,10 @@ pub(super) async fn read(
         let next = tokio::time::timeout(SILENCE, payload.next());
         let chunk = match next.await.map_err(|_elapsed| BodyError::TooSlow)? {
             Some(Ok(chunk)) => chunk,
-            Some(Err(error)) => return Err(BodyError::Broken(error.to_string())),
+            Some(Err(error)) => {
+                debug!(%error, "a request body broke off");
+                return Err(BodyError::Broken);
+            }
             None => break,
         };
         seen += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
@@ -105,16 +114,44 @@ pub(super) async fn read(
         }
     }
     let bytes = rest.map_or(first, BytesMut::freeze);
+    permit.shrink_to(seen);
     let Some(coding) = coding else { return Ok(HeldBody { bytes, permit }) };
     let cap = usize::try_from(limit).unwrap_or(usize::MAX);
-    let bytes = decode_request_body(bytes, Some(coding), cap).map_err(|error| match error {
+    let coded = Coded { bytes, coding: coding.to_owned(), cap, permit };
+    let decoded = if coded.bytes.len() <= DECODED_HERE {
+        coded.decode()
+    } else {
+        let work = tokio::task::spawn_blocking(move || coded.decode());
+        work.await.map_err(|_panicked| BodyError::BadCoding)?
+    };
+    decoded.map_err(|error| match error {
         DecodeError::TooLarge | DecodeError::Bomb => too_large(),
+        DecodeError::NoRoom => BodyError::NoMemory,
         DecodeError::Unknown | DecodeError::Stacked => BodyError::UnknownCoding,
         DecodeError::Corrupt | DecodeError::Truncated => BodyError::BadCoding,
-    })?;
-    let decoded = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    grow_to(&mut permit, decoded)?;
-    Ok(HeldBody { bytes, permit })
+    })
+}
+
+/// A body as it came, to be decoded on any thread.
+struct Coded {
+    bytes: Bytes,
+    coding: String,
+    cap: usize,
+    permit: Portion,
+}
+
+impl Coded {
+    /// While it runs, the permit counts the coded and the decoded bytes; afterwards the decoded ones.
+    fn decode(self) -> Result<HeldBody, DecodeError> {
+        let Self { bytes, coding, cap, mut permit } = self;
+        let coded = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let bytes = decode_request_body_within(bytes, Some(&coding), cap, |decoded| {
+            let decoded = u64::try_from(decoded).unwrap_or(u64::MAX);
+            grow_to(&mut permit, coded.saturating_add(decoded)).is_ok()
+        })?;
+        permit.shrink_to(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(HeldBody { bytes, permit })
+    }
 }
 
 fn grow_to(permit: &mut Portion, size: u64) -> Result<(), BodyError> {
@@ -141,7 +178,7 @@ impl From<BodyError> for Refusal {
             BodyError::BadCoding => {
                 Self::new(ErrorKind::InvalidRequest, message).code("invalid_content_encoding")
             }
-            BodyError::Broken(_) => {
+            BodyError::Broken => {
                 let mut refusal =
                     Self::new(ErrorKind::InvalidRequest, message).code("incomplete_body");
                 refusal.close = true;

@@ -35,6 +35,9 @@ pub enum DecodeError {
     /// Larger than allowed after decoding.
     #[error("the decoded body is too large")]
     TooLarge,
+    /// The caller has no room for so much.
+    #[error("no room for the decoded body")]
+    NoRoom,
     /// Expands more than 200 times.
     #[error("the body expands too much")]
     Bomb,
@@ -86,6 +89,19 @@ pub fn decode_request_body(
     content_encoding: Option<&str>,
     cap: usize,
 ) -> Result<Bytes, DecodeError> {
+    decode_request_body_within(body, content_encoding, cap, |_decoded| true)
+}
+
+/// As [`decode_request_body`]; `has_room` is asked at each step whether this many decoded bytes may be held.
+///
+/// # Errors
+/// Also [`DecodeError::NoRoom`], when they may not.
+pub fn decode_request_body_within(
+    body: Bytes,
+    content_encoding: Option<&str>,
+    cap: usize,
+    mut has_room: impl FnMut(usize) -> bool,
+) -> Result<Bytes, DecodeError> {
     let coding = match Coding::of(content_encoding.into_iter())? {
         // §10 names no deflate: two incompatible things go by that name.
         Some(Coding::Deflate) => return Err(DecodeError::Unknown),
@@ -103,6 +119,9 @@ pub fn decode_request_body(
         }
         if whole.len().saturating_add(out.len()) > cap {
             return Err(DecodeError::TooLarge);
+        }
+        if !has_room(whole.len() + out.len()) {
+            return Err(DecodeError::NoRoom);
         }
         whole.extend_from_slice(&out);
     }
