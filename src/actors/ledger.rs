@@ -3,6 +3,7 @@
 //! The data path never waits for the disk. A full queue degrades to per-key aggregates, never to loss
 //! (REL-DB-3). The writer owns the batch connection.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,9 +12,10 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use tracing::{error, info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixMs};
+use crate::id::KeyId;
 use crate::store::StoreError;
-use crate::store::usage::{FoldedAggregates, UsageRecord, UsageWriter};
+use crate::store::usage::{FoldedAggregates, KeyUse, UsageRecord, UsageWriter};
 
 /// Rows waiting for the writer.
 const QUEUE: usize = 10_000;
@@ -23,10 +25,17 @@ const BATCH: usize = 512;
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 /// Pause after the disk refused a batch.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
+/// For so long a write that went through shows that the database takes writes (REL-RUN-2).
+const FRESH_MS: i64 = 10_000;
+/// A key's last use is written at most this often (SEC-AK-2).
+const KEY_USE_MS: i64 = 60_000;
+/// Pause between two looks at a full queue.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 enum Item {
     Row(Box<UsageRecord>),
     Flush(SyncSender<()>),
+    Probe(SyncSender<()>),
     Stop(SyncSender<()>),
 }
 
@@ -36,6 +45,7 @@ pub struct Ledger {
     queue: SyncSender<Item>,
     gauges: Arc<Gauges>,
     zone: TimeZone,
+    clock: Clock,
 }
 
 /// What can be seen of the Ledger from outside.
@@ -53,6 +63,7 @@ impl std::fmt::Debug for Item {
         f.write_str(match self {
             Self::Row(_) => "Row",
             Self::Flush(_) => "Flush",
+            Self::Probe(_) => "Probe",
             Self::Stop(_) => "Stop",
         })
     }
@@ -68,10 +79,18 @@ impl Ledger {
         let (queue, rows) = sync_channel(QUEUE);
         let gauges = Arc::new(Gauges::default());
         gauges.last_ok_ms.store(clock.now_ms(), Ordering::Relaxed);
-        let scribe = Scribe { writer, rows, gauges: Arc::clone(&gauges), clock, held: Vec::new() };
+        let scribe = Scribe {
+            writer,
+            rows,
+            gauges: Arc::clone(&gauges),
+            clock: clock.clone(),
+            held: Vec::new(),
+            probed: false,
+            key_uses: HashMap::new(),
+        };
         // The thread ends with `stop`, or when the last handle is gone.
         std::thread::Builder::new().name("ledger".into()).spawn(move || scribe.run())?;
-        Ok(Self { queue, gauges, zone })
+        Ok(Self { queue, gauges, zone, clock })
     }
 
     /// Hands a row over. Never waits: a full queue folds the row into aggregates.
@@ -93,7 +112,7 @@ impl Ledger {
 
     /// Waits until everything recorded so far is committed. Blocking.
     ///
-    /// False when the writer did not answer within `patience`.
+    /// False when it is not committed within `patience`.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {
         self.ask(Item::Flush, patience)
@@ -107,7 +126,35 @@ impl Ledger {
 
     fn ask(&self, item: impl FnOnce(SyncSender<()>) -> Item, patience: Duration) -> bool {
         let (done, answer) = sync_channel(1);
-        self.queue.send(item(done)).is_ok() && answer.recv_timeout(patience).is_ok()
+        let until = self.clock.now() + patience;
+        let mut item = item(done);
+        // Not the channel's own waiting, which has no end: a writer that the disk refuses reads nothing.
+        while let Err(refused) = self.queue.try_send(item) {
+            let TrySendError::Full(back) = refused else { return false };
+            if self.clock.now() >= until {
+                return false;
+            }
+            item = back;
+            std::thread::park_timeout(FULL_PAUSE);
+        }
+        answer.recv_timeout(until.saturating_duration_since(self.clock.now())).is_ok()
+    }
+
+    /// Whether the database took a write in the last 10 s; when none was due, one is tried (REL-RUN-2).
+    /// Blocking, for `patience` at most.
+    #[must_use]
+    pub fn takes_writes(&self, patience: Duration) -> bool {
+        if !self.is_healthy() {
+            return false;
+        }
+        self.wrote_lately() || self.ask(Item::Probe, patience)
+    }
+
+    /// Whether the answer of [`Ledger::takes_writes`] is known without waiting.
+    #[must_use]
+    pub fn wrote_lately(&self) -> bool {
+        let last = self.gauges.last_ok_ms.load(Ordering::Relaxed);
+        self.is_healthy() && self.clock.now_ms().saturating_sub(last).abs() < FRESH_MS
     }
 
     /// Rows not yet committed.
@@ -136,6 +183,10 @@ struct Scribe {
     gauges: Arc<Gauges>,
     clock: Clock,
     held: Vec<UsageRecord>,
+    /// Somebody wants to know whether the database takes writes.
+    probed: bool,
+    /// When each key's last use was written.
+    key_uses: HashMap<KeyId, UnixMs>,
 }
 
 impl Scribe {
@@ -143,19 +194,23 @@ impl Scribe {
         loop {
             let mut done = Vec::new();
             let stop = self.gather(&mut done);
-            if !self.commit() && stop {
-                error!(
-                    rows = self.held.len(),
-                    "usage rows lost: the database refused them at stop"
-                );
-            }
-            for waiter in done {
+            let committed = self.commit();
+            // Dropped unanswered, a waiter learns that nothing was committed.
+            for waiter in done.into_iter().filter(|_| committed) {
                 // Whoever asked may have given up waiting.
                 let _gone = waiter.try_send(());
             }
-            if stop {
-                info!("usage rows flushed");
-                return;
+            match (stop, committed) {
+                (false, _) => {}
+                (true, true) => {
+                    info!("usage rows flushed");
+                    return;
+                }
+                (true, false) => {
+                    let rows = self.held.len();
+                    error!(rows, "usage rows lost: the database refused them at stop");
+                    return;
+                }
             }
         }
     }
@@ -175,6 +230,11 @@ impl Scribe {
                     self.held.push(*record);
                 }
                 Ok(Item::Flush(waiter)) => {
+                    done.push(waiter);
+                    return false;
+                }
+                Ok(Item::Probe(waiter)) => {
+                    self.probed = true;
                     done.push(waiter);
                     return false;
                 }
@@ -198,7 +258,7 @@ impl Scribe {
         }
         match self.rows.recv_timeout(RETRY_EVERY) {
             Ok(Item::Row(record)) => self.held.push(*record),
-            Ok(Item::Flush(waiter)) => done.push(waiter),
+            Ok(Item::Flush(waiter) | Item::Probe(waiter)) => done.push(waiter),
             Ok(Item::Stop(waiter)) => {
                 done.push(waiter);
                 return true;
@@ -215,10 +275,13 @@ impl Scribe {
             let mut overflow = self.gauges.overflow.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *overflow)
         };
-        if self.held.is_empty() && folded.is_empty() {
+        let probe = std::mem::take(&mut self.probed) || self.gauges.failing.load(Ordering::Relaxed);
+        let nothing = self.held.is_empty() && folded.is_empty();
+        if nothing && !probe {
             return true;
         }
-        match self.write(&folded) {
+        let written = if nothing { self.probe() } else { self.write(&folded) };
+        match written {
             Ok(rows) => {
                 self.gauges.waiting.fetch_sub(rows, Ordering::Relaxed);
                 self.gauges.last_ok_ms.store(self.clock.now_ms(), Ordering::Relaxed);
@@ -244,8 +307,43 @@ impl Scribe {
         if report.refused > 0 || report.duplicates > 0 {
             warn!(report.refused, report.duplicates, "usage rows were not stored as they came");
         }
+        self.note_key_uses();
         let rows = self.held.len();
         self.held.clear();
         Ok(rows)
+    }
+
+    /// A write that stores nothing of meaning: the only proof that writing works.
+    fn probe(&mut self) -> Result<usize, StoreError> {
+        self.writer.probe(self.clock.now_ms())?;
+        Ok(0)
+    }
+
+    /// Writes when and from where keys were last used, at most once a minute each (SEC-AK-2).
+    fn note_key_uses(&mut self) {
+        let mut latest: HashMap<KeyId, KeyUse> = HashMap::new();
+        for row in self.held.iter().map(|record| &record.request) {
+            let Some(id) = row.api_key_id else { continue };
+            let due = self.key_uses.get(&id).is_none_or(|last| row.ts - last >= KEY_USE_MS);
+            let newer = latest.get(&id).is_none_or(|known| known.at <= row.ts);
+            if due && newer {
+                let use_ = KeyUse {
+                    id,
+                    at: row.ts,
+                    tool: row.tool.clone(),
+                    client_ip: row.client_ip.clone(),
+                };
+                latest.insert(id, use_);
+            }
+        }
+        if latest.is_empty() {
+            return;
+        }
+        let uses: Vec<_> = latest.into_values().collect();
+        match self.writer.note_key_uses(&uses) {
+            Ok(()) => self.key_uses.extend(uses.iter().map(|one| (one.id, one.at))),
+            // Only a date people look at; the next use of the key tries again.
+            Err(error) => warn!(%error, "the last use of API keys is not written"),
+        }
     }
 }

@@ -15,7 +15,7 @@ pub use row::{
     AttemptOutcome, AttemptRow, ExecTier, InboundDialect, PriceSource, RequestKind, RequestRow,
     RequestStatus, UsageRecord,
 };
-pub use write::{BatchReport, UsageWriter, write_batch};
+pub use write::{BatchReport, KeyUse, UsageWriter, write_batch};
 
 /// Milliseconds of an hour.
 const HOUR_MS: i64 = 3_600_000;

@@ -7,6 +7,8 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use jiff::tz::TimeZone;
 
 use crate::clock::UnixMs;
+use crate::id::KeyId;
+use crate::store::api_keys;
 use crate::store::column;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
@@ -18,6 +20,22 @@ use crate::store::usage::row::{self, AttemptRow, RequestRow, UsageRecord};
 const MESSAGE: usize = 500;
 /// Source of our own daily sums; imported ones are `import:<id>`.
 const OWN: &str = "own";
+
+/// Counter that a probe writes.
+const PROBE: &str = "write_probe";
+
+/// The last use of an API key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyUse {
+    /// The key.
+    pub id: KeyId,
+    /// When, Unix ms.
+    pub at: UnixMs,
+    /// By which tool.
+    pub tool: String,
+    /// From where.
+    pub client_ip: Option<String>,
+}
 
 /// What became of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -181,6 +199,38 @@ impl UsageWriter {
         folded: &FoldedAggregates,
     ) -> Result<BatchReport, StoreError> {
         write_batch(&mut self.connection, batch, folded, &self.zone)
+    }
+
+    /// Writes something without meaning, to learn whether the database takes writes.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub fn probe(&mut self, now: UnixMs) -> Result<(), StoreError> {
+        self.connection.immediate_transaction(|conn| {
+            diesel::insert_into(counters::table)
+                .values((counters::name.eq(PROBE), counters::value.eq(now)))
+                .on_conflict(counters::name)
+                .do_update()
+                .set(counters::value.eq(now))
+                .execute(conn)?;
+            Ok(())
+        })
+    }
+
+    /// Notes the last use of keys.
+    ///
+    /// # Errors
+    ///
+    /// The database fails: then none is noted.
+    pub fn note_key_uses(&mut self, uses: &[KeyUse]) -> Result<(), StoreError> {
+        self.connection.immediate_transaction(|conn| {
+            for one in uses {
+                let from = serde_json::json!({"tool": one.tool, "ip": one.client_ip});
+                api_keys::touch(conn, one.id, one.at, &from)?;
+            }
+            Ok(())
+        })
     }
 
     /// The zone of daily sums.
