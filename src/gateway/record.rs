@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ninerouter_dialect::{Dialect, ErrorShape, Usage};
+use tracing::{Level, debug};
 
 use crate::actors::checkout::Journey;
 use crate::actors::lease::Lease;
@@ -15,7 +16,7 @@ use crate::gateway::admission::{Door, Inside};
 use crate::gateway::attempt::Marks;
 use crate::gateway::exchange::Ask;
 use crate::gateway::failure::Failure;
-use crate::gateway::relay::Route;
+use crate::gateway::relay::{Route, account_mark};
 use crate::gateway::reply::Refusal;
 use crate::gateway::tool::tool_of;
 use crate::redact::redact_text;
@@ -30,6 +31,8 @@ use crate::store::usage::{
 const MOST_ATTEMPTS: usize = 64;
 /// Status of a request whose client went away; never sent.
 const CLIENT_CLOSED: u16 = 499;
+/// Characters of a model id in a log line.
+const LOGGED_MODEL: usize = 200;
 
 /// How a request that reached an upstream ended.
 #[derive(Clone, Copy, Debug)]
@@ -280,6 +283,7 @@ impl Recorder {
         let mut attempts = std::mem::take(&mut self.attempts);
         attempts.truncate(MOST_ATTEMPTS);
         let request = std::mem::take(&mut self.row);
+        log(&request);
         self.shared.live.publish_with(|| LiveEvent::RequestFinished {
             request_id: request.id.as_str().into(),
             status: request.status,
@@ -292,6 +296,28 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.write();
     }
+}
+
+/// One line per request, for whoever looks at the log at level `debug`.
+fn log(row: &RequestRow) {
+    if !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    let model: String = row.requested_model.chars().take(LOGGED_MODEL).collect();
+    let id = row.external_id.as_deref().unwrap_or(&row.id);
+    let mark = row.account_id.map(account_mark);
+    debug!(
+        request.id = %id,
+        entrypoint = %row.entrypoint,
+        status = row.http_status,
+        %model,
+        target = row.model_key.as_deref().unwrap_or_default(),
+        account = mark.as_deref().unwrap_or_default(),
+        attempts = row.attempts,
+        code = row.error_code.as_deref().unwrap_or_default(),
+        ms = row.total_ms.unwrap_or_default(),
+        "request finished"
+    );
 }
 
 fn own_id() -> String {

@@ -70,9 +70,15 @@ impl Route {
     /// A mark of the account that tells accounts apart and nothing else (endpoints §1).
     #[must_use]
     pub(super) fn account_mark(&self) -> String {
-        let digest = Sha256::digest(self.account.as_bytes());
-        digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        account_mark(self.account)
     }
+}
+
+/// See [`Route::account_mark`].
+#[must_use]
+pub(super) fn account_mark(account: AccountId) -> String {
+    let digest = Sha256::digest(account.as_bytes());
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A committed stream with everything it must give back.
