@@ -30,7 +30,7 @@ pub fn list(snapshot: &Snapshot, served: &[Arc<str>], key: Option<&KeyRecord>) -
     let mut combos: Vec<_> = snapshot.names.combos.values().filter(|combo| combo.enabled).collect();
     combos.sort_by(|a, b| a.name.cmp(&b.name));
     for combo in combos {
-        if key.is_none_or(|key| key.may_use_combo(Some(&combo.name))) {
+        if key.is_none_or(|key| snapshot.may_ask_for(key, &combo.name)) {
             out.push(Listed::plain(combo.name.to_string(), "combo".into()));
         }
     }

@@ -237,16 +237,33 @@ impl Snapshot {
         account.or(own).unwrap_or(provider.tier)
     }
 
-    /// Whether a key may ask for a name: something behind it is allowed.
+    /// Whether a key may ask for a name: what is behind it is allowed, of a combo all, or with
+    /// `skip_forbidden_entries` some (SEC-AK-5).
     #[must_use]
     pub fn may_ask_for(&self, key: &KeyRecord, name: &str) -> bool {
         let Ok(resolved) = resolve(name, &self.names, &self.catalog, None) else { return false };
-        let combo = match &resolved {
-            Resolved::Combo { combo, .. } => Some(combo.name.as_ref()),
-            Resolved::Target(_) => None,
-        };
-        let leaves = self.leaves(&resolved);
-        leaves.iter().any(|target| key.may_use(&target.provider.id, &target.key, combo))
+        match &resolved {
+            Resolved::Target(target) => key.may_use(&target.provider.id, &target.key, None),
+            Resolved::Combo { combo, .. } => {
+                key.may_use_combo(Some(&combo.name)) && self.usable(key, &resolved).is_some()
+            }
+        }
+    }
+
+    /// How much of a combo a key may use; `None` = it is refused.
+    #[must_use]
+    pub fn usable(&self, key: &KeyRecord, resolved: &Resolved) -> Option<Usable> {
+        let Resolved::Combo { combo, .. } = resolved else { return Some(Usable::All) };
+        let leaves = self.leaves(resolved);
+        let may = |t: &&Arc<Target>| key.may_use(&t.provider.id, &t.key, Some(&combo.name));
+        let forbidden = leaves.len() - leaves.iter().filter(may).count();
+        match forbidden {
+            0 => Some(Usable::All),
+            some if some < leaves.len() && self.settings.skip_forbidden_entries => {
+                Some(Usable::Some)
+            }
+            _ => None,
+        }
     }
 
     /// Every target a combo may reach, in listed order, without touching a rotation.
@@ -312,6 +329,15 @@ impl Snapshot {
             },
         }
     }
+}
+
+/// How much of a combo a key may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Usable {
+    /// Every entry.
+    All,
+    /// Some; the others are skipped.
+    Some,
 }
 
 /// What a request cost, micro-USD; `None` = nobody knows the price.
