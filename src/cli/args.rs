@@ -91,9 +91,6 @@ pub struct ServeArgs {
     /// Every client needs an API key, also on this computer [env: REQUIRE_API_KEY=true]
     #[arg(long)]
     pub require_api_key: bool,
-    /// Serve, but change nothing
-    #[arg(long)]
-    pub read_only: bool,
     /// No background work: no refresh, no polling (for diagnosis)
     #[arg(long)]
     pub no_background: bool,
@@ -119,9 +116,9 @@ pub struct AddressArgs {
 /// Flags of `demo`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DemoArgs {
-    /// Port; any free one when it is taken
-    #[arg(short, long, value_name = "N", default_value_t = 20_128)]
-    pub port: u16,
+    /// `--port`.
+    #[arg(short, long, value_name = "N", help = "Port; any free one when it is taken [env: PORT] [default: 20128]")]
+    pub port: Option<u16>,
     /// Keep the data in this folder instead of throwing it away
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
@@ -242,7 +239,6 @@ impl ServeArgs {
                 },
             },
             require_api_key: self.require_api_key || later.require_api_key,
-            read_only: self.read_only || later.read_only,
             no_background: self.no_background || later.no_background,
             fresh: self.fresh || later.fresh,
             debug: self.debug || later.debug,

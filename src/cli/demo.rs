@@ -1,12 +1,13 @@
 //! `ninerouter demo`: a whole router over simulated providers, in a data folder that is thrown away.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::net::TcpListener;
+use std::io::{self, ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{DemoArgs, GlobalArgs};
 use crate::cli::start::{Kind, StartError, open, run};
+use crate::cli::run::colour;
 use crate::cli::{logging, process};
 use crate::clock::Clock;
 use crate::config::options::{Flags, Inputs, Options};
@@ -25,13 +26,17 @@ pub fn demo(global: &GlobalArgs, args: &DemoArgs) -> Result<Ended, StartError> {
     process::harden(false);
     let clock = Clock::System;
     let folder = Folder::new(args.keep.as_deref())?;
-    let world = DemoWorld::start(&clock).map_err(simulator)?;
-    let port = free_port(demo_port(args));
-    let options = Options::resolve(inputs(folder.path(), port))?;
+    let mut inputs = inputs(folder.path(), args.port, Inputs::of_process(Flags::default()).env);
+    let mut options = Options::resolve(inputs.clone())?;
+    if options.port != 0 && is_taken(options.port) {
+        inputs.flags.port = Some(0);
+        options = Options::resolve(inputs.clone())?;
+    }
     let filter = global.log_level.as_deref().unwrap_or("warn");
-    logging::start(filter, LogFormat::Text, false);
+    logging::start(filter, LogFormat::Text, false, colour(global.color, &options));
+    let world = DemoWorld::start(&clock).map_err(simulator)?;
     let kind = Kind { demo: true, quiet: global.quiet, ..Kind::default() };
-    let opened = open(options, &kind, &clock)?;
+    let opened = open(options, inputs, &kind, &clock)?;
     furnish(&opened.store, &world, clock.now_ms())?;
     let ended = run(opened, &kind, clock);
     drop(world);
@@ -42,23 +47,25 @@ fn simulator(error: SimError) -> StartError {
     StartError::System(io::Error::other(format!("no simulated provider could be started: {error}")))
 }
 
-/// `--port` when given, else `PORT`, else the default.
-fn demo_port(args: &DemoArgs) -> u16 {
-    args.port
+/// True when somebody listens on the port, on either half of `localhost`.
+fn is_taken(port: u16) -> bool {
+    let halves: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    halves.into_iter().any(|ip| {
+        TcpListener::bind((ip, port)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    })
 }
 
-/// The wanted port, or 0 (any) when it is taken.
-fn free_port(wanted: u16) -> u16 {
-    if TcpListener::bind(("127.0.0.1", wanted)).is_ok() { wanted } else { 0 }
-}
+/// Of the operator's environment only these reach the demo.
+const HEEDED: [&str; 2] = ["PORT", "NO_COLOR"];
 
-/// Nothing of the operator's environment reaches the demo but what it is told here.
-fn inputs(folder: &Path, port: u16) -> Inputs {
-    let env = vec![(OsString::from("HOME"), folder.as_os_str().to_owned())];
+fn inputs(folder: &Path, port: Option<u16>, given: Vec<(OsString, OsString)>) -> Inputs {
+    let mut env: Vec<_> =
+        given.into_iter().filter(|(name, _)| HEEDED.iter().any(|heeded| name == heeded)).collect();
+    env.push((OsString::from("HOME"), folder.as_os_str().to_owned()));
     let flags = Flags {
         data_dir: Some(folder.to_owned()),
-        port: Some(port),
-        hosts: vec!["127.0.0.1".to_owned(), "::1".to_owned()],
+        port,
+        hosts: vec!["localhost".to_owned()],
         ..Flags::default()
     };
     Inputs { flags, env, cwd: folder.to_owned() }
@@ -124,6 +131,44 @@ impl Drop for Folder {
                 "the demo's data folder {} could not be removed: {error}",
                 self.path.display()
             ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(flag: Option<u16>, env: &[(&str, &str)]) -> u16 {
+        let folder = tempfile::tempdir().unwrap();
+        let env = env.iter().map(|(n, v)| (OsString::from(n), OsString::from(v))).collect();
+        Options::resolve(inputs(folder.path(), flag, env)).unwrap().port
+    }
+
+    #[test]
+    fn flag_before_variable_before_default() {
+        assert_eq!(port(None, &[]), 20_128);
+        assert_eq!(port(None, &[("PORT", "3000"), ("DATA_DIR", "/x")]), 3000);
+        assert_eq!(port(Some(4000), &[("PORT", "3000")]), 4000);
+        assert_eq!(port(Some(0), &[("PORT", "3000")]), 0);
+    }
+
+    #[test]
+    fn nothing_else_of_the_environment_reaches_the_demo() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = ["DATA_DIR", "NINEROUTER_CONFIG", "HOSTNAME", "HTTPS_PROXY", "PORT"];
+        let env = env.map(|name| (OsString::from(name), OsString::from("1"))).to_vec();
+        let inputs = inputs(folder.path(), None, env);
+        let names: Vec<_> = inputs.env.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["PORT", "HOME"]);
+    }
+
+    #[test]
+    fn a_port_taken_on_either_half_is_taken() {
+        let holder = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        assert!(is_taken(holder.local_addr().unwrap().port()));
+        if let Ok(holder) = TcpListener::bind(("::1", 0)) {
+            assert!(is_taken(holder.local_addr().unwrap().port()));
         }
     }
 }

@@ -1,12 +1,12 @@
 //! From the command line to an exit code.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use tracing::{info, warn};
 
 use crate::cli::args::{
-    Cli, Command, GlobalArgs, HealthcheckArgs, PrintArgs, ServeArgs, ServiceCommand,
+    Cli, Color, Command, GlobalArgs, HealthcheckArgs, PrintArgs, ServeArgs, ServiceCommand,
 };
 use crate::cli::service::Unit;
 use crate::cli::start::{Kind, StartError, open, run};
@@ -48,8 +48,9 @@ fn server(outcome: Result<Ended, StartError>) -> u8 {
 fn serve(global: &GlobalArgs, args: &ServeArgs) -> Result<Ended, StartError> {
     process::harden(args.debug);
     let flags = global.flags(&args.address, args.require_api_key);
-    let options = Options::resolve(Inputs::of_process(flags))?;
-    log(&options);
+    let inputs = Inputs::of_process(flags);
+    let options = Options::resolve(inputs.clone())?;
+    log(&options, global.color);
     let kind = Kind {
         fresh: args.fresh,
         no_background: args.no_background,
@@ -57,20 +58,30 @@ fn serve(global: &GlobalArgs, args: &ServeArgs) -> Result<Ended, StartError> {
         demo: false,
     };
     let clock = Clock::System;
-    let opened = open(options, &kind, &clock)?;
+    let opened = open(options, inputs, &kind, &clock)?;
     run(opened, &kind, clock)
 }
 
 /// Starts the log as flags and environment say, and repeats what reading them brought up.
-pub fn log(options: &Options) {
+pub fn log(options: &Options, color: Color) {
     let (settings, _) =
         Settings::resolve(&std::collections::BTreeMap::new(), &options.locked, &options.found);
-    logging::start(&settings.log_level, settings.log_format, options.container);
+    let colour = colour(color, options);
+    logging::start(&settings.log_level, settings.log_format, options.container, colour);
     for note in &options.notes {
         match note.level {
             Level::Info => info!("{}", note.text),
             Level::Warning => warn!("{}", note.text),
         }
+    }
+}
+
+/// Whether the log on standard error is coloured.
+pub(super) fn colour(wanted: Color, options: &Options) -> bool {
+    match wanted {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => io::stderr().is_terminal() && !options.environment.is_set("NO_COLOR"),
     }
 }
 

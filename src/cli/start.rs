@@ -1,7 +1,7 @@
 //! Starting a server: options, keys, database, config file, audit, listeners, banner (REL-RUN-1).
 
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -20,13 +20,14 @@ use crate::auth::key::KeyHasher;
 use crate::auth::limits::{Limits, Spent};
 use crate::auth::load::Capacity;
 use crate::cli::banner::{self, Banner, Run};
+use crate::cli::logging;
 use crate::cli::port::{busy_text, find_holder};
 use crate::clock::Clock;
 use crate::config::apply::{ApplyError, apply_file};
 use crate::config::boot::{self, Facts, Finding};
 use crate::config::data_dir;
 use crate::config::error::{ConfigError, exit};
-use crate::config::options::Options;
+use crate::config::options::{Inputs, Options};
 use crate::config::settings::Settings;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
@@ -116,13 +117,20 @@ pub struct Opened {
     pub fixed: Arc<Fixed>,
     /// The options it came from.
     pub options: Options,
+    /// What the options were read from: a reload reads it again.
+    pub inputs: Inputs,
 }
 
 /// Opens keys and database for a configuration.
 ///
 /// # Errors
 /// See [`StartError`].
-pub fn open(options: Options, kind: &Kind, clock: &Clock) -> Result<Opened, StartError> {
+pub fn open(
+    options: Options,
+    inputs: Inputs,
+    kind: &Kind,
+    clock: &Clock,
+) -> Result<Opened, StartError> {
     boot::refuse_published(&options)?;
     for note in data_dir::prepare(&options.data_dir, options.container && !kind.demo)? {
         note.log();
@@ -147,7 +155,7 @@ pub fn open(options: Options, kind: &Kind, clock: &Clock) -> Result<Opened, Star
         demo: kind.demo,
         key_secret: KeySecret { current: key.api_key_key(secrets.api_key.as_ref()), previous },
     };
-    Ok(Opened { store, fixed: Arc::new(fixed), options })
+    Ok(Opened { store, fixed: Arc::new(fixed), options, inputs })
 }
 
 /// Runs a server until a signal ends it.
@@ -156,7 +164,7 @@ pub fn open(options: Options, kind: &Kind, clock: &Clock) -> Result<Opened, Star
 /// See [`StartError`].
 pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartError> {
     let started = clock.now();
-    let Opened { store, mut fixed, options } = opened;
+    let Opened { store, mut fixed, options, inputs } = opened;
     if let Some(file) = &options.config_file {
         apply(&store, file, &options, &fixed)?;
     }
@@ -167,6 +175,9 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         fixed = Arc::new(Fixed { loopback_only, ..Fixed::clone(&fixed) });
     }
     let (snapshot, accounts) = Snapshot::load(&store, &fixed)?;
+    if !kind.demo {
+        logging::set_level(&snapshot.settings.log_level);
+    }
     let findings = audit(&options, &snapshot.settings, fixed.loopback_only);
     boot::refuse_fatal(&findings)?;
     let bound = if socket_activated { inherited } else { server::bind(&options.listen)? };
@@ -182,8 +193,9 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         pid: std::process::id(),
     };
     let shared = share(store, snapshot, &accounts, clock.clone())?;
-    let config_file = options.config_file.clone();
-    let reload = reloader(Arc::clone(&shared), fixed, config_file, options.clone());
+    let managed = options.service_manager;
+    let workers = options.workers;
+    let reload = reloader(Arc::clone(&shared), fixed, options, inputs);
     let quiet = kind.quiet;
     let demo = kind.demo;
     let ready = Box::new(move || {
@@ -194,10 +206,11 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         shared,
         accounts,
         listeners: sockets,
-        workers: options.workers,
+        workers,
         reload,
         ready,
         background: !kind.no_background,
+        managed,
     };
     let ended = actix_web::rt::System::new().block_on(server.run())?;
     Ok(ended)
@@ -274,15 +287,20 @@ fn share(
 
 type Reload = Box<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>;
 
-/// Reads configuration again: the config file, then everything stored (REL-RUN-4).
-fn reloader(
-    shared: Arc<Shared>,
-    fixed: Arc<Fixed>,
-    file: Option<PathBuf>,
-    options: Options,
-) -> Reload {
+/// Reads configuration again: `.env` files, the config file, then everything stored (REL-RUN-4).
+fn reloader(shared: Arc<Shared>, fixed: Arc<Fixed>, first: Options, inputs: Inputs) -> Reload {
     Box::new(move || {
-        if let Some(file) = &file {
+        let options = Options::resolve(inputs.clone()).map_err(|error| error.to_string())?;
+        for what in cold_changes(&first, &options) {
+            warn!("restart needed: {what} changed, and takes effect at the next start");
+        }
+        let fixed = Arc::new(Fixed {
+            locked: options.locked.clone(),
+            found: options.found.clone(),
+            endpoints: options.endpoints.clone(),
+            ..Fixed::clone(&fixed)
+        });
+        if let Some(file) = &options.config_file {
             apply(&shared.store, file, &options, &fixed).map_err(|error| error.to_string())?;
         }
         let (mut snapshot, accounts) =
@@ -290,6 +308,9 @@ fn reloader(
         snapshot.names.live = shared.live_models.clone();
         // Lists of accounts that were removed go with them.
         shared.live_models.replace(discovery::stored(&shared.store, &accounts));
+        if !fixed.demo {
+            logging::set_level(&snapshot.settings.log_level);
+        }
         let settings = &snapshot.settings;
         let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         shared.in_flight.set_limit(wide(settings.limits.in_flight));
@@ -303,6 +324,16 @@ fn reloader(
         shared.snapshot.store(Arc::new(snapshot));
         Ok(accounts)
     })
+}
+
+/// What only a restart can change (cli-and-deploy §7.5).
+fn cold_changes(first: &Options, now: &Options) -> Vec<&'static str> {
+    let changed = [
+        ("the address or port", first.listen != now.listen),
+        ("the data folder", first.data_dir != now.data_dir),
+        ("the number of workers", first.workers != now.workers),
+    ];
+    changed.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect()
 }
 
 fn run_kind(options: &Options, socket_activated: bool) -> Run {

@@ -46,7 +46,7 @@ pub struct Flags {
 }
 
 /// What the process was started with and in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Inputs {
     /// The command line.
     pub flags: Flags,
@@ -54,6 +54,18 @@ pub struct Inputs {
     pub env: Vec<(OsString, OsString)>,
     /// Current folder.
     pub cwd: PathBuf,
+}
+
+impl std::fmt::Debug for Inputs {
+    /// Without the environment's values: some are secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Inputs")
+            .field("flags", &self.flags)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .finish()
+    }
 }
 
 impl Inputs {
