@@ -4,8 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::HttpResponseBuilder;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use bytes::Bytes;
 use ninerouter_dialect::{
@@ -121,7 +120,8 @@ impl Refusal {
             reply.insert_header((ALLOW, methods));
         }
         if self.close {
-            reply.insert_header((CONNECTION, "close"));
+            // A `connection` header of our own would be skipped by the library's encoder.
+            reply.force_close();
         }
         match self.raw {
             Some(raw) => {

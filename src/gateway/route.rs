@@ -84,6 +84,8 @@ pub enum RouteResult {
         allow: &'static str,
         /// How the error looks.
         shape: ErrorShape,
+        /// Class of the path.
+        class: Class,
     },
     /// 400.
     Bad {
@@ -343,7 +345,9 @@ fn decide(found: Found, method: &str, has_websocket_upgrade: bool) -> RouteResul
         "GET" if has_websocket_upgrade && matched.endpoint == Endpoint::Responses => {
             RouteResult::Upgrade426
         }
-        _ => RouteResult::MethodNotAllowed { allow: verbs.allow(), shape: matched.shape },
+        _ => {
+            RouteResult::MethodNotAllowed { allow: verbs.allow(), shape: matched.shape, class }
+        }
     }
 }
 

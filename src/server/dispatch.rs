@@ -3,6 +3,8 @@
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
@@ -13,13 +15,17 @@ use crate::auth::admit::check_public_host;
 use crate::gateway::request_id::request_id;
 use crate::gateway::route::{Class, Endpoint, Matched, RouteResult, looks_anthropic, route};
 use crate::gateway::worker::Worker;
-use crate::gateway::{self, Door, Refusal};
+use crate::gateway::{self, Door, Refusal, local_ip};
 use crate::server::pages;
 
 /// Longest request target (security §10).
 const URI: usize = 8 * 1024;
 /// Longest single header line.
 const HEADER: usize = 32 * 1024;
+/// Characters of a path that an error repeats (SEC-LOG-4).
+const SHOWN_PATH: usize = 200;
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Answers one request.
 pub(super) async fn dispatch(
@@ -28,8 +34,9 @@ pub(super) async fn dispatch(
     payload: Payload,
 ) -> HttpResponse {
     let id = request_id(http.headers().get("x-request-id").and_then(|v| v.to_str().ok()));
-    let shape = shape_of(&http);
-    let work = serve(Rc::clone(&worker), http.clone(), payload, id.clone());
+    let found = find(&http);
+    let (shape, class) = (found.shape(), found.class());
+    let work = serve(Rc::clone(&worker), http.clone(), payload, id.clone(), found);
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(reply) => reply,
         Err(_panic) => {
@@ -39,13 +46,79 @@ pub(super) async fn dispatch(
                 .render(shape, &id)
         }
     };
-    let snapshot = worker.shared.snapshot.load();
-    for (name, value) in snapshot.cors.reply_headers(http.headers()) {
-        if reply.headers().contains_key("cross-origin-resource-policy") {
-            reply.headers_mut().append(name, value);
-        }
+    if class == Some(Class::Inference) {
+        open_to_origin(&worker, &http, &mut reply);
     }
     reply
+}
+
+/// CORS headers on an inference reply, also on its errors, where the operator lists origins
+/// (SEC-CORS-1). A preflight has brought its own.
+fn open_to_origin(worker: &Worker, http: &HttpRequest, reply: &mut HttpResponse) {
+    let headers = reply.headers_mut();
+    if !headers.contains_key("access-control-allow-origin") && !headers.contains_key("vary") {
+        let snapshot = worker.shared.snapshot.load();
+        for (name, value) in snapshot.cors.reply_headers(http.headers()) {
+            headers.append(name, value);
+        }
+    }
+    if headers.contains_key("access-control-allow-origin") {
+        // SEC-HDR-1: else the browser withholds what CORS has just allowed.
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    }
+}
+
+/// What a request is for, or why it is for nothing.
+enum Found {
+    TooLong(Refusal),
+    Routed(RouteResult, ErrorShape),
+}
+
+impl Found {
+    /// Shape of errors.
+    fn shape(&self) -> ErrorShape {
+        match self {
+            Self::TooLong(_) => ErrorShape::Chat,
+            Self::Routed(_, shape) => *shape,
+        }
+    }
+
+    /// Class of the path, as far as it is known.
+    fn class(&self) -> Option<Class> {
+        let Self::Routed(result, _) = self else { return None };
+        match result {
+            RouteResult::Match(matched) => Some(matched.endpoint.class()),
+            RouteResult::Options { class, .. } => Some(*class),
+            RouteResult::Upgrade426 => Some(Class::Inference),
+            RouteResult::MethodNotAllowed { class, .. } => Some(*class),
+            RouteResult::Head | RouteResult::NotFound(_) | RouteResult::Bad { .. } => None,
+        }
+    }
+}
+
+fn find(http: &HttpRequest) -> Found {
+    if let Some(refusal) = oversized(http) {
+        return Found::TooLong(refusal);
+    }
+    let upgrade = http
+        .headers()
+        .get("upgrade")
+        .is_some_and(|v| v.to_str().is_ok_and(|text| text.eq_ignore_ascii_case("websocket")));
+    let mut result = route(http.method().as_str(), http.uri().path(), upgrade);
+    let shape = match &mut result {
+        RouteResult::Match(matched) => {
+            if matches!(matched.endpoint, Endpoint::Models | Endpoint::Model { .. }) {
+                matched.shape = shape_of(http);
+            }
+            matched.shape
+        }
+        RouteResult::NotFound(ErrorShape::Chat) | RouteResult::Bad { .. } => shape_of(http),
+        RouteResult::NotFound(shape) | RouteResult::MethodNotAllowed { shape, .. } => *shape,
+        RouteResult::Options { .. } | RouteResult::Head | RouteResult::Upgrade426 => {
+            ErrorShape::Chat
+        }
+    };
+    Found::Routed(result, shape)
 }
 
 /// Shape of errors when nothing more is known of the request.
@@ -59,40 +132,45 @@ async fn serve(
     http: HttpRequest,
     payload: Payload,
     id: String,
+    found: Found,
 ) -> HttpResponse {
-    if let Some(refusal) = oversized(&http) {
-        return refusal.render(shape_of(&http), &id);
-    }
-    let upgrade = http
-        .headers()
-        .get("upgrade")
-        .is_some_and(|v| v.to_str().is_ok_and(|text| text.eq_ignore_ascii_case("websocket")));
-    match route(http.method().as_str(), http.uri().path(), upgrade) {
+    let (result, shape) = match found {
+        Found::TooLong(refusal) => return refusal.render(shape_of(&http), &id),
+        Found::Routed(result, shape) => (result, shape),
+    };
+    match result {
         RouteResult::Match(matched) => endpoint(worker, http, payload, id, matched).await,
         RouteResult::Options { methods, class } => preflight(&worker, &http, &id, methods, class),
         RouteResult::Head => gateway::start(200, &id).finish(),
-        RouteResult::NotFound(shape) => {
-            let shape = if shape == ErrorShape::Chat { shape_of(&http) } else { shape };
-            let message = format!("no such endpoint: `{} {}`", http.method(), http.path());
+        RouteResult::NotFound(_) => {
+            let path: String = http.path().chars().take(SHOWN_PATH).collect();
+            let message = format!("no such endpoint: `{} {path}`", http.method());
             Refusal::new(ErrorKind::NotFound, message).code("not_found").render(shape, &id)
         }
-        RouteResult::MethodNotAllowed { allow, shape } => {
-            let message = format!("method {} is not allowed here; use {allow}", http.method());
-            let mut refusal = Refusal::new(ErrorKind::MethodNotAllowed, message);
-            refusal.allow = Some(allow);
-            refusal.render(shape, &id)
-        }
+        RouteResult::MethodNotAllowed { allow, .. } => not_allowed(&http, allow, shape, &id),
         RouteResult::Bad { reason } => Refusal::new(ErrorKind::InvalidRequest, reason.to_string())
             .code("invalid_path")
-            .render(shape_of(&http), &id),
+            .render(shape, &id),
         RouteResult::Upgrade426 => {
             let message = "the WebSocket mode is not offered; use plain HTTP";
             Refusal::new(ErrorKind::InvalidRequest, message)
                 .status(426)
                 .code("upgrade_not_supported")
-                .render(ErrorShape::Chat, &id)
+                .render(shape, &id)
         }
     }
+}
+
+fn not_allowed(
+    http: &HttpRequest,
+    allow: &'static str,
+    shape: ErrorShape,
+    id: &str,
+) -> HttpResponse {
+    let message = format!("method {} is not allowed here; use {allow}", http.method());
+    let mut refusal = Refusal::new(ErrorKind::MethodNotAllowed, message);
+    refusal.allow = Some(allow);
+    refusal.render(shape, id)
 }
 
 fn oversized(http: &HttpRequest) -> Option<Refusal> {
@@ -130,35 +208,32 @@ async fn endpoint(
     http: HttpRequest,
     payload: Payload,
     id: String,
-    mut matched: Matched,
+    matched: Matched,
 ) -> HttpResponse {
     match matched.endpoint.class() {
         Class::Public => {
-            let snapshot = worker.shared.snapshot.load();
-            let local_ip = http.app_config().local_addr().ip();
-            if let Err(refusal) =
-                check_public_host(http.headers(), None, &snapshot.admit.hosts, Some(local_ip))
-            {
-                return Refusal::from(refusal).render(matched.shape, &id);
+            if let Err(refusal) = known_host(&worker, &http) {
+                return refusal.render(matched.shape, &id);
             }
-            pages::public(&worker, &http, &matched.endpoint, &id)
+            pages::public(&worker, &http, &matched.endpoint, &id).await
         }
         Class::Inference => {
-            if matches!(matched.endpoint, Endpoint::Models | Endpoint::Model { .. }) {
-                matched.shape = shape_of(&http);
-            }
             let shape = matched.shape;
-            match gateway::serve(
-                Door { worker, http, request_id: id.as_str().into(), matched },
-                payload,
-            )
-            .await
-            {
+            let door = Door { worker, http, request_id: id.as_str().into(), matched };
+            match gateway::serve(door, payload).await {
                 Ok(reply) => reply,
                 Err(refusal) => refusal.render(shape, &id),
             }
         }
-        Class::Ui => pages::dashboard(&worker, &http, &id).await,
+        Class::Ui => {
+            if let Err(refusal) = known_host(&worker, &http) {
+                return refusal.render(matched.shape, &id);
+            }
+            if !matches!(*http.method(), Method::GET | Method::HEAD) {
+                return not_allowed(&http, "GET, HEAD", matched.shape, &id);
+            }
+            pages::dashboard(&worker, &http, &id).await
+        }
         Class::Admin | Class::Sudo | Class::Callback | Class::Metrics | Class::Sync => {
             // No management route exists yet, and none is open by default (P1).
             Refusal::new(ErrorKind::NotFound, "no such route")
@@ -166,4 +241,12 @@ async fn endpoint(
                 .render(ErrorShape::Chat, &id)
         }
     }
+}
+
+/// A host that can be one and, once the operator lists hosts, is listed (SEC-HOST-1, SEC-HOST-2).
+fn known_host(worker: &Worker, http: &HttpRequest) -> Result<(), Refusal> {
+    let snapshot = worker.shared.snapshot.load();
+    let authority = http.uri().authority().map(|a| a.as_str());
+    check_public_host(http.headers(), authority, &snapshot.admit.hosts, local_ip(http))
+        .map_err(Refusal::from)
 }
