@@ -17,12 +17,19 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
 /// How often old rows are looked for. Nightly would do; hourly keeps each run short.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often a service manager is told how it stands.
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+/// Longest wait for the router's answer.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// The actor. Lives on the control thread.
 #[derive(Debug)]
 pub struct Upkeep {
     shared: Arc<Shared>,
     desk: Arc<RouterDesk>,
     background: bool,
+    /// A service manager wants to be told.
+    managed: bool,
     pruning: bool,
 }
 
@@ -32,10 +39,16 @@ pub struct Upkeep {
 pub struct Stop;
 
 impl Upkeep {
-    /// Starts it on the calling thread's arbiter. Without `background` only the watchdog runs.
+    /// Starts it on the calling thread's arbiter. Without `background` only a service manager,
+    /// if there is one (`managed`), is told how it stands.
     #[must_use]
-    pub fn launch(shared: Arc<Shared>, desk: Arc<RouterDesk>, background: bool) -> Addr<Self> {
-        Self { shared, desk, background, pruning: false }.start()
+    pub fn launch(
+        shared: Arc<Shared>,
+        desk: Arc<RouterDesk>,
+        background: bool,
+        managed: bool,
+    ) -> Addr<Self> {
+        Self { shared, desk, background, managed, pruning: false }.start()
     }
 
     fn checkpoint(&mut self, ctx: &mut Context<Self>) {
@@ -73,16 +86,17 @@ impl Upkeep {
         }));
     }
 
-    /// Tells the service manager that the actors answer and the database takes writes; a hung process is
-    /// restarted by it (cli-and-deploy §7.1).
-    fn watchdog(&mut self, ctx: &mut Context<Self>) {
-        if !self.shared.ledger.is_healthy() {
-            return;
-        }
-        let ask = self.desk.addr().send(CountAccounts).timeout(Duration::from_secs(2));
+    /// Tells the service manager that the actors answer and the database can be read; a hung process is
+    /// restarted by it (cli-and-deploy §7.1). A disk that is full is no hang: restarts would not empty it,
+    /// and the router serves on (REL-DB-5).
+    fn report(&mut self, ctx: &mut Context<Self>) {
+        let store = self.shared.store.clone();
+        let read = tokio::task::spawn_blocking(move || store.read(|_| Ok(())).is_ok());
+        let ask = self.desk.addr().send(CountAccounts).timeout(ANSWER);
         let in_flight = self.shared.in_flight.used();
-        ctx.spawn(ask.into_actor(self).map(move |answer, _, _| {
-            if let Ok(accounts) = answer {
+        let both = async move { (read.await.unwrap_or(false), ask.await) };
+        ctx.spawn(both.into_actor(self).map(move |answer, _, _| {
+            if let (true, Ok(accounts)) = answer {
                 let status = format!("{accounts} accounts, {in_flight} in flight");
                 let state = [NotifyState::Watchdog, NotifyState::Status(&status)];
                 if let Err(error) = sd_notify::notify(&state) {
@@ -97,9 +111,10 @@ impl Actor for Upkeep {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(limit) = sd_notify::watchdog_enabled() {
-            self.watchdog(ctx);
-            ctx.run_interval(limit / 2, Self::watchdog);
+        let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+        if self.managed {
+            self.report(ctx);
+            ctx.run_interval(watchdog.unwrap_or(REPORT_EVERY).min(REPORT_EVERY), Self::report);
         }
         if self.background {
             ctx.run_interval(CHECKPOINT_EVERY, Self::checkpoint);

@@ -1,28 +1,29 @@
 //! The start page: where clients point and what they may ask for.
 
-use actix::Addr;
+use std::sync::Arc;
+
 use ninerouter_templates::{ModelRow, StartPage, start_page};
 
 use crate::actors::listing::list;
-use crate::actors::router::{Router, ServedProviders};
 use crate::actors::shared::Shared;
 use crate::config::settings::RequireApiKey;
 
 /// Model rows shown; the list itself is `/v1/models`.
 const ROWS: usize = 200;
 
-/// Renders the page for a browser that reached the router as `host`.
-pub async fn render(shared: &Shared, router: &Addr<Router>, host: &str) -> String {
-    // A router that is restarting serves nobody at this moment: the page says so by an empty list.
-    let served = router.send(ServedProviders).await.unwrap_or_default();
+/// Renders the page for a browser that reached the router as `host`; `served` are the providers with
+/// an account.
+#[must_use]
+pub fn render(shared: &Shared, served: &[Arc<str>], host: &str) -> String {
     let snapshot = shared.snapshot.load();
-    let listed = list(&snapshot, &served, None);
+    let listed = list(&snapshot, served, None);
     let base = format!("http://{host}");
     let access = match (snapshot.settings.require_api_key, snapshot.fixed.loopback_only) {
         (RequireApiKey::Auto | RequireApiKey::Never, true) => {
             "No API key is needed on this computer."
         }
-        (RequireApiKey::Always, _) | (_, false) => "Clients need an API key.",
+        (RequireApiKey::Never, false) => "Trusted addresses need no API key, others do.",
+        (RequireApiKey::Always, _) | (RequireApiKey::Auto, false) => "Clients need an API key.",
     };
     let model = listed.first().map_or("provider/model", |m| m.id.as_str());
     let view = StartPage {

@@ -1,5 +1,6 @@
 //! Admission: overload, credentials and limits, before any body is read (SEC-RES-1).
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,8 +16,18 @@ use crate::gateway::reply::Refusal;
 use crate::gateway::route::Matched;
 use crate::gateway::worker::Worker;
 
+/// Our end of a connection, kept by the server when it accepts one: a listener on all addresses
+/// does not know by which of them a client came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocalEnd(pub IpAddr);
+
+/// Address of ours that the client connected to; none on a Unix socket.
+#[must_use]
+pub fn local_ip(http: &HttpRequest) -> Option<IpAddr> {
+    http.conn_data::<LocalEnd>().map(|end| end.0)
+}
+
 /// A request in front of an inference endpoint.
-#[derive(Debug)]
 pub struct Door {
     /// This worker.
     pub worker: Rc<Worker>,
@@ -44,6 +55,16 @@ impl Inside {
     #[must_use]
     pub(super) fn caller(&self) -> &Caller {
         &self.admitted.caller
+    }
+}
+
+impl std::fmt::Debug for Door {
+    /// Without headers and query: they hold keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door")
+            .field("request_id", &self.request_id)
+            .field("matched", &self.matched)
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,7 +113,7 @@ pub(super) fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
         is_post: http.method() == actix_web::http::Method::POST,
         scope,
         peer: http.peer_addr().map_or(Peer::Unix, Peer::Tcp),
-        local_ip: Some(http.app_config().local_addr().ip()),
+        local_ip: local_ip(http),
         listener_loopback_only: snapshot.fixed.loopback_only,
         policy: &snapshot.admit,
         ring: &snapshot.keys,

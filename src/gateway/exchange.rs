@@ -24,7 +24,6 @@ use crate::routing::affinity::SessionKey;
 use crate::routing::classify::{Failure as Symptom, classify};
 
 /// What the client asked for, after admission.
-#[derive(Debug)]
 pub(super) struct Ask {
     /// Wire format of request and answer.
     pub dialect: Dialect,
@@ -49,7 +48,6 @@ pub(super) struct Ask {
 }
 
 /// A request on its way.
-#[derive(Debug)]
 pub(super) struct Exchange {
     /// Shared state of the process.
     pub shared: Arc<Shared>,
@@ -75,6 +73,28 @@ pub(super) struct Exchange {
     pub guards: Guards,
     /// Place among all requests in flight.
     pub _place: Portion,
+}
+
+impl std::fmt::Debug for Ask {
+    /// Without the body: a prompt has no place in a log (SEC-LOG-1).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ask")
+            .field("dialect", &self.dialect)
+            .field("model", &self.model)
+            .field("stream", &self.stream)
+            .field("body_bytes", &self.body_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    /// Without headers: they hold keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Exchange")
+            .field("request_id", &self.request_id)
+            .field("ask", &self.ask)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Guards of one request.

@@ -13,7 +13,9 @@ use ninerouter_dialect::{
 };
 
 use crate::actors::checkout::Journey;
+use crate::actors::snapshot::Usable;
 use crate::auth::admit::Caller;
+use crate::auth::candidate::query_without_key;
 use crate::gateway::admission::{self, Door, Inside};
 use crate::gateway::body::{self, HeldBody};
 use crate::gateway::early::{EarlyBody, Running};
@@ -148,7 +150,7 @@ fn understand(
         body: bytes,
         peek: found,
         legacy_completion: legacy,
-        query: door.http.query_string().to_owned(),
+        query: query_without_key(door.http.query_string()).into_owned(),
     };
     Ok((ask, held.permit))
 }
@@ -243,16 +245,11 @@ fn permit(
             if !key.may_use_combo(Some(&combo.name)) {
                 return denied();
             }
-            let leaves = snapshot.leaves(&journey.resolved);
-            let refused = |t: &&Arc<crate::routing::target::Target>| {
-                !key.may_use(&t.provider.id, &t.key, Some(&combo.name))
-            };
-            let forbidden = leaves.iter().filter(refused).count();
-            let skips = snapshot.settings.skip_forbidden_entries;
-            if forbidden > 0 && (!skips || forbidden == leaves.len()) {
-                return denied();
+            match snapshot.usable(key, &journey.resolved) {
+                Some(Usable::All) => {}
+                Some(Usable::Some) => journey.key = Some(Arc::clone(key)),
+                None => return denied(),
             }
-            journey.key = (forbidden > 0).then(|| Arc::clone(key));
         }
     }
     Ok(())

@@ -23,6 +23,6 @@ mod tool;
 mod usage;
 pub mod worker;
 
-pub use admission::Door;
+pub use admission::{Door, LocalEnd, local_ip};
 pub use reply::{Refusal, json, start};
 pub use serve::serve;

@@ -5,7 +5,6 @@ use ninerouter_dialect::ErrorKind;
 use serde_json::{Map, Value, json};
 
 use crate::actors::listing::{Listed, list};
-use crate::actors::router::ServedProviders;
 use crate::gateway::admission::{self, Door};
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, ErrorShape};
@@ -109,7 +108,7 @@ pub(super) fn gemini_list(models: &[Listed], query: &str) -> Value {
 /// The refusal to render in the endpoint's shape.
 pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
     let inside = admission::admit(&door)?;
-    let served = door.worker.router().send(ServedProviders).await.map_err(|_closed| {
+    let served = door.worker.served_providers().await.map_err(|_silent| {
         Box::new(
             Refusal::new(ErrorKind::Unavailable, "the router is restarting; try again")
                 .retry_after(1),

@@ -7,9 +7,12 @@ use actix::{Addr, MailboxError};
 
 use crate::actors::checkout::{Checked, Checkout, Journey};
 use crate::actors::desk::RouterDesk;
-use crate::actors::router::Router;
+use crate::actors::router::{Router, ServedProviders};
 use crate::actors::shared::Shared;
 use crate::net::Clients;
+
+/// Longest wait for an answer that needs no waiting.
+const ASK: Duration = Duration::from_secs(5);
 
 /// State of one worker thread.
 #[derive(Debug)]
@@ -32,10 +35,31 @@ impl Worker {
         Self { shared, clients, router, desk }
     }
 
-    /// The router.
+    /// The router, started again when it died (REL-ACT-1). A dead address when that fails.
+    pub async fn router(&self) -> Addr<Router> {
+        let known = self.router.borrow().clone();
+        if known.connected() {
+            return known;
+        }
+        let (shared, desk) = (Arc::clone(&self.shared), Arc::clone(&self.desk));
+        let revived = tokio::task::spawn_blocking(move || desk.respawn(&shared)).await;
+        let Ok(Some(addr)) = revived else { return known };
+        self.router.replace(addr.clone());
+        addr
+    }
+
+    /// True while the router answers, or can be asked to.
     #[must_use]
-    pub fn router(&self) -> Addr<Router> {
-        self.router.borrow().clone()
+    pub fn is_router_up(&self) -> bool {
+        self.desk.addr().connected()
+    }
+
+    /// Providers with an account that could serve.
+    ///
+    /// # Errors
+    /// When the router does not answer in time.
+    pub async fn served_providers(&self) -> Result<Vec<Arc<str>>, MailboxError> {
+        self.router().await.send(ServedProviders).timeout(ASK).await
     }
 
     /// Asks the router for a lease; once more after it was started again.
@@ -49,14 +73,7 @@ impl Worker {
     ) -> Result<Checked, MailboxError> {
         let patience =
             deadline.saturating_duration_since(self.shared.clock.now()) + Duration::from_secs(1);
-        if !self.router.borrow().connected() {
-            let (shared, desk) = (Arc::clone(&self.shared), Arc::clone(&self.desk));
-            let revived = tokio::task::spawn_blocking(move || desk.respawn(&shared)).await;
-            if let Ok(Some(addr)) = revived {
-                self.router.replace(addr);
-            }
-        }
-        let router = self.router();
+        let router = self.router().await;
         router.send(Checkout { journey, deadline }).timeout(patience).await
     }
 }

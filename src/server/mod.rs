@@ -3,7 +3,6 @@
 mod dispatch;
 mod pages;
 
-use std::any::Any;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -23,6 +23,7 @@ use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::actors::upkeep::Upkeep;
 use crate::config::listen::Listen;
+use crate::gateway::LocalEnd;
 use crate::gateway::worker::Worker;
 
 /// A head must arrive in this time (security §10).
@@ -35,6 +36,10 @@ const AFTER_DRAIN: Duration = Duration::from_secs(5);
 const SECOND_SIGNAL: Duration = Duration::from_secs(2);
 /// What an ordinary stop leaves for them.
 const LAST_FLUSH: Duration = Duration::from_secs(30);
+/// Longest wait for the accounts to take a new configuration.
+const RECONCILE: Duration = Duration::from_secs(30);
+/// Pause between two looks at what still runs after a cut.
+const CUT_PAUSE: Duration = Duration::from_millis(5);
 const BACKLOG: u32 = 1_024;
 
 /// A listener that is bound.
@@ -112,9 +117,13 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 fn bind_unix(path: &std::path::Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
     use std::os::unix::net::{UnixListener, UnixStream};
-    // A socket file that nobody answers on is left over from a process that was killed.
-    if path.exists() && UnixStream::connect(path).is_err() {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    let refuses = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    // A socket that nobody answers on is left over from a process that was killed. Anything else
+    // that has this name is not ours to remove.
+    if is_socket && UnixStream::connect(path).is_err_and(refuses) {
         std::fs::remove_file(path)?;
     }
     let socket = UnixListener::bind(path)?;
@@ -168,6 +177,8 @@ pub struct Server {
     pub ready: Box<dyn FnOnce()>,
     /// Refresh, polling and pruning run.
     pub background: bool,
+    /// A service manager wants to be told how it stands.
+    pub managed: bool,
 }
 
 impl std::fmt::Debug for Server {
@@ -182,12 +193,12 @@ impl Server {
     /// # Errors
     /// When the listeners cannot be used or signals cannot be watched.
     pub async fn run(self) -> io::Result<Ended> {
-        let Self { shared, accounts, listeners, workers, reload, ready, background } = self;
+        let Self { shared, accounts, listeners, workers, reload, ready, background, managed } = self;
         let mut signals = Signals::watch()?;
         let arbiter = actix::Arbiter::current();
         let router = Router::start_on(&arbiter, Arc::clone(&shared), accounts);
         let desk = Arc::new(RouterDesk::new(arbiter, router));
-        let upkeep = Upkeep::launch(Arc::clone(&shared), Arc::clone(&desk), background);
+        let upkeep = Upkeep::launch(Arc::clone(&shared), Arc::clone(&desk), background, managed);
         let discovery =
             background.then(|| Discovery::launch(Arc::clone(&shared), Arc::clone(&desk)));
         let server = http(&shared, &desk, listeners, workers)?;
@@ -195,23 +206,31 @@ impl Server {
         let serving = actix_web::rt::spawn(server);
         shared.drain.set_ready(shared.clock.now_ms());
         ready();
-        notify(&[sd_notify::NotifyState::Ready]);
+        notify(&[NotifyState::Ready]);
         let reload: Arc<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync> =
             reload.into();
+        let gate = Rc::new(tokio::sync::Mutex::new(()));
         loop {
             match signals.next().await {
                 Received::Stop => break,
                 Received::Reload => {
-                    reconfigure(&shared, &desk, &reload).await;
-                    if let Some(discovery) = &discovery {
-                        // A full mailbox holds the same message already.
-                        drop(discovery.try_send(discovery::Refresh));
-                    }
+                    let (shared, desk) = (Arc::clone(&shared), Arc::clone(&desk));
+                    let (reload, gate) = (Arc::clone(&reload), Rc::clone(&gate));
+                    let discovery = discovery.clone();
+                    // Beside the loop: a stop must not wait for a reload.
+                    actix_web::rt::spawn(async move {
+                        let _one_at_a_time = gate.lock().await;
+                        reconfigure(&shared, &desk, &reload).await;
+                        if let Some(discovery) = &discovery {
+                            // A full mailbox holds the same message already.
+                            drop(discovery.try_send(discovery::Refresh));
+                        }
+                    });
                 }
                 Received::Dump => dump(&shared),
             }
         }
-        notify(&[sd_notify::NotifyState::Stopping]);
+        notify(&[NotifyState::Stopping]);
         let ended = drain(&shared, &handle, &mut signals).await;
         drop(upkeep.try_send(crate::actors::upkeep::Stop));
         if let Some(discovery) = &discovery {
@@ -251,7 +270,14 @@ fn http(
         .tcp_nodelay(true)
         // REL-CAN-2: else a client that leaves is not noticed while we wait for the upstream.
         .h1_allow_half_closed(false)
-        .on_connect(move |socket, _| harden(socket, stall))
+        .on_connect(move |socket, data| {
+            if let Some(socket) = socket.downcast_ref::<TcpStream>() {
+                harden(socket, stall);
+                if let Ok(local) = socket.local_addr() {
+                    data.insert(LocalEnd(local.ip()));
+                }
+            }
+        })
         .disable_signals()
         .shutdown_timeout((drain + AFTER_DRAIN).as_secs());
     for listener in listeners {
@@ -265,12 +291,10 @@ fn http(
 
 /// A client that accepts no byte for this long is cut by the system: while it does, the body is not
 /// polled, so no timer of ours would run (security §26).
-fn harden(socket: &dyn Any, stall: Duration) {
-    if let Some(socket) = socket.downcast_ref::<TcpStream>() {
-        let millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
-        if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, millis) {
-            warn!(%error, "a client connection has no write time-out");
-        }
+fn harden(socket: &TcpStream, stall: Duration) {
+    let millis = u32::try_from(stall.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(socket, millis) {
+        warn!(%error, "a client connection has no write time-out");
     }
 }
 
@@ -279,12 +303,13 @@ async fn reconfigure(
     desk: &RouterDesk,
     reload: &Arc<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>,
 ) {
+    announce_reload();
     let reload = Arc::clone(reload);
     let read = tokio::task::spawn_blocking(move || reload()).await;
     match read {
         Ok(Ok(accounts)) => {
             let reconcile = crate::actors::router::Reconcile { accounts };
-            match desk.addr().send(reconcile).await {
+            match desk.addr().send(reconcile).timeout(RECONCILE).await {
                 Ok(()) => info!("configuration reloaded"),
                 Err(error) => error!(%error, "accounts did not take the new configuration"),
             }
@@ -293,6 +318,17 @@ async fn reconfigure(
         // REL-RUN-4: the old configuration stays.
         Ok(Err(error)) => error!("configuration not reloaded, the old one stays: {error}"),
         Err(error) => error!(%error, "configuration not reloaded, the old one stays"),
+    }
+    if !shared.drain.is_draining() {
+        notify(&[NotifyState::Ready]);
+    }
+}
+
+/// The service manager wants the time with it, to tell this reload from the one before.
+fn announce_reload() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => warn!(%error, "the service manager is not told of the reload"),
     }
 }
 
@@ -329,12 +365,25 @@ async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended) {
         Ended::Drained => LAST_FLUSH,
         Ended::Cut => SECOND_SIGNAL,
     };
-    if tokio::time::timeout(patience, desk.addr().send(FlushAll)).await.is_err() {
+    let deadline = shared.clock.now() + patience;
+    let left = |shared: &Shared| deadline.saturating_duration_since(shared.clock.now());
+    // What was cut on the worker threads writes its row when it is dropped there.
+    let all_over = async {
+        while shared.in_flight.used() > 0 {
+            tokio::time::sleep(CUT_PAUSE).await;
+        }
+    };
+    if tokio::time::timeout(patience / 4, all_over).await.is_err() {
+        warn!(in_flight = shared.in_flight.used(), "requests still run; their rows are lost");
+    }
+    let flush = desk.addr().send(FlushAll);
+    if tokio::time::timeout(left(shared) / 2, flush).await.is_err() {
         warn!("accounts did not save their state in time");
     }
+    let rows = left(shared);
     let shared = Arc::clone(shared);
     let flushed = tokio::task::spawn_blocking(move || {
-        let flushed = shared.ledger.stop(patience);
+        let flushed = shared.ledger.stop(rows);
         if let Err(error) = shared.store.close() {
             warn!(%error, "the database was not closed cleanly");
         }
@@ -356,7 +405,7 @@ fn dump(shared: &Shared) {
 }
 
 /// Tells the service manager, if there is one.
-pub fn notify(state: &[sd_notify::NotifyState<'_>]) {
+pub fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         warn!(%error, "the service manager could not be told");
     }

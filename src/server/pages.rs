@@ -1,5 +1,8 @@
 //! What a browser or a probe gets: root, health, readiness, assets, and the start page.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 use ninerouter_dialect::{ErrorKind, ErrorShape};
@@ -19,9 +22,11 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const BASE_CSS: &str = include_str!("../../assets/base.css");
 
+/// Longest wait for the database when readiness is asked for.
+const PROBE: Duration = Duration::from_secs(2);
+
 /// Answers a public endpoint.
-#[must_use]
-pub(super) fn public(
+pub(super) async fn public(
     worker: &Worker,
     http: &HttpRequest,
     endpoint: &Endpoint,
@@ -29,7 +34,7 @@ pub(super) fn public(
 ) -> HttpResponse {
     match endpoint {
         Endpoint::Health => gateway::json(200, id, r#"{"status":"ok","ok":true}"#),
-        Endpoint::Ready => ready(worker, id),
+        Endpoint::Ready => ready(worker, id).await,
         Endpoint::Asset { path } if path == "/assets/base.css" => {
             let mut head = gateway::start(200, id);
             head.insert_header((CONTENT_TYPE, "text/css; charset=utf-8"));
@@ -60,10 +65,20 @@ fn root(http: &HttpRequest, id: &str) -> HttpResponse {
     gateway::json(200, id, body.to_string())
 }
 
-fn ready(worker: &Worker, id: &str) -> HttpResponse {
+/// REL-RUN-2: the database took a write in the last 10 s, the actors are up, no stop has begun.
+async fn ready(worker: &Worker, id: &str) -> HttpResponse {
     let shared = &worker.shared;
-    let database = shared.ledger.is_healthy();
-    if shared.drain.is_ready() && database {
+    let up = shared.drain.is_ready() && worker.is_router_up();
+    let database = match (up, shared.ledger.wrote_lately()) {
+        (_, true) => true,
+        (false, false) => shared.ledger.is_healthy(),
+        (true, false) => {
+            let shared = Arc::clone(shared);
+            let asked = tokio::task::spawn_blocking(move || shared.ledger.takes_writes(PROBE));
+            asked.await.unwrap_or(false)
+        }
+    };
+    if up && database {
         return gateway::json(200, id, r#"{"status":"ready"}"#);
     }
     let status = if shared.drain.is_draining() { "draining" } else { "starting" };
@@ -88,7 +103,9 @@ pub(super) async fn dashboard(worker: &Worker, http: &HttpRequest, id: &str) -> 
             .render(ErrorShape::Chat, id);
     }
     let host = http.headers().get("host").and_then(|v| v.to_str().ok()).unwrap_or("localhost");
-    let page = dashboard::start::render(&worker.shared, &worker.router(), host).await;
+    // A router that is restarting serves nobody at this moment: the page says so by an empty list.
+    let served = worker.served_providers().await.unwrap_or_default();
+    let page = dashboard::start::render(&worker.shared, &served, host);
     let mut head = gateway::start(200, id);
     head.insert_header((CONTENT_TYPE, "text/html; charset=utf-8"));
     head.insert_header(("content-security-policy", POLICY));
