@@ -117,7 +117,12 @@ pub struct AddressArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct DemoArgs {
     /// `--port`.
-    #[arg(short, long, value_name = "N", help = "Port; any free one when it is taken [env: PORT] [default: 20128]")]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        help = "Port; any free one when it is taken [env: PORT] [default: 20128]"
+    )]
     pub port: Option<u16>,
     /// Keep the data in this folder instead of throwing it away
     #[arg(long, value_name = "DIR")]

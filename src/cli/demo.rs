@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{DemoArgs, GlobalArgs};
-use crate::cli::start::{Kind, StartError, open, run};
 use crate::cli::run::colour;
+use crate::cli::start::{Kind, StartError, open, run};
 use crate::cli::{logging, process};
 use crate::clock::Clock;
 use crate::config::options::{Flags, Inputs, Options};

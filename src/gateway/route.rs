@@ -345,9 +345,7 @@ fn decide(found: Found, method: &str, has_websocket_upgrade: bool) -> RouteResul
         "GET" if has_websocket_upgrade && matched.endpoint == Endpoint::Responses => {
             RouteResult::Upgrade426
         }
-        _ => {
-            RouteResult::MethodNotAllowed { allow: verbs.allow(), shape: matched.shape, class }
-        }
+        _ => RouteResult::MethodNotAllowed { allow: verbs.allow(), shape: matched.shape, class },
     }
 }
 

@@ -193,7 +193,8 @@ impl Server {
     /// # Errors
     /// When the listeners cannot be used or signals cannot be watched.
     pub async fn run(self) -> io::Result<Ended> {
-        let Self { shared, accounts, listeners, workers, reload, ready, background, managed } = self;
+        let Self { shared, accounts, listeners, workers, reload, ready, background, managed } =
+            self;
         let mut signals = Signals::watch()?;
         let arbiter = actix::Arbiter::current();
         let router = Router::start_on(&arbiter, Arc::clone(&shared), accounts);
