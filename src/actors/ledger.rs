@@ -347,3 +347,47 @@ impl Scribe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{MasterKey, Store, StoreOptions};
+
+    fn open(clock: &Clock) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = folder.path().join("data");
+        let key = MasterKey::load_or_create(&data_dir, None).unwrap();
+        let options = StoreOptions {
+            data_dir,
+            app_version: "0.1.0".to_owned(),
+            clock: clock.clone(),
+            read_only: false,
+            fresh: false,
+        };
+        let store = Store::open(&options, &key).unwrap();
+        (folder, store)
+    }
+
+    #[test]
+    fn readiness_is_proved_by_a_write_when_none_was_due() {
+        let clock = Clock::manual(1_795_000_000_000);
+        let (_folder, store) = open(&clock);
+        let ledger =
+            Ledger::start(store.usage_writer(TimeZone::UTC).unwrap(), clock.clone()).unwrap();
+        assert!(ledger.wrote_lately());
+        clock.advance(Duration::from_secs(11));
+        assert!(!ledger.wrote_lately());
+        store
+            .write(|_| {
+                // The write transaction is open: nobody else can write now.
+                assert!(!ledger.takes_writes(Duration::from_millis(100)));
+                Ok(())
+            })
+            .unwrap();
+        assert!(ledger.takes_writes(Duration::from_secs(10)));
+        assert!(ledger.wrote_lately());
+        assert!(ledger.stop(Duration::from_secs(10)));
+        clock.advance(Duration::from_secs(11));
+        assert!(!ledger.takes_writes(Duration::from_secs(10)), "nobody writes any more");
+    }
+}

@@ -1,7 +1,7 @@
 //! What one HTTP worker thread owns: its clients and its way to the router.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Addr, MailboxError};
 
@@ -14,6 +14,11 @@ use crate::net::Clients;
 /// Longest wait for an answer that needs no waiting.
 const ASK: Duration = Duration::from_secs(5);
 
+/// Longest wait for the database to take a write.
+const PROBE: Duration = Duration::from_secs(2);
+/// A refusal of the database is believed for so long.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
 /// State of one worker thread.
 #[derive(Debug)]
 pub struct Worker {
@@ -24,6 +29,8 @@ pub struct Worker {
     /// This thread's copy of the router's address.
     router: std::cell::RefCell<Addr<Router>>,
     desk: Arc<RouterDesk>,
+    /// When the database last failed to take a write on request.
+    refused: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Worker {
@@ -32,7 +39,7 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, desk: Arc<RouterDesk>) -> Self {
         let clients = Clients::new(Arc::clone(&shared.net));
         let router = std::cell::RefCell::new(desk.addr());
-        Self { shared, clients, router, desk }
+        Self { shared, clients, router, desk, refused: tokio::sync::Mutex::new(None) }
     }
 
     /// The router, started again when it died (REL-ACT-1). A dead address when that fails.
@@ -54,6 +61,28 @@ impl Worker {
         self.desk.addr().connected()
     }
 
+    /// Whether the database took a write in the last 10 s (REL-RUN-2). One question at a time: probes from
+    /// everywhere must not fill the blocking pool.
+    pub async fn is_database_writable(&self) -> bool {
+        let shared = &self.shared;
+        if shared.ledger.wrote_lately() {
+            return true;
+        }
+        let mut refused = self.refused.lock().await;
+        let now = shared.clock.now();
+        if shared.ledger.wrote_lately() {
+            return true;
+        }
+        if refused.is_some_and(|at| now.saturating_duration_since(at) < PROBE_EVERY) {
+            return false;
+        }
+        let asked = Arc::clone(shared);
+        let takes = tokio::task::spawn_blocking(move || asked.ledger.takes_writes(PROBE)).await;
+        let takes = takes.unwrap_or(false);
+        *refused = (!takes).then(|| shared.clock.now());
+        takes
+    }
+
     /// Providers with an account that could serve.
     ///
     /// # Errors
@@ -69,7 +98,7 @@ impl Worker {
     pub async fn checkout(
         &self,
         journey: Box<Journey>,
-        deadline: std::time::Instant,
+        deadline: Instant,
     ) -> Result<Checked, MailboxError> {
         let patience =
             deadline.saturating_duration_since(self.shared.clock.now()) + Duration::from_secs(1);

@@ -1,8 +1,5 @@
 //! What a browser or a probe gets: root, health, readiness, assets, and the start page.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 use ninerouter_dialect::{ErrorKind, ErrorShape};
@@ -21,9 +18,6 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'";
 
 const BASE_CSS: &str = include_str!("../../assets/base.css");
-
-/// Longest wait for the database when readiness is asked for.
-const PROBE: Duration = Duration::from_secs(2);
 
 /// Answers a public endpoint.
 pub(super) async fn public(
@@ -69,15 +63,8 @@ fn root(http: &HttpRequest, id: &str) -> HttpResponse {
 async fn ready(worker: &Worker, id: &str) -> HttpResponse {
     let shared = &worker.shared;
     let up = shared.drain.is_ready() && worker.is_router_up();
-    let database = match (up, shared.ledger.wrote_lately()) {
-        (_, true) => true,
-        (false, false) => shared.ledger.is_healthy(),
-        (true, false) => {
-            let shared = Arc::clone(shared);
-            let asked = tokio::task::spawn_blocking(move || shared.ledger.takes_writes(PROBE));
-            asked.await.unwrap_or(false)
-        }
-    };
+    let database =
+        if up { worker.is_database_writable().await } else { shared.ledger.is_healthy() };
     if up && database {
         return gateway::json(200, id, r#"{"status":"ready"}"#);
     }
