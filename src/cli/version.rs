@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::store::sqlite_version;
+
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -13,7 +15,7 @@ pub fn long() -> &'static str {
             "{VERSION} (commit {}, built {}, SQLite {})",
             env!("NINEROUTER_BUILD_COMMIT"),
             env!("NINEROUTER_BUILD_DATE"),
-            libsqlite3_sys::SQLITE_VERSION.to_string_lossy(),
+            sqlite_version(),
         )
     });
     &LONG

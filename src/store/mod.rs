@@ -36,6 +36,12 @@ pub use master_key::MasterKey;
 pub use open::{Store, StoreOptions};
 pub use seal::{Place, Sealer};
 
+/// Version of SQLite in this binary.
+#[must_use]
+pub fn sqlite_version() -> std::borrow::Cow<'static, str> {
+    libsqlite3_sys::SQLITE_VERSION.to_string_lossy()
+}
+
 /// Name of the database in the data folder.
 const DATABASE: &str = "ninerouter.sqlite";
 /// Folder of backups in the data folder.
