@@ -21,6 +21,7 @@ mod cancel;
 mod discovery;
 mod fallback;
 mod faults;
+mod front_door;
 mod lifecycle;
 mod passthrough;
 mod recordings;
