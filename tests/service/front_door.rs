@@ -17,8 +17,7 @@ fn values<'a>(reply: &'a crate::support::Reply, name: &str) -> Vec<&'a str> {
 
 #[test]
 fn e008_cors_headers_come_once_and_with_inference_alone() {
-    let router =
-        Setup::new().setting("cors_allow_origins", "[\"https://good.example\"]").start();
+    let router = Setup::new().setting("cors_allow_origins", "[\"https://good.example\"]").start();
     for (method, path, status) in [
         ("OPTIONS", "/v1/messages", 204),
         ("GET", "/v1/models", 403),
@@ -58,8 +57,7 @@ fn a_refusal_that_closes_says_so_and_closes() {
 #[test]
 fn public_paths_check_the_host_of_an_absolute_target() {
     let router = Setup::new().start();
-    for (target, status) in
-        [("http://localhost/readyz", 200), ("http://evil.example/readyz", 400)]
+    for (target, status) in [("http://localhost/readyz", 200), ("http://evil.example/readyz", 400)]
     {
         assert_eq!(router.send("GET", target, &[], b"").status, status, "{target}");
     }
@@ -77,10 +75,8 @@ fn pages_answer_get_alone() {
 #[test]
 fn sec_ak_2_the_last_use_of_a_key_is_noted() {
     let chaos = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
-    let router = Setup::new()
-        .upstream(Dialect::Chat, "one", &chaos.url("/v1"))
-        .key("mine", KEY, "")
-        .start();
+    let router =
+        Setup::new().upstream(Dialect::Chat, "one", &chaos.url("/v1")).key("mine", KEY, "").start();
     let body = Dialect::Chat.body("one/m", false);
     let headers = [("x-api-key", KEY), ("user-agent", "curl/8.5.0")];
     let got = router.send("POST", "/v1/chat/completions", &headers, body.as_bytes());
@@ -93,8 +89,7 @@ fn sec_ak_2_the_last_use_of_a_key_is_noted() {
 
 #[test]
 fn the_log_level_of_the_config_file_shows_requests_and_no_key() {
-    let mut router =
-        Setup::new().setting("log_level", "\"debug\"").key("mine", KEY, "").start();
+    let mut router = Setup::new().setting("log_level", "\"debug\"").key("mine", KEY, "").start();
     let target = format!("/v1beta/models/none/such:generateContent?key={KEY}");
     let id = ("x-request-id", "seen-in-the-log");
     let body = r#"{"contents":[{"parts":[{"text":"a prompt"}]}]}"#;
