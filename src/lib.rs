@@ -1,4 +1,62 @@
-//! NineRouter: one endpoint, many accounts, real fallback.
+//! NineRouter: one endpoint, many accounts, real fallback. This page is the map of the code.
+//!
+//! # Where things are
+//!
+//! | folder | holds | knows |
+//! |---|---|---|
+//! | [`cli`] | arguments, banner, what each command does | all |
+//! | [`server`] | listeners, workers, signals, reload, drain; the front door that every request passes | the rooms it opens to |
+//! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
+//! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors` |
+//! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config` |
+//! | [`routing`] | **pure**: model ids, combos, plans, choice of account, error classes, cool-downs | `provider` |
+//! | [`provider`] | **pure**: the catalog, custom nodes, and how one upstream call is shaped | `routing` (vocabulary) |
+//! | [`auth`] | who may call: API keys, client address, host check, limits | `config` |
+//! | [`net`] | the only maker of HTTP clients: address verdict, connector, TLS, pools, time-outs | `provider` |
+//! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |
+//! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `provider`, `routing`, `store` |
+//! | [`demo`] | simulated and misbehaving upstreams on real sockets, for `ninerouter demo`, tests and benches | |
+//! | `dialect/` | **pure** package: wire formats of LLM APIs, splicing, SSE framing, usage arithmetic | |
+//! | `templates/` | **pure** package: maud views and their view models | |
+//! | [`clock`], [`id`], [`secret`], [`redact`] | small vocabulary that everybody may use | |
+//!
+//! `tests/architecture.rs` holds these arrows against the source.
+//!
+//! # A request's way
+//!
+//! 1. `server::dispatch` gives it an id and a place, and asks [`gateway::route`] which endpoint it means.
+//! 2. `gateway::admission` decides from the head alone: overload, address, key, limits. Then the body is read, bounded.
+//! 3. `gateway::inference` peeks at the body (one pass, no tree) and starts a `Recorder`, the usage row in the making.
+//! 4. `gateway::relay` loops: `Checkout` to the [`actors::router`] (which resolves the model, plans, and asks one
+//!    [`actors::account`] for a [`actors::lease`]) → `gateway::attempt` sends it through [`net`] →
+//!    [`routing::classify`] says what a failure means → the next attempt, or the commit point.
+//! 5. `gateway::stream` passes the answer on, chunk by chunk, as the client reads; a tap beside it counts tokens and
+//!    sees whether it ends as its dialect demands.
+//! 6. The lease is reported to its account, the row goes to [`actors::ledger`].
+//!
+//! # What always holds
+//!
+//! * One message round trip to the router per attempt, none per chunk. The data path never waits for the disk and
+//!   never parses same-dialect traffic into a tree.
+//! * Until the first content byte has gone to the client a request may change account or entry; after it, never. A
+//!   stream that breaks after it ends as an error of the client's dialect, never as a clean end.
+//! * A failed attempt is reported before the next `Checkout`, so that a request sees the locks it caused.
+//! * A lease dropped without a report says `Aborted`; a lease that leaks is reclaimed; an actor that panics is
+//!   respawned from the store.
+//! * Settings, nodes, combos, aliases, keys are one immutable snapshot, replaced as a whole. A request keeps the one it
+//!   began with.
+//! * A client's own mistake never locks an account.
+//! * Credentials go only where their provider's entry says: each address is resolved, judged and pinned, redirects are
+//!   not followed. A [`secret`] does not print.
+//! * Instants are `i64` Unix ms UTC, money is `i64` micro-USD, ids are UUIDv7. Time comes from [`clock`] alone.
+//!
+//! # Where a change belongs
+//!
+//! * A provider that speaks one of the four dialects: `assets/providers.toml`, no code.
+//! * A vendor's way to say "quota used up": a row in `routing::rules`.
+//! * A setting: one declaration in `config::keys`; the README's table follows by a test.
+//! * A table or column: a new folder in `migrations/`, then its file in [`store`].
+//! * A path that clients send: `gateway::route`.
 
 pub mod actors;
 pub mod auth;
