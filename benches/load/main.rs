@@ -1,6 +1,6 @@
 //! Load on the real binary: requests per second, latency, and the router's CPU per request.
 //!
-//! `cargo bench --bench load -- [--seconds 5] [--connections 32] [--chunks 32] [--bytes 64]`
+//! `cargo bench --bench load -- [--seconds 5] [--connections 32] [--chunks 32] [--bytes 64] [--case "chat stream"]`
 //!
 //! The upstream is a simulated provider in this process. Each case also runs without the router, so
 //! that what the machine itself costs can be told apart, and through nginx when the machine has it:
@@ -40,6 +40,8 @@ struct Options {
     connections: usize,
     chunks: u32,
     bytes: usize,
+    /// Of the cases, those whose name begins so.
+    case: String,
 }
 
 fn main() {
@@ -70,6 +72,9 @@ fn main() {
         for stream in [false, true] {
             let mode = if stream { "stream" } else { "whole" };
             let name = format!("{} {mode}", dialect.name());
+            if !name.starts_with(&options.case) {
+                continue;
+            }
             let case = |name: &str, model: &str, address, processes: &[u32]| {
                 run(&options, name, dialect, stream, model, address, processes)
             };
@@ -84,7 +89,8 @@ fn main() {
 }
 
 fn options() -> Options {
-    let mut options = Options { seconds: 5, connections: 32, chunks: 32, bytes: 64 };
+    let case = String::new();
+    let mut options = Options { seconds: 5, connections: 32, chunks: 32, bytes: 64, case };
     let arguments: Vec<String> = std::env::args().collect();
     for pair in arguments.windows(2) {
         let number = || pair[1].parse::<u32>().expect("a number");
@@ -92,6 +98,7 @@ fn options() -> Options {
             "--seconds" => options.seconds = number().into(),
             "--connections" => options.connections = usize::try_from(number()).unwrap(),
             "--chunks" => options.chunks = number(),
+            "--case" => options.case.clone_from(&pair[1]),
             "--bytes" => options.bytes = usize::try_from(number()).unwrap(),
             _ => {}
         }

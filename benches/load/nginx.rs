@@ -16,6 +16,7 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     /// `None` when there is no nginx here.
+    #[expect(clippy::disallowed_methods, reason = "benches compare with another program")]
     pub(crate) fn start(upstream: SocketAddr) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

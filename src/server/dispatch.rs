@@ -212,7 +212,7 @@ async fn endpoint(
 ) -> HttpResponse {
     match matched.endpoint.class() {
         Class::Public => {
-            if let Err(refusal) = known_host(&worker, &http) {
+            if let Some(refusal) = unknown_host(&worker, &http) {
                 return refusal.render(matched.shape, &id);
             }
             pages::public(&worker, &http, &matched.endpoint, &id).await
@@ -226,7 +226,7 @@ async fn endpoint(
             }
         }
         Class::Ui => {
-            if let Err(refusal) = known_host(&worker, &http) {
+            if let Some(refusal) = unknown_host(&worker, &http) {
                 return refusal.render(matched.shape, &id);
             }
             if !matches!(*http.method(), Method::GET | Method::HEAD) {
@@ -243,10 +243,12 @@ async fn endpoint(
     }
 }
 
-/// A host that can be one and, once the operator lists hosts, is listed (SEC-HOST-1, SEC-HOST-2).
-fn known_host(worker: &Worker, http: &HttpRequest) -> Result<(), Refusal> {
+/// Refuses a host that cannot be one or, once the operator lists hosts, is not listed (SEC-HOST-1,
+/// SEC-HOST-2).
+fn unknown_host(worker: &Worker, http: &HttpRequest) -> Option<Refusal> {
     let snapshot = worker.shared.snapshot.load();
     let authority = http.uri().authority().map(|a| a.as_str());
     check_public_host(http.headers(), authority, &snapshot.admit.hosts, local_ip(http))
-        .map_err(Refusal::from)
+        .err()
+        .map(Refusal::from)
 }
