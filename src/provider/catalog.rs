@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::provider::glob;
+use crate::provider::glob::Patterns;
 use crate::provider::node::Node;
 use crate::provider::overlay::Files;
 use crate::provider::overrides;
@@ -29,7 +29,9 @@ pub struct Catalog {
     ids: HashMap<String, usize>,
     prefixes: HashMap<String, usize>,
     model_patterns: Vec<ModelPattern>,
+    model_globs: Patterns,
     price_patterns: Vec<PricePattern>,
+    price_globs: Patterns,
     infer: Vec<InferRule>,
     notices: Vec<String>,
 }
@@ -66,12 +68,19 @@ impl Catalog {
         }
         let notices =
             files.unknown_keys.iter().map(|key| format!("{key}: unknown key, ignored")).collect();
+        let too_large = |error: regex::Error| CatalogError::Patterns(error.to_string());
+        let model_globs = Patterns::new(files.model_patterns.iter().map(|p| p.pattern.as_str()))
+            .map_err(too_large)?;
+        let price_globs = Patterns::new(files.price_patterns.iter().map(|p| p.pattern.as_str()))
+            .map_err(too_large)?;
         let mut catalog = Self {
             providers: Vec::with_capacity(files.providers.len() + nodes.len()),
             ids: HashMap::new(),
             prefixes: HashMap::new(),
             model_patterns: files.model_patterns,
+            model_globs,
             price_patterns: files.price_patterns,
+            price_globs,
             infer: files.infer,
             notices,
         };
@@ -135,7 +144,7 @@ impl Catalog {
         if let Some(listed) = provider.model(model) {
             return Some(listed.into());
         }
-        self.model_patterns.iter().find(|p| glob::fits_model(&p.pattern, model)).map(Into::into)
+        self.model_globs.first(model).and_then(|at| self.model_patterns.get(at)).map(Into::into)
     }
 
     /// The catalog's price of a model; `None` when it lists none. Patterns are asked apart, because
@@ -148,7 +157,7 @@ impl Catalog {
     /// The price that the name of a model suggests.
     #[must_use]
     pub fn pattern_price(&self, model: &str) -> Option<Price> {
-        PricePattern::find(&self.price_patterns, model)
+        self.price_globs.first(model).and_then(|at| self.price_patterns.get(at)).map(|p| p.price)
     }
 
     /// Things the operator should know: unknown keys in files, prefixes that are taken.

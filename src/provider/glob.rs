@@ -1,5 +1,42 @@
 //! Patterns with `*` for any run of characters, compared without case.
 
+use regex::bytes::{RegexSet, RegexSetBuilder};
+
+/// A list of patterns over model ids, asked as one: every request asks, so all are matched in one pass.
+#[derive(Clone, Debug)]
+pub struct Patterns(RegexSet);
+
+impl Patterns {
+    /// Compiles a list.
+    ///
+    /// # Errors
+    /// When the patterns are together too large to compile.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, regex::Error> {
+        let expressions = patterns.into_iter().map(|pattern| {
+            let pieces: Vec<_> = pattern.split('*').map(regex::escape).collect();
+            format!("^{}$", pieces.join(".*"))
+        });
+        // Bytes without Unicode, so that case folds in ASCII alone, as in `matches`.
+        RegexSetBuilder::new(expressions)
+            .case_insensitive(true)
+            .unicode(false)
+            .dot_matches_new_line(true)
+            .build()
+            .map(Self)
+    }
+
+    /// Place of the first pattern that fits `model`, as [`fits_model`] says.
+    #[must_use]
+    pub fn first(&self, model: &str) -> Option<usize> {
+        let first = |text: &str| self.0.matches(text.as_bytes()).iter().next();
+        let tail = model.rsplit_once('/').and_then(|(_, tail)| first(tail));
+        match (first(model), tail) {
+            (Some(whole), Some(tail)) => Some(whole.min(tail)),
+            (whole, tail) => whole.or(tail),
+        }
+    }
+}
+
 /// True when `text` matches `pattern` as a whole.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
@@ -74,6 +111,22 @@ mod tests {
         ];
         for (pattern, text, want) in cases {
             assert_eq!(matches(pattern, text), want, "{pattern} {text}");
+            let one = Patterns::new([pattern]).unwrap();
+            assert_eq!(one.first(text).is_some(), want, "{pattern} {text} in a set");
         }
+    }
+
+    #[test]
+    fn of_a_list_the_first_that_fits_counts() {
+        let list = ["gpt-5*", "*mini", "*", "o.1*"];
+        let patterns = Patterns::new(list).unwrap();
+        for model in
+            ["gpt-5-mini", "o1-mini", "o.1", "openai/GPT-5", "gpt-5/x-mini", "a\nmini", "É"]
+        {
+            let want = list.iter().position(|pattern| fits_model(pattern, model));
+            assert_eq!(patterns.first(model), want, "{model}");
+        }
+        assert_eq!(Patterns::new(["o.1*"]).unwrap().first("oa1"), None);
+        assert_eq!(Patterns::new([]).unwrap().first("x"), None);
     }
 }

@@ -38,6 +38,9 @@ pub enum CatalogError {
         /// What is wrong.
         message: String,
     },
+    /// The patterns of all files are together too large.
+    #[error("the patterns of the catalog files cannot be compiled: {0}")]
+    Patterns(String),
     /// An endpoint override cannot be used.
     #[error(transparent)]
     Override(#[from] OverrideError),

@@ -3,8 +3,6 @@
 use ninerouter_dialect::Usage;
 use serde::{Deserialize, Deserializer};
 
-use crate::provider::glob;
-
 /// Micro-USD in one USD.
 const UMICRO_PER_USD: f64 = 1_000_000.0;
 /// Tokens a price is for.
@@ -103,14 +101,6 @@ pub struct PricePattern {
     pub pattern: String,
     /// The price.
     pub price: Price,
-}
-
-impl PricePattern {
-    /// The price of the first pattern that fits `model`.
-    #[must_use]
-    pub fn find(patterns: &[Self], model: &str) -> Option<Price> {
-        patterns.iter().find(|p| glob::fits_model(&p.pattern, model)).map(|p| p.price)
-    }
 }
 
 /// Cost of a reply in micro-USD, rounded half up once; `None` when a price it needs is unknown or
