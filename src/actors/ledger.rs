@@ -5,8 +5,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
@@ -44,6 +47,7 @@ enum Item {
 pub struct Ledger {
     queue: SyncSender<Item>,
     gauges: Arc<Gauges>,
+    scribe: Thread,
     zone: TimeZone,
     clock: Clock,
 }
@@ -89,14 +93,18 @@ impl Ledger {
             key_uses: HashMap::new(),
         };
         // The thread ends with `stop`, or when the last handle is gone.
-        std::thread::Builder::new().name("ledger".into()).spawn(move || scribe.run())?;
-        Ok(Self { queue, gauges, zone, clock })
+        let running = thread::Builder::new().name("ledger".into()).spawn(move || scribe.run())?;
+        Ok(Self { queue, gauges, scribe: running.thread().clone(), zone, clock })
     }
 
     /// Hands a row over. Never waits: a full queue folds the row into aggregates.
+    ///
+    /// The writer is woken for the first row and for a full batch, not for each row: to wake a thread
+    /// costs more than to hand a row over.
     pub fn record(&self, record: UsageRecord) {
-        self.gauges.waiting.fetch_add(1, Ordering::Relaxed);
+        let before = self.gauges.waiting.fetch_add(1, Ordering::Relaxed);
         match self.queue.try_send(Item::Row(Box::new(record))) {
+            Ok(()) if before == 0 || before + 1 == BATCH => self.scribe.unpark(),
             Ok(()) => {}
             Err(TrySendError::Full(item) | TrySendError::Disconnected(item)) => {
                 self.gauges.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -135,8 +143,9 @@ impl Ledger {
                 return false;
             }
             item = back;
-            std::thread::park_timeout(FULL_PAUSE);
+            thread::park_timeout(FULL_PAUSE);
         }
+        self.scribe.unpark();
         answer.recv_timeout(until.saturating_duration_since(self.clock.now())).is_ok()
     }
 
@@ -222,9 +231,7 @@ impl Scribe {
         }
         let mut close_at: Option<Instant> = None;
         while self.held.len() < BATCH {
-            let patience =
-                close_at.map_or(RETRY_EVERY, |at| at.saturating_duration_since(self.clock.now()));
-            match self.rows.recv_timeout(patience) {
+            match self.rows.try_recv() {
                 Ok(Item::Row(record)) => {
                     close_at.get_or_insert_with(|| self.clock.now() + FLUSH_EVERY);
                     self.held.push(*record);
@@ -242,18 +249,36 @@ impl Scribe {
                     done.push(waiter);
                     return true;
                 }
-                Err(RecvTimeoutError::Timeout) => return false,
-                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(TryRecvError::Disconnected) => return true,
+                Err(TryRecvError::Empty) => {
+                    let left = close_at.map(|at| at.saturating_duration_since(self.clock.now()));
+                    if left.is_some_and(|left| left.is_zero()) {
+                        return false;
+                    }
+                    // A row that is counted but not yet queued wakes nobody if another was there
+                    // before it: look again soon.
+                    let coming = self.gauges.waiting.load(Ordering::Relaxed) > 0;
+                    let idle = if coming { FLUSH_EVERY } else { RETRY_EVERY };
+                    thread::park_timeout(left.unwrap_or(idle));
+                    if left.is_none() && self.has_overflow() {
+                        return false;
+                    }
+                }
             }
         }
         false
+    }
+
+    /// Rows were folded while the queue was full.
+    fn has_overflow(&self) -> bool {
+        !self.gauges.overflow.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The disk refuses writes: hold what is held, leave the rest in the queue, try again later.
     fn gather_while_failing(&mut self, done: &mut Vec<SyncSender<()>>) -> bool {
         if self.held.len() >= BATCH {
             // Only a stop is looked for by waiting; rows stay queued and overflow folds (REL-DB-3).
-            std::thread::park_timeout(RETRY_EVERY);
+            thread::park_timeout(RETRY_EVERY);
             return false;
         }
         match self.rows.recv_timeout(RETRY_EVERY) {

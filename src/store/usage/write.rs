@@ -251,10 +251,7 @@ fn insert_request(
     conn: &mut SqliteConnection,
     request: &RequestRow,
 ) -> Result<Inserted, StoreError> {
-    let inserted = diesel::insert_into(requests::table)
-        .values(&raw_request(request))
-        .on_conflict_do_nothing()
-        .execute(conn);
+    let inserted = diesel::insert_into(requests::table).values(&raw_request(request)).execute(conn);
     judge(inserted, &request.id)
 }
 
@@ -265,16 +262,20 @@ fn insert_attempt(
 ) -> Result<Inserted, StoreError> {
     let inserted = diesel::insert_into(attempts::table)
         .values(&raw_attempt(request_id, attempt))
-        .on_conflict_do_nothing()
         .execute(conn);
     judge(inserted, request_id)
 }
 
-/// A row the schema refuses must not hold up the rest of the batch for ever.
+/// A row that is stored already is left out, and one the schema refuses must not hold up the rest of
+/// the batch for ever. Both end their statement alone, not the transaction.
+///
+/// Plain inserts: `ON CONFLICT` would make diesel write and look up the SQL anew for every row.
 fn judge(inserted: QueryResult<usize>, request_id: &str) -> Result<Inserted, StoreError> {
     match inserted {
-        Ok(0) => Ok(Inserted::Duplicate),
         Ok(_) => Ok(Inserted::Yes),
+        Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+            Ok(Inserted::Duplicate)
+        }
         Err(DieselError::DatabaseError(DatabaseErrorKind::CheckViolation, info)) => {
             tracing::error!(request.id = %request_id, check = info.message(), "usage row refused");
             Ok(Inserted::Refused)
