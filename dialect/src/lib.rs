@@ -1,20 +1,27 @@
-//! Wire formats of LLM APIs: splicing, SSE framing, usage arithmetic. No I/O, no clock.
+//! Wire formats of LLM APIs: splicing, translation, SSE framing, usage arithmetic. No I/O, no clock.
+//!
+//! Traffic whose two sides speak one dialect is looked at but not parsed: [`peek()`], [`edit`], [`tap`].
+//! All other traffic goes through the neutral form [`ir`], see [`translate`].
 
 pub mod body;
 pub mod completion_stream;
 pub mod completions;
 pub mod count;
 pub mod edit;
+pub mod effort;
 pub mod error;
 pub mod hints;
 mod image_size;
+pub mod ir;
 mod json;
 mod json_array;
 pub mod needs;
 pub mod peek;
+pub mod profile;
 mod sse;
 pub mod stream_error;
 pub mod tap;
+pub mod translate;
 pub mod upstream_error;
 pub mod usage;
 

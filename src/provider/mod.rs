@@ -6,7 +6,6 @@ pub mod catalog;
 pub mod check;
 pub mod credential;
 mod edit;
-pub mod effort;
 pub mod endpoint;
 pub mod entry;
 pub mod family;
@@ -19,7 +18,6 @@ pub mod node;
 pub mod overlay;
 pub mod overrides;
 pub mod price;
-pub mod profile;
 pub mod quota;
 pub mod request;
 pub mod sign_in;
@@ -29,3 +27,6 @@ pub mod transport;
 pub mod upstream_id;
 mod url;
 mod value;
+
+// How much a model reasons and what an upstream takes: the translation core needs to know both.
+pub use ninerouter_dialect::{effort, profile};

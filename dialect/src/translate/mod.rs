@@ -1,0 +1,35 @@
+//! From any dialect to any other: what all codecs share (translation §2–§4).
+//!
+//! A codec is four pairs of pure functions for one dialect: requests, whole answers, streams in, streams
+//! out. No codec knows another; they meet in the neutral form [`ir`](crate::ir).
+//!
+//! ```text
+//! request   client body ── decode ──► ir::Request ── repair ── adapt to Target ── encode ──► upstream body
+//! stream    upstream bytes ── frames ── decode ──► ir::Event ── client's names ── encode ──► client bytes
+//! whole     upstream body ── decode ──► ir::Response ── client's names ── encode ──► client body
+//! crosswise a stream for a client that wants the whole: [`Fold`]; the reverse: [`unfold`]
+//! ```
+//!
+//! * A request is decoded once. For each attempt a clone of it, cheap because text is shared, is repaired
+//!   and adapted to that attempt's [`Target`]; an attempt never sees what another one changed.
+//! * What the way back needs of the request is its [`ReplyPlan`].
+//! * What no target takes, or this one does not, is a [`TranslateError`] before anything is sent. What
+//!   merely got lost or changed is a [`Warning`]. An unknown field is never an error.
+//! * A decoder tells of a broken answer with [`Event::Failed`](crate::ir::Event::Failed) and nothing after
+//!   it. What the client is told is up to the caller, who knows whether another target may still be asked.
+//! * Signatures, fetched media, the time and the model's abilities come from the caller.
+
+mod error;
+mod fold;
+pub mod ids;
+mod part_queue;
+mod reply;
+mod target;
+mod unfold;
+
+pub use error::{TranslateError, Warning, WarningKind, Warnings};
+pub use fold::{Fold, tool_input};
+pub use part_queue::PartQueue;
+pub use reply::{ClientTool, ClientTools, ReplyPlan, ResponseEcho};
+pub use target::{BudgetCaps, Envelope, LevelCaps, ModelCaps, Target, ThinkingCaps};
+pub use unfold::{PIECE_BYTES, unfold};

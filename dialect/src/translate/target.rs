@@ -1,0 +1,145 @@
+//! What a request is translated for: the upstream, its model, and what both can do.
+
+use crate::Dialect;
+use crate::effort::Levels;
+use crate::ir::{SigFamily, Str};
+use crate::profile::{Profile, Quirk};
+
+/// One upstream model, as the catalog knows it. The caller fills it in for each attempt.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Target {
+    /// The dialect to write.
+    pub dialect: Dialect,
+    /// What is wrapped around it.
+    pub envelope: Envelope,
+    /// The upstream's id of the model.
+    pub model: Str,
+    /// The family whose signatures the model verifies.
+    pub family: SigFamily,
+    /// What the model can do.
+    pub caps: ModelCaps,
+    /// What the upstream takes and wants.
+    pub profile: Profile,
+    /// Rules of the upstream that no flag names.
+    pub quirks: Vec<Quirk>,
+}
+
+impl Target {
+    /// An upstream of which nothing is known but its dialect: requests are converted, never clamped.
+    pub fn new(dialect: Dialect, model: impl Into<Str>) -> Self {
+        Self {
+            dialect,
+            envelope: Envelope::Plain,
+            model: model.into(),
+            family: SigFamily::Unknown,
+            caps: ModelCaps::default(),
+            profile: Profile::default(),
+            quirks: Vec::new(),
+        }
+    }
+
+    /// Whether the upstream has this quirk.
+    pub fn has(&self, quirk: Quirk) -> bool {
+        self.quirks.contains(&quirk)
+    }
+}
+
+/// What is wrapped around a dialect (translation §5).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Envelope {
+    /// Nothing.
+    Plain,
+    /// The ChatGPT backend: Responses with a restricted set of fields.
+    Codex,
+    /// Google Code Assist: Gemini inside an object.
+    CloudCode,
+    /// Vertex AI: Gemini without ids on calls.
+    Vertex,
+    /// AWS event stream with a JSON of its own.
+    Kiro,
+    /// GitHub Copilot: chat or Responses with small restrictions.
+    Copilot,
+    /// Ollama's NDJSON chat.
+    Ollama,
+}
+
+/// What a model can do. `None` = unknown: the request goes through as the client wrote it.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ModelCaps {
+    /// How it reasons.
+    pub thinking: ThinkingCaps,
+    /// The most that it writes, tokens.
+    pub max_output: Option<u32>,
+    /// It takes no `temperature`, `top_p`, `top_k`, penalties, `logprobs` or stop texts.
+    pub default_sampling_only: bool,
+    /// It goes on from an unfinished assistant turn.
+    pub prefill: Option<bool>,
+    /// It sees images.
+    pub vision: Option<bool>,
+    /// It reads PDF documents.
+    pub pdf: Option<bool>,
+    /// It hears.
+    pub audio_in: Option<bool>,
+    /// It follows a JSON schema.
+    pub structured_output: Option<bool>,
+    /// It calls several tools at once.
+    pub parallel_tools: Option<bool>,
+}
+
+/// How a model reasons, and how it is told (translation §1.6).
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub enum ThinkingCaps {
+    /// Not known: what the client asks is converted, never clamped.
+    #[default]
+    Unknown,
+    /// Not at all.
+    None,
+    /// On and off, nothing between.
+    Switch,
+    /// By a number of tokens.
+    Budget(BudgetCaps),
+    /// By named steps.
+    Levels(LevelCaps),
+    /// As much as it likes, guided by named steps; a number of tokens is refused.
+    Adaptive(LevelCaps),
+    /// By a number of tokens, or as [`ThinkingCaps::Adaptive`].
+    Hybrid(BudgetCaps, LevelCaps),
+}
+
+/// A range of thinking budgets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BudgetCaps {
+    /// The least, tokens.
+    pub min: u32,
+    /// The most, tokens.
+    pub max: u32,
+    /// It can be switched off.
+    pub off: bool,
+    /// The model can choose.
+    pub dynamic: bool,
+}
+
+/// A set of named steps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LevelCaps {
+    /// The steps.
+    pub levels: Levels,
+    /// It can be switched off.
+    pub off: bool,
+    /// The model can choose.
+    pub dynamic: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_upstream_clamps_nothing() {
+        let target = Target::new(Dialect::Anth, "m");
+        assert_eq!(target.caps.thinking, ThinkingCaps::Unknown);
+        assert_eq!(target.caps.max_output, None);
+        assert!(!target.caps.default_sampling_only);
+        assert!(!target.has(Quirk::KeepCacheControl));
+    }
+}
