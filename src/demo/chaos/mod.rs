@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 pub use receive::Received;
 
-/// Longest wait of [`Chaos::wait`] helpers and of a step that waits for the client.
+/// Longest wait of a step that waits for the client, and a good limit for the `wait_` methods of [`Chaos`].
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One thing the upstream does after it has read a request.
