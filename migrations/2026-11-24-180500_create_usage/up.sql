@@ -1,4 +1,5 @@
 -- Usage. No foreign keys: history outlives what it names, so ids and the labels of the time are kept.
+-- Closed sets are written with `or`: for `in`, SQLite builds a table for every row that is inserted.
 create table requests (
     id text not null primary key,
     ts integer not null,
@@ -8,20 +9,24 @@ create table requests (
     tool text not null,
     client_ip text,
     session_hash blob check (length(session_hash) = 32),
-    dialect text not null check (dialect in ('chat', 'resp', 'anth', 'gem', 'ollama')),
+    dialect text not null check (
+        dialect = 'chat'
+        or dialect = 'resp'
+        or dialect = 'anth'
+        or dialect = 'gem'
+        or dialect = 'ollama'
+    ),
     entrypoint text not null,
     kind text not null check (
-        kind in (
-            'chat',
-            'completion',
-            'embedding',
-            'image',
-            'speech',
-            'transcription',
-            'rerank',
-            'moderation',
-            'compact'
-        )
+        kind = 'chat'
+        or kind = 'completion'
+        or kind = 'embedding'
+        or kind = 'image'
+        or kind = 'speech'
+        or kind = 'transcription'
+        or kind = 'rerank'
+        or kind = 'moderation'
+        or kind = 'compact'
     ),
     stream integer not null check (stream in (0, 1)),
     requested_model text not null,
@@ -32,10 +37,15 @@ create table requests (
     model_key text,
     account_id text,
     account_label text,
-    tier text check (tier in ('subscription', 'cheap', 'paid', 'free')),
-    exec_tier text check (exec_tier in ('A', 'B', 'C')),
+    tier text check (tier = 'subscription' or tier = 'cheap' or tier = 'paid' or tier = 'free'),
+    exec_tier text check (exec_tier = 'A' or exec_tier = 'B' or exec_tier = 'C'),
     entry_index integer,
-    status text not null check (status in ('ok', 'error', 'client_cancelled', 'rejected')),
+    status text not null check (
+        status = 'ok'
+        or status = 'error'
+        or status = 'client_cancelled'
+        or status = 'rejected'
+    ),
     http_status integer not null,
     error_class text,
     error_code text,
@@ -52,7 +62,13 @@ create table requests (
     list_cost integer,
     paid_cost integer,
     price_source text not null check (
-        price_source in ('operator', 'reply', 'catalog', 'live', 'pattern', 'none', 'imported')
+        price_source = 'operator'
+        or price_source = 'reply'
+        or price_source = 'catalog'
+        or price_source = 'live'
+        or price_source = 'pattern'
+        or price_source = 'none'
+        or price_source = 'imported'
     ),
     overage integer not null check (overage in (0, 1)),
     notional integer not null check (notional in (0, 1)),
@@ -80,12 +96,22 @@ create table attempts (
     entry_index integer,
     account_id text,
     account_label text,
-    outcome text not null check (outcome in ('ok', 'failed', 'skipped', 'aborted')),
+    outcome text not null check (
+        outcome = 'ok'
+        or outcome = 'failed'
+        or outcome = 'skipped'
+        or outcome = 'aborted'
+    ),
     class text,
     upstream_status integer,
     code text,
     message text check (length(message) <= 500),
-    next text not null check (next in ('same_account', 'next_account', 'next_entry', 'return')),
+    next text not null check (
+        next = 'same_account'
+        or next = 'next_account'
+        or next = 'next_entry'
+        or next = 'return'
+    ),
     until integer,
     connect_ms integer,
     head_ms integer,
