@@ -12,6 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // They are embedded, and the compiler does not see a new folder.
+    println!("cargo::rerun-if-changed=migrations");
     println!("cargo::rerun-if-env-changed=NINEROUTER_COMMIT");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     // A debug build is not named by its commit: following it would recompile the crate after each one.
