@@ -556,6 +556,7 @@ impl Desk {
 
     fn retire(&self, id: AccountId) {
         self.state.borrow_mut().sources.remove(&id);
+        self.shared.affinity.forget(id);
         let Some(row) = self.table.borrow_mut().remove(id) else { return };
         if let Err(error) = row.addr.try_send(Retire) {
             warn!(account.id = %id, %error, "removed account did not take its notice");

@@ -223,6 +223,13 @@ impl Snapshot {
         own.unwrap_or(self.settings.sticky_count)
     }
 
+    /// How long a conversation stays with its account of a provider after its last request.
+    #[must_use]
+    pub fn affinity_ttl(&self, provider: &str) -> Duration {
+        let own = self.overrides.get(provider).and_then(|o| o.affinity_ttl_s);
+        own.map_or(self.settings.affinity_ttl, |s| Duration::from_secs(s.into()))
+    }
+
     /// Leases of all accounts of a provider together.
     #[must_use]
     pub fn provider_in_flight(&self, provider: &str) -> u32 {

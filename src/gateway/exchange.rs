@@ -189,7 +189,8 @@ impl Exchange {
             let key = self.caller.key().map(|key| key.id);
             let (provider, model) = (&target.provider.id, &target.canonical);
             let session = SessionKey::of_response(key, id);
-            self.shared.affinity.bind(session, provider, model, route.account);
+            let ttl = self.snapshot.affinity_ttl(provider);
+            self.shared.affinity.bind(session, provider, model, route.account, ttl);
         }
         self.recorder.settled(ending, &usage, sent);
     }

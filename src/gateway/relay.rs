@@ -237,9 +237,12 @@ impl Relay {
         shared.breakers.record(&target.provider.id, &target.canonical, Ended::Served, now);
         let Some(journey) = &self.journey else { return };
         if let Some(session) = journey.session {
-            shared.affinity.bind(session, &target.provider.id, &target.canonical, route.account);
+            let (provider, model) = (&target.provider.id, &target.canonical);
+            let ttl = exchange.snapshot.affinity_ttl(provider);
+            shared.affinity.bind(session, provider, model, route.account, ttl);
             if let (Some(combo), Some(entry)) = (journey.combo(), route.entry.entry_id) {
-                shared.affinity.bind_entry(session, combo.id, entry);
+                let ttl = Duration::from_secs(combo.sticky_ttl_s.into());
+                shared.affinity.bind_entry(session, combo.id, entry, ttl);
             }
         }
         exchange.recorder.committed(route, marks);
