@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -32,20 +32,44 @@ const RETRY_EVERY: Duration = Duration::from_secs(5);
 const FRESH_MS: i64 = 10_000;
 /// A key's last use is written at most this often (SEC-AK-2).
 const KEY_USE_MS: i64 = 60_000;
-/// Pause between two looks at a full queue.
-const FULL_PAUSE: Duration = Duration::from_millis(10);
+/// Questions that wait for the writer; one more learns that it is late.
+const QUESTIONS: usize = 64;
 
-enum Item {
-    Row(Box<UsageRecord>),
-    Flush(SyncSender<()>),
-    Probe(SyncSender<()>),
-    Stop(SyncSender<()>),
+/// What is asked of the writer, beside the rows: it must be heard when the queue is full.
+struct Question {
+    order: Order,
+    answer: SyncSender<Result<(), Arc<StoreError>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Commit what was recorded so far.
+    Flush,
+    /// Show that the database takes writes.
+    Probe,
+    /// Commit everything and end.
+    Stop,
+}
+
+/// Why rows are not known to be on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database refused them.
+    #[error("the database refused usage rows: {0}")]
+    Refused(Arc<StoreError>),
+    /// The database did not answer in time.
+    #[error("usage rows were not written in time")]
+    Late,
+    /// The writer ended before: it was stopped, or it died.
+    #[error("the writer of usage rows has ended")]
+    Ended,
 }
 
 /// Handle of the queue. Clones feed one writer.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    queue: SyncSender<Item>,
+    queue: SyncSender<Box<UsageRecord>>,
+    questions: SyncSender<Question>,
     gauges: Arc<Gauges>,
     scribe: Thread,
     zone: TimeZone,
@@ -62,13 +86,18 @@ struct Gauges {
     failing: AtomicBool,
 }
 
-impl std::fmt::Debug for Item {
+impl Gauges {
+    fn overflow(&self) -> MutexGuard<'_, FoldedAggregates> {
+        self.overflow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Row(_) => "Row",
-            Self::Flush(_) => "Flush",
-            Self::Probe(_) => "Probe",
-            Self::Stop(_) => "Stop",
+        f.write_str(match self.order {
+            Order::Flush => "Flush",
+            Order::Probe => "Probe",
+            Order::Stop => "Stop",
         })
     }
 }
@@ -81,20 +110,21 @@ impl Ledger {
     pub fn start(writer: UsageWriter, clock: Clock) -> std::io::Result<Self> {
         let zone = writer.zone().clone();
         let (queue, rows) = sync_channel(QUEUE);
+        let (questions, asked) = sync_channel(QUESTIONS);
         let gauges = Arc::new(Gauges::default());
         gauges.last_ok_ms.store(clock.now_ms(), Ordering::Relaxed);
         let scribe = Scribe {
             writer,
             rows,
+            asked,
             gauges: Arc::clone(&gauges),
             clock: clock.clone(),
             held: Vec::new(),
-            probed: false,
             key_uses: HashMap::new(),
         };
         // The thread ends with `stop`, or when the last handle is gone.
         let running = thread::Builder::new().name("ledger".into()).spawn(move || scribe.run())?;
-        Ok(Self { queue, gauges, scribe: running.thread().clone(), zone, clock })
+        Ok(Self { queue, questions, gauges, scribe: running.thread().clone(), zone, clock })
     }
 
     /// Hands a row over. Never waits: a full queue folds the row into aggregates.
@@ -103,50 +133,46 @@ impl Ledger {
     /// costs more than to hand a row over.
     pub fn record(&self, record: UsageRecord) {
         let before = self.gauges.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(Item::Row(Box::new(record))) {
+        match self.queue.try_send(Box::new(record)) {
             Ok(()) if before == 0 || before + 1 == BATCH => self.scribe.unpark(),
             Ok(()) => {}
-            Err(TrySendError::Full(item) | TrySendError::Disconnected(item)) => {
+            Err(TrySendError::Full(record) | TrySendError::Disconnected(record)) => {
                 self.gauges.waiting.fetch_sub(1, Ordering::Relaxed);
-                if let Item::Row(record) = item {
-                    self.gauges.folded.fetch_add(1, Ordering::Relaxed);
-                    let mut folded =
-                        self.gauges.overflow.lock().unwrap_or_else(PoisonError::into_inner);
-                    folded.add(&record, &self.zone);
-                }
+                self.gauges.folded.fetch_add(1, Ordering::Relaxed);
+                self.gauges.overflow().add(&record, &self.zone);
             }
         }
     }
 
-    /// Waits until everything recorded so far is committed. Blocking.
+    /// Waits until everything recorded so far is committed. Blocking, for `patience` at most.
     ///
-    /// False when it is not committed within `patience`.
-    #[must_use]
-    pub fn flush(&self, patience: Duration) -> bool {
-        self.ask(Item::Flush, patience)
+    /// # Errors
+    /// See [`LedgerError`]; the rows are kept and tried again.
+    pub fn flush(&self, patience: Duration) -> Result<(), LedgerError> {
+        self.ask(Order::Flush, patience)
     }
 
-    /// Commits everything and ends the writer. Blocking; see [`Ledger::flush`].
-    #[must_use]
-    pub fn stop(&self, patience: Duration) -> bool {
-        self.ask(Item::Stop, patience)
+    /// Commits everything and ends the writer. Blocking, for `patience` at most: neither a full disk nor a dead
+    /// writer holds up a stop.
+    ///
+    /// # Errors
+    /// See [`LedgerError`]; rows that were refused are lost.
+    pub fn stop(&self, patience: Duration) -> Result<(), LedgerError> {
+        self.ask(Order::Stop, patience)
     }
 
-    fn ask(&self, item: impl FnOnce(SyncSender<()>) -> Item, patience: Duration) -> bool {
-        let (done, answer) = sync_channel(1);
-        let until = self.clock.now() + patience;
-        let mut item = item(done);
-        // Not the channel's own waiting, which has no end: a writer that the disk refuses reads nothing.
-        while let Err(refused) = self.queue.try_send(item) {
-            let TrySendError::Full(back) = refused else { return false };
-            if self.clock.now() >= until {
-                return false;
-            }
-            item = back;
-            thread::park_timeout(FULL_PAUSE);
-        }
+    fn ask(&self, order: Order, patience: Duration) -> Result<(), LedgerError> {
+        let (answer, told) = sync_channel(1);
+        self.questions.try_send(Question { order, answer }).map_err(|refused| match refused {
+            TrySendError::Full(_) => LedgerError::Late,
+            TrySendError::Disconnected(_) => LedgerError::Ended,
+        })?;
         self.scribe.unpark();
-        answer.recv_timeout(until.saturating_duration_since(self.clock.now())).is_ok()
+        match told.recv_timeout(patience) {
+            Ok(outcome) => outcome.map_err(LedgerError::Refused),
+            Err(RecvTimeoutError::Timeout) => Err(LedgerError::Late),
+            Err(RecvTimeoutError::Disconnected) => Err(LedgerError::Ended),
+        }
     }
 
     /// Whether the database took a write in the last 10 s; when none was due, one is tried (REL-RUN-2).
@@ -156,7 +182,7 @@ impl Ledger {
         if !self.is_healthy() {
             return false;
         }
-        self.wrote_lately() || self.ask(Item::Probe, patience)
+        self.wrote_lately() || self.ask(Order::Probe, patience).is_ok()
     }
 
     /// Whether the answer of [`Ledger::takes_writes`] is known without waiting.
@@ -188,141 +214,139 @@ impl Ledger {
 /// The writer's side.
 struct Scribe {
     writer: UsageWriter,
-    rows: Receiver<Item>,
+    rows: Receiver<Box<UsageRecord>>,
+    asked: Receiver<Question>,
     gauges: Arc<Gauges>,
     clock: Clock,
     held: Vec<UsageRecord>,
-    /// Somebody wants to know whether the database takes writes.
-    probed: bool,
     /// When each key's last use was written.
     key_uses: HashMap<KeyId, UnixMs>,
+}
+
+impl Drop for Scribe {
+    /// A writer that ended, also by a panic, writes nothing any more: readiness must say so.
+    fn drop(&mut self) {
+        self.gauges.failing.store(true, Ordering::Relaxed);
+        if thread::panicking() {
+            error!("the writer of usage rows died; sums are kept in memory until the restart");
+        }
+    }
 }
 
 impl Scribe {
     fn run(mut self) {
         loop {
-            let mut done = Vec::new();
-            let stop = self.gather(&mut done);
-            let committed = self.commit();
-            // Dropped unanswered, a waiter learns that nothing was committed.
-            for waiter in done.into_iter().filter(|_| committed) {
-                // Whoever asked may have given up waiting.
-                let _gone = waiter.try_send(());
+            let Some(asked) = self.gather() else { return drop(self.commit_all()) };
+            let Some(question) = asked else {
+                // A refusal is noted there, and tried again after a pause.
+                drop(self.commit());
+                continue;
+            };
+            let outcome = match question.order {
+                Order::Flush | Order::Stop => self.commit_all(),
+                Order::Probe => self.commit().and_then(|()| self.probe()),
+            };
+            if question.order == Order::Stop {
+                match &outcome {
+                    Ok(()) => info!("usage rows flushed"),
+                    Err(error) => {
+                        let rows = self.gauges.waiting.load(Ordering::Relaxed);
+                        error!(rows, %error, "usage rows lost: the database refused them at stop");
+                    }
+                }
             }
-            match (stop, committed) {
-                (false, _) => {}
-                (true, true) => {
-                    info!("usage rows flushed");
-                    return;
-                }
-                (true, false) => {
-                    let rows = self.held.len();
-                    error!(rows, "usage rows lost: the database refused them at stop");
-                    return;
-                }
+            // Whoever asked may have given up waiting.
+            let _gone = question.answer.try_send(outcome);
+            if question.order == Order::Stop {
+                return;
             }
         }
     }
 
-    /// Collects a batch. True when the writer is to stop after it.
-    fn gather(&mut self, done: &mut Vec<SyncSender<()>>) -> bool {
-        if self.gauges.failing.load(Ordering::Relaxed) {
-            return self.gather_while_failing(done);
-        }
+    /// Collects a batch until it is full or its time has come, or somebody asks. `None` when every handle is gone.
+    fn gather(&mut self) -> Option<Option<Question>> {
+        let failing = self.gauges.failing.load(Ordering::Relaxed);
         let mut close_at: Option<Instant> = None;
-        while self.held.len() < BATCH {
-            match self.rows.try_recv() {
-                Ok(Item::Row(record)) => {
-                    close_at.get_or_insert_with(|| self.clock.now() + FLUSH_EVERY);
-                    self.held.push(*record);
-                }
-                Ok(Item::Flush(waiter)) => {
-                    done.push(waiter);
-                    return false;
-                }
-                Ok(Item::Probe(waiter)) => {
-                    self.probed = true;
-                    done.push(waiter);
-                    return false;
-                }
-                Ok(Item::Stop(waiter)) => {
-                    done.push(waiter);
-                    return true;
-                }
-                Err(TryRecvError::Disconnected) => return true,
-                Err(TryRecvError::Empty) => {
-                    let left = close_at.map(|at| at.saturating_duration_since(self.clock.now()));
-                    if left.is_some_and(|left| left.is_zero()) {
-                        return false;
-                    }
-                    // A row that is counted but not yet queued wakes nobody if another was there
-                    // before it: look again soon.
-                    let coming = self.gauges.waiting.load(Ordering::Relaxed) > 0;
-                    let idle = if coming { FLUSH_EVERY } else { RETRY_EVERY };
-                    thread::park_timeout(left.unwrap_or(idle));
-                    if left.is_none() && self.has_overflow() {
-                        return false;
-                    }
-                }
+        let mut paused = false;
+        loop {
+            match self.asked.try_recv() {
+                Ok(question) => return Some(Some(question)),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
             }
+            self.take_rows();
+            if failing {
+                // The disk refuses writes: what is held stays held, the rest waits in the queue and then folds
+                // (REL-DB-3), and the next try comes after a pause.
+                if paused {
+                    return Some(None);
+                }
+                thread::park_timeout(RETRY_EVERY);
+                paused = true;
+                continue;
+            }
+            if self.held.len() >= BATCH {
+                return Some(None);
+            }
+            if !self.held.is_empty() {
+                close_at.get_or_insert_with(|| self.clock.now() + FLUSH_EVERY);
+            }
+            let left = close_at.map(|at| at.saturating_duration_since(self.clock.now()));
+            if left.is_some_and(|left| left.is_zero()) || (left.is_none() && self.has_overflow()) {
+                return Some(None);
+            }
+            // A row that is counted but not yet queued wakes nobody if another was there before it: look
+            // again soon.
+            let coming = self.gauges.waiting.load(Ordering::Relaxed) > 0;
+            let idle = if coming { FLUSH_EVERY } else { RETRY_EVERY };
+            thread::park_timeout(left.unwrap_or(idle));
         }
-        false
+    }
+
+    /// Fills the batch from the queue.
+    fn take_rows(&mut self) {
+        while self.held.len() < BATCH {
+            let Ok(record) = self.rows.try_recv() else { return };
+            self.held.push(*record);
+        }
     }
 
     /// Rows were folded while the queue was full.
     fn has_overflow(&self) -> bool {
-        !self.gauges.overflow.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.gauges.overflow().is_empty()
     }
 
-    /// The disk refuses writes: hold what is held, leave the rest in the queue, try again later.
-    fn gather_while_failing(&mut self, done: &mut Vec<SyncSender<()>>) -> bool {
-        if self.held.len() >= BATCH {
-            // Only a stop is looked for by waiting; rows stay queued and overflow folds (REL-DB-3).
-            thread::park_timeout(RETRY_EVERY);
-            return false;
-        }
-        match self.rows.recv_timeout(RETRY_EVERY) {
-            Ok(Item::Row(record)) => self.held.push(*record),
-            Ok(Item::Flush(waiter) | Item::Probe(waiter)) => done.push(waiter),
-            Ok(Item::Stop(waiter)) => {
-                done.push(waiter);
-                return true;
+    /// Commits every row recorded so far, batch by batch.
+    fn commit_all(&mut self) -> Result<(), Arc<StoreError>> {
+        // Rows that come in meanwhile do not prolong it.
+        let mut left = self.gauges.waiting.load(Ordering::Relaxed);
+        loop {
+            self.take_rows();
+            let batch = self.held.len();
+            self.commit()?;
+            left = left.saturating_sub(batch);
+            if left == 0 || batch == 0 {
+                return Ok(());
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return true,
         }
-        false
     }
 
-    /// Commits what is held and what overflowed. False when the database refused.
-    fn commit(&mut self) -> bool {
-        let folded = {
-            let mut overflow = self.gauges.overflow.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *overflow)
-        };
-        let probe = std::mem::take(&mut self.probed) || self.gauges.failing.load(Ordering::Relaxed);
-        let nothing = self.held.is_empty() && folded.is_empty();
-        if nothing && !probe {
-            return true;
+    /// Commits what is held and what overflowed.
+    fn commit(&mut self) -> Result<(), Arc<StoreError>> {
+        let folded = std::mem::take(&mut *self.gauges.overflow());
+        if self.held.is_empty() && folded.is_empty() {
+            // After a refusal only a write that goes through shows that the disk is back.
+            return if self.gauges.failing.load(Ordering::Relaxed) { self.probe() } else { Ok(()) };
         }
-        let written = if nothing { self.probe() } else { self.write(&folded) };
-        match written {
+        match self.write(&folded) {
             Ok(rows) => {
                 self.gauges.waiting.fetch_sub(rows, Ordering::Relaxed);
-                self.gauges.last_ok_ms.store(self.clock.now_ms(), Ordering::Relaxed);
-                if self.gauges.failing.swap(false, Ordering::Relaxed) {
-                    info!(rows, "usage rows are written again");
-                }
-                true
+                self.note_success();
+                Ok(())
             }
             Err(error) => {
-                if !self.gauges.failing.swap(true, Ordering::Relaxed) {
-                    warn!(%error, "usage rows cannot be written; they are kept and retried");
-                }
-                let mut overflow =
-                    self.gauges.overflow.lock().unwrap_or_else(PoisonError::into_inner);
-                overflow.merge(folded);
-                false
+                self.gauges.overflow().merge(folded);
+                Err(self.note_failure(error))
             }
         }
     }
@@ -339,9 +363,28 @@ impl Scribe {
     }
 
     /// A write that stores nothing of meaning: the only proof that writing works.
-    fn probe(&mut self) -> Result<usize, StoreError> {
-        self.writer.probe(self.clock.now_ms())?;
-        Ok(0)
+    fn probe(&mut self) -> Result<(), Arc<StoreError>> {
+        match self.writer.probe(self.clock.now_ms()) {
+            Ok(()) => {
+                self.note_success();
+                Ok(())
+            }
+            Err(error) => Err(self.note_failure(error)),
+        }
+    }
+
+    fn note_success(&self) {
+        self.gauges.last_ok_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+        if self.gauges.failing.swap(false, Ordering::Relaxed) {
+            info!("usage rows are written again");
+        }
+    }
+
+    fn note_failure(&self, error: StoreError) -> Arc<StoreError> {
+        if !self.gauges.failing.swap(true, Ordering::Relaxed) {
+            warn!(%error, "usage rows cannot be written; they are kept and retried");
+        }
+        Arc::new(error)
     }
 
     /// Writes when and from where keys were last used, at most once a minute each (SEC-AK-2).
@@ -375,8 +418,15 @@ impl Scribe {
 
 #[cfg(test)]
 mod tests {
+    use diesel::connection::SimpleConnection;
+
     use super::*;
+    use crate::store::usage::{RequestRow, key_usage};
     use crate::store::{MasterKey, Store, StoreOptions};
+
+    const NOW: UnixMs = 1_795_000_000_000;
+    /// More than enough for anything here; nothing waits for it to pass.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn open(clock: &Clock) -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -393,12 +443,40 @@ mod tests {
         (folder, store)
     }
 
+    fn start(store: &Store, clock: &Clock) -> Ledger {
+        Ledger::start(store.usage_writer(TimeZone::UTC).unwrap(), clock.clone()).unwrap()
+    }
+
+    fn execute(store: &Store, sql: &str) {
+        store.write(|conn| conn.batch_execute(sql).map_err(StoreError::from)).unwrap();
+    }
+
+    /// From here on the database refuses every batch, at once.
+    fn refuse(store: &Store) {
+        execute(store, "ALTER TABLE usage_hourly RENAME TO hidden");
+    }
+
+    fn accept(store: &Store) {
+        execute(store, "ALTER TABLE hidden RENAME TO usage_hourly");
+    }
+
+    fn record(ledger: &Ledger, key: KeyId, rows: usize) {
+        for n in 0..rows {
+            let request = RequestRow {
+                id: format!("{key}-{n}"),
+                ts: NOW,
+                api_key_id: Some(key),
+                ..RequestRow::default()
+            };
+            ledger.record(UsageRecord { request, attempts: Vec::new() });
+        }
+    }
+
     #[test]
     fn readiness_is_proved_by_a_write_when_none_was_due() {
-        let clock = Clock::manual(1_795_000_000_000);
+        let clock = Clock::manual(NOW);
         let (_folder, store) = open(&clock);
-        let ledger =
-            Ledger::start(store.usage_writer(TimeZone::UTC).unwrap(), clock.clone()).unwrap();
+        let ledger = start(&store, &clock);
         assert!(ledger.wrote_lately());
         clock.advance(Duration::from_secs(11));
         assert!(!ledger.wrote_lately());
@@ -409,10 +487,62 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        assert!(ledger.takes_writes(Duration::from_secs(10)));
+        assert!(ledger.takes_writes(PATIENCE));
         assert!(ledger.wrote_lately());
-        assert!(ledger.stop(Duration::from_secs(10)));
+        ledger.stop(PATIENCE).unwrap();
         clock.advance(Duration::from_secs(11));
-        assert!(!ledger.takes_writes(Duration::from_secs(10)), "nobody writes any more");
+        assert!(!ledger.takes_writes(PATIENCE), "nobody writes any more");
+    }
+
+    #[test]
+    fn flush_and_stop_say_what_the_database_said() {
+        let clock = Clock::manual(NOW);
+        let (_folder, store) = open(&clock);
+        let ledger = start(&store, &clock);
+        refuse(&store);
+        record(&ledger, KeyId::new(), 1);
+        let said = ledger.flush(PATIENCE).unwrap_err();
+        assert!(matches!(said, LedgerError::Refused(_)), "{said}");
+        assert!(said.to_string().contains("usage_hourly"), "{said}");
+        assert!(!ledger.is_healthy());
+        let said = ledger.stop(PATIENCE).unwrap_err();
+        assert!(matches!(said, LedgerError::Refused(_)), "{said}");
+        assert!(matches!(ledger.flush(PATIENCE), Err(LedgerError::Ended)));
+        assert!(matches!(ledger.stop(PATIENCE), Err(LedgerError::Ended)));
+    }
+
+    #[test]
+    fn a_full_queue_loses_detail_but_no_number_and_is_still_heard() {
+        let clock = Clock::manual(NOW);
+        let (_folder, store) = open(&clock);
+        let ledger = start(&store, &clock);
+        let key = KeyId::new();
+        refuse(&store);
+        record(&ledger, KeyId::new(), 1);
+        ledger.flush(PATIENCE).unwrap_err();
+        let rows = QUEUE + BATCH + 500;
+        record(&ledger, key, rows);
+        assert!(ledger.folded() > 0, "the queue was full");
+        // The question is not queued behind the rows.
+        ledger.flush(PATIENCE).unwrap_err();
+        accept(&store);
+        ledger.flush(PATIENCE).unwrap();
+        assert!(ledger.is_healthy());
+        assert_eq!(ledger.waiting(), 0);
+        let stored = store.read(|conn| key_usage(conn, key, 0)).unwrap();
+        assert_eq!(stored.totals.requests, i64::try_from(rows).unwrap());
+        ledger.stop(PATIENCE).unwrap();
+    }
+
+    #[test]
+    fn stop_commits_everything_in_the_queue() {
+        let clock = Clock::manual(NOW);
+        let (_folder, store) = open(&clock);
+        let ledger = start(&store, &clock);
+        let key = KeyId::new();
+        record(&ledger, key, 3 * BATCH + 7);
+        ledger.stop(PATIENCE).unwrap();
+        let stored = store.read(|conn| key_usage(conn, key, 0)).unwrap();
+        assert_eq!(stored.totals.requests, i64::try_from(3 * BATCH + 7).unwrap());
     }
 }

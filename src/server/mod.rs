@@ -390,8 +390,10 @@ async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended) {
         }
         flushed
     });
-    if !flushed.await.unwrap_or(false) {
-        error!("usage rows were not all written before the stop");
+    match flushed.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => error!(%error, "usage rows were not all written before the stop"),
+        Err(error) => error!(%error, "usage rows were not all written before the stop"),
     }
 }
 
