@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use actix_http::Method;
 use bytes::Bytes;
 use futures_util::future::join;
 use ninerouter_dialect::SplicedBody;
@@ -17,7 +16,7 @@ use crate::actors::router::UsableAccounts;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::id::AccountId;
-use crate::net::{Clients, Destination, NetError, Outgoing, wire_headers};
+use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
 use crate::provider::catalog::Provider;
 use crate::provider::models::{
     ListCx, ListRequest, LiveModel, MAX_MODELS, MAX_PAGES, NotAList, has_list, list_request,
@@ -25,7 +24,7 @@ use crate::provider::models::{
 };
 use crate::provider::request::{Moment, ShapeError};
 use crate::routing::account::AccountConfig;
-use crate::routing::live::LiveList;
+use crate::routing::live::{LiveList, LiveModels};
 use crate::store::models::{LiveRow, live_lists, replace_live};
 use crate::store::{Store, StoreError};
 
@@ -131,6 +130,14 @@ pub fn stored(store: &Store, accounts: &[AccountSource]) -> HashMap<Arc<str>, Ar
         }
     }
     by_provider.into_iter().map(|(id, models)| (id, Arc::new(LiveList::new(models)))).collect()
+}
+
+/// A state that begins with the lists of the last run. Blocking.
+#[must_use]
+pub fn restored(store: &Store, accounts: &[AccountSource]) -> LiveModels {
+    let models = LiveModels::default();
+    models.replace(stored(store, accounts));
+    models
 }
 
 impl Discovery {

@@ -32,7 +32,6 @@ use crate::config::settings::Settings;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
 use crate::net::{NetSettings, NetShared};
-use crate::routing::live::LiveModels;
 use crate::server::{self, BindError, Ended, Server};
 use crate::store::usage::key_spend;
 use crate::store::{MasterKey, Store, StoreError, StoreOptions};
@@ -248,8 +247,7 @@ fn share(
     accounts: &[AccountSource],
     clock: Clock,
 ) -> Result<Arc<Shared>, StartError> {
-    let live_models = LiveModels::default();
-    live_models.replace(discovery::stored(&store, accounts));
+    let live_models = discovery::restored(&store, accounts);
     snapshot.names.live = live_models.clone();
     let settings = &snapshot.settings;
     let net = NetShared::new(NetSettings {
@@ -267,7 +265,7 @@ fn share(
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     Ok(Arc::new(Shared {
         ledger: Ledger::start(writer, clock.clone())?,
-        affinity: Affinity::new(settings.affinity_ttl),
+        affinity: Affinity::default(),
         in_flight: Capacity::new(wide(settings.limits.in_flight)),
         bodies: Capacity::new(wide(settings.limits.bodies_in_memory)),
         failed_keys: FailedKeys::new(clock.clone()),

@@ -19,6 +19,8 @@ pub mod tls;
 pub mod url;
 pub mod verdict;
 
+/// Method of an outgoing request.
+pub use actix_http::Method;
 pub use client::{Clients, DestClass, Destination, Outgoing, wire_headers};
 pub use decode::{DecodeError, decode_request_body};
 pub use error::{DnsFailure, NetError, Refusal};
