@@ -2,7 +2,6 @@
 
 use crate::tap::{TapSummary, delta_content, part_content};
 use crate::upstream_error::{UpstreamErrorBody, html_title, looks_like_html, parse_error_body};
-use crate::usage::Decoded;
 use crate::{Dialect, json, usage};
 
 /// What a 2xx body is worth (accounts §6.4, REL-UP-4).
@@ -167,9 +166,9 @@ impl Look {
     }
 
     fn count(&mut self, raw: &str) {
-        if let Some(Decoded { usage, cost_usd }) = usage::decode(self.dialect, raw) {
-            self.summary.usage = Some(usage);
-            self.summary.cost_usd = cost_usd;
+        if let Some(counted) = usage::decode_full(self.dialect, raw) {
+            self.summary.usage = Some(counted.tokens);
+            self.summary.cost_usd = counted.cost_usd;
         }
     }
 

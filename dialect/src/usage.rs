@@ -1,6 +1,13 @@
 //! Usage arithmetic: each dialect's token counts as one neutral record (translation §3.3).
 
+mod encode;
+#[cfg(test)]
+mod tests;
+
+use crate::ir::{self, UsageDetail};
 use crate::{Dialect, json};
+
+pub use encode::{AnthCounts, ChatCounts, GemCounts, RespCounts, WireUsage, encode};
 
 /// Token counts of one attempt.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -43,28 +50,21 @@ impl Usage {
     }
 }
 
-/// A usage object as decoded: the counts, and the price where the provider names one.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(crate) struct Decoded {
-    pub(crate) usage: Usage,
-    pub(crate) cost_usd: Option<f64>,
-}
-
 /// Decodes a whole usage object; `None` when it counts nothing.
-pub(crate) fn decode(dialect: Dialect, raw: &str) -> Option<Decoded> {
+pub fn decode_full(dialect: Dialect, raw: &str) -> Option<ir::Usage> {
     if !json::is_object(raw) {
         return None;
     }
-    let decoded = match dialect {
+    let usage = match dialect {
         Dialect::Chat | Dialect::Resp => open_ai(raw),
         Dialect::Anth => {
             let mut seen = AnthUsage::default();
             seen.merge(raw);
-            Decoded { usage: seen.to_usage(), cost_usd: None }
+            seen.to_full()
         }
-        Dialect::Gem => Decoded { usage: gemini(raw)?, cost_usd: None },
+        Dialect::Gem => gemini(raw)?,
     };
-    (!decoded.usage.is_zero()).then_some(decoded)
+    (!usage.tokens.is_zero()).then_some(usage)
 }
 
 /// A token count in whatever spelling; `None` for what is no number.
@@ -108,6 +108,10 @@ impl Counter {
             *slot = Some(count);
         }
     }
+
+    fn add(&mut self, sum: &mut u64, raw: &str) {
+        *sum = sum.saturating_add(self.read(raw).unwrap_or(0));
+    }
 }
 
 #[derive(Default)]
@@ -122,9 +126,10 @@ struct OpenAi {
     reasoning_flat: Option<u64>,
 }
 
-fn open_ai(raw: &str) -> Decoded {
+fn open_ai(raw: &str) -> ir::Usage {
     let mut count = Counter::default();
     let mut seen = OpenAi::default();
+    let mut detail = UsageDetail::default();
     let mut cost_usd = None;
     json::visit(raw, |key, raw| match key {
         "prompt_tokens" | "input_tokens" => count.keep(&mut seen.input, raw),
@@ -139,14 +144,18 @@ fn open_ai(raw: &str) -> Decoded {
                 "cache_creation_tokens" | "cache_write_tokens" => {
                     count.keep(&mut seen.cache_write, raw);
                 }
+                "audio_tokens" => count.add(&mut detail.audio_in, raw),
+                "image_tokens" => count.add(&mut detail.image_in, raw),
                 _ => {}
             });
         }
         "completion_tokens_details" | "output_tokens_details" => {
-            json::visit(raw, |key, raw| {
-                if key == "reasoning_tokens" {
-                    count.keep(&mut seen.reasoning, raw);
-                }
+            json::visit(raw, |key, raw| match key {
+                "reasoning_tokens" => count.keep(&mut seen.reasoning, raw),
+                "audio_tokens" => count.add(&mut detail.audio_out, raw),
+                "accepted_prediction_tokens" => count.add(&mut detail.accepted_prediction, raw),
+                "rejected_prediction_tokens" => count.add(&mut detail.rejected_prediction, raw),
+                _ => {}
             });
         }
         "cost" => cost_usd = dollars(raw),
@@ -169,7 +178,7 @@ fn open_ai(raw: &str) -> Decoded {
         reasoning,
         exact: !count.corrected,
     };
-    Decoded { usage: usage.fitted(), cost_usd }
+    ir::Usage { tokens: usage.fitted(), detail, cost_usd }
 }
 
 /// The provider's own price: a number (OpenRouter) or an object with a total (Perplexity).
@@ -188,6 +197,7 @@ pub(crate) struct AnthUsage {
     written_5m: Option<u64>,
     output: Option<u64>,
     thinking: Option<u64>,
+    searches: Option<u64>,
     corrected: bool,
 }
 
@@ -221,9 +231,23 @@ impl AnthUsage {
                     }
                 });
             }
+            "server_tool_use" => {
+                json::visit(raw, |key, raw| {
+                    if key == "web_search_requests" {
+                        replace(&mut self.searches, raw);
+                    }
+                });
+            }
             _ => {}
         });
         self.corrected |= count.corrected;
+    }
+
+    /// The counts with what else clients can see of them.
+    pub(crate) fn to_full(self) -> ir::Usage {
+        let web_searches = self.searches.unwrap_or(0);
+        let detail = UsageDetail { web_searches, ..UsageDetail::default() };
+        ir::Usage { tokens: self.to_usage(), detail, cost_usd: None }
     }
 
     pub(crate) fn to_usage(self) -> Usage {
@@ -246,8 +270,9 @@ impl AnthUsage {
 }
 
 /// `None` for a snapshot without a prompt count: such ones carry only the traffic type.
-fn gemini(raw: &str) -> Option<Usage> {
+fn gemini(raw: &str) -> Option<ir::Usage> {
     let mut count = Counter::default();
+    let mut detail = UsageDetail::default();
     let (mut prompt, mut tool_prompt, mut cached) = (None, None, None);
     let (mut candidates, mut thoughts, mut total) = (None, None, None);
     json::visit(raw, |key, raw| match key {
@@ -259,8 +284,16 @@ fn gemini(raw: &str) -> Option<Usage> {
         "candidatesTokenCount" | "candidates_token_count" => count.keep(&mut candidates, raw),
         "thoughtsTokenCount" | "thoughts_token_count" => count.keep(&mut thoughts, raw),
         "totalTokenCount" | "total_token_count" => count.keep(&mut total, raw),
+        "promptTokensDetails" | "prompt_tokens_details" => {
+            modalities(raw, &mut count, &mut detail.audio_in, &mut detail.image_in);
+        }
+        "candidatesTokensDetails" | "candidates_tokens_details" => {
+            // Images of an answer are counted with its text alone.
+            modalities(raw, &mut count, &mut detail.audio_out, &mut 0);
+        }
         _ => {}
     });
+    detail.tool_prompt = tool_prompt.unwrap_or(0);
     let input = prompt?.saturating_add(tool_prompt.unwrap_or(0));
     let thoughts = thoughts.unwrap_or(0);
     let visible = candidates
@@ -274,179 +307,18 @@ fn gemini(raw: &str) -> Option<Usage> {
         reasoning: thoughts,
         exact: !count.corrected,
     };
-    Some(usage.fitted())
+    Some(ir::Usage { tokens: usage.fitted(), detail, cost_usd: None })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn usage(numbers: [u64; 6]) -> Usage {
-        let [input, cached, cache_write_5m, cache_write_1h, output, reasoning] = numbers;
-        Usage { input, cached, cache_write_5m, cache_write_1h, output, reasoning, exact: true }
-    }
-
-    #[test]
-    fn chat_variants_count_alike() {
-        for (name, raw, want) in [
-            (
-                "OpenAI",
-                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,
-                    "prompt_tokens_details":{"cached_tokens":4},
-                    "completion_tokens_details":{"reasoning_tokens":2}}"#,
-                [10, 4, 0, 0, 5, 2],
-            ),
-            (
-                "xAI",
-                r#"{"prompt_tokens":12,"completion_tokens":1,"total_tokens":303,
-                    "prompt_tokens_details":{"cached_tokens":11},
-                    "completion_tokens_details":{"reasoning_tokens":290}}"#,
-                [12, 11, 0, 0, 291, 290],
-            ),
-            (
-                "DeepSeek",
-                r#"{"prompt_tokens":13,"completion_tokens":400,"prompt_cache_hit_tokens":7}"#,
-                [13, 7, 0, 0, 400, 0],
-            ),
-            (
-                "Kimi",
-                r#"{"prompt_tokens":9,"completion_tokens":1,"cached_tokens":3}"#,
-                [9, 3, 0, 0, 1, 0],
-            ),
-            (
-                "OpenRouter",
-                r#"{"prompt_tokens":20,"completion_tokens":5,
-                    "prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":8}}"#,
-                [20, 0, 8, 0, 5, 0],
-            ),
-            (
-                "T122",
-                r#"{"prompt_tokens":3,"completion_tokens":1,"cached_tokens":9}"#,
-                [3, 3, 0, 0, 1, 0],
-            ),
-            ("strings", r#"{"prompt_tokens":"7","completion_tokens":2.9}"#, [7, 0, 0, 0, 2, 0]),
-        ] {
-            assert_eq!(decode(Dialect::Chat, raw).unwrap().usage, usage(want), "{name}");
+/// Tokens by modality.
+fn modalities(raw: &str, count: &mut Counter, audio: &mut u64, image: &mut u64) {
+    json::visit_elements(raw, |element| {
+        let counted = json::member(element, "tokenCount");
+        let Some(tokens) = counted.or_else(|| json::member(element, "token_count")) else { return };
+        match json::member(element, "modality") {
+            Some("\"AUDIO\"") => count.add(audio, tokens),
+            Some("\"IMAGE\"") => count.add(image, tokens),
+            _ => {}
         }
-    }
-
-    #[test]
-    fn provider_price_is_read() {
-        let cost = |raw| decode(Dialect::Chat, raw).unwrap().cost_usd;
-        assert_eq!(cost(r#"{"prompt_tokens":1,"cost":0.000837}"#), Some(0.000_837));
-        assert_eq!(cost(r#"{"prompt_tokens":1,"cost":{"total_cost":0.5}}"#), Some(0.5));
-        assert_eq!(cost(r#"{"prompt_tokens":1,"cost":-1}"#), None);
-        assert_eq!(cost(r#"{"prompt_tokens":1,"cost":null}"#), None);
-    }
-
-    #[test]
-    fn f43_odd_numbers_are_corrected_and_flagged() {
-        for (raw, input, exact) in [
-            (r#"{"prompt_tokens":-5,"completion_tokens":1}"#, 0, false),
-            (r#"{"prompt_tokens":99999999999999999999,"completion_tokens":1}"#, 0, false),
-            (r#"{"prompt_tokens":1e400,"completion_tokens":1}"#, 0, true),
-            (r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, 0, false),
-            (r#"{"prompt_tokens":null,"completion_tokens":1}"#, 0, true),
-            (r#"{"prompt_tokens":{},"completion_tokens":1}"#, 0, true),
-        ] {
-            let got = decode(Dialect::Chat, raw).unwrap().usage;
-            assert_eq!((got.input, got.exact), (input, exact), "{raw}");
-        }
-        assert_eq!(decode(Dialect::Chat, r#"{"prompt_tokens":0}"#), None);
-        assert_eq!(decode(Dialect::Chat, "null"), None);
-    }
-
-    #[test]
-    fn responses_usage_contains_cache_and_reasoning() {
-        let raw = r#"{"input_tokens":10,"input_tokens_details":{"cached_tokens":4,"cache_write_tokens":2},
-            "output_tokens":5,"output_tokens_details":{"reasoning_tokens":2},"total_tokens":15}"#;
-        assert_eq!(decode(Dialect::Resp, raw).unwrap().usage, usage([10, 4, 2, 0, 5, 2]));
-    }
-
-    #[test]
-    fn t119_messages_usage_adds_up_the_parts_of_the_prompt() {
-        let raw = r#"{"input_tokens":6,"cache_read_input_tokens":4,"cache_creation_input_tokens":2,
-            "output_tokens":5}"#;
-        assert_eq!(decode(Dialect::Anth, raw).unwrap().usage, usage([12, 4, 2, 0, 5, 0]));
-        let raw = r#"{"input_tokens":1,"cache_creation_input_tokens":9,"output_tokens":3,
-            "cache_creation":{"ephemeral_5m_input_tokens":4,"ephemeral_1h_input_tokens":5},
-            "output_tokens_details":{"thinking_tokens":2}}"#;
-        assert_eq!(decode(Dialect::Anth, raw).unwrap().usage, usage([10, 0, 4, 5, 3, 2]));
-    }
-
-    #[test]
-    fn later_snapshots_of_a_messages_stream_win_unless_they_are_empty() {
-        let merged = |parts: &[&str]| {
-            let mut seen = AnthUsage::default();
-            parts.iter().for_each(|raw| seen.merge(raw));
-            seen.to_usage()
-        };
-        for (parts, want) in [
-            (
-                &[
-                    r#"{"input_tokens":43,"output_tokens":1}"#,
-                    r#"{"input_tokens":61,"output_tokens":2}"#,
-                ][..],
-                [61, 0, 0, 0, 2, 0],
-            ),
-            (
-                &[r#"{"input_tokens":17,"output_tokens":1}"#, r#"{"output_tokens":227}"#],
-                [17, 0, 0, 0, 227, 0],
-            ),
-            (
-                &[
-                    r#"{"input_tokens":17,"output_tokens":1}"#,
-                    r#"{"input_tokens":0,"output_tokens":9}"#,
-                ],
-                [17, 0, 0, 0, 9, 0],
-            ),
-            (
-                &[
-                    r#"{"input_tokens":0,"output_tokens":0}"#,
-                    r#"{"input_tokens":5,"output_tokens":9}"#,
-                ],
-                [5, 0, 0, 0, 9, 0],
-            ),
-            (
-                &[
-                    r#"{"input_tokens":2,"cache_creation_input_tokens":3068,
-                        "cache_creation":{"ephemeral_5m_input_tokens":3068,"ephemeral_1h_input_tokens":0}}"#,
-                    r#"{"input_tokens":6,"cache_creation_input_tokens":3337,
-                        "cache_read_input_tokens":6289,"output_tokens":198}"#,
-                ],
-                [9632, 6289, 3337, 0, 198, 0],
-            ),
-            (
-                &[r#"{"input_tokens":4,"output_tokens":1}"#, r#"{"input_tokens":null}"#],
-                [4, 0, 0, 0, 1, 0],
-            ),
-        ] {
-            assert_eq!(merged(parts), usage(want), "{parts:?}");
-        }
-    }
-
-    #[test]
-    fn t120_gemini_usage_adds_thoughts_to_the_output() {
-        for (raw, want) in [
-            (
-                r#"{"promptTokenCount":10,"cachedContentTokenCount":4,"candidatesTokenCount":3,
-                    "thoughtsTokenCount":2,"totalTokenCount":15}"#,
-                [10, 4, 0, 0, 5, 2],
-            ),
-            (
-                r#"{"promptTokenCount":15,"candidatesTokenCount":37,"totalTokenCount":1564,
-                    "toolUsePromptTokenCount":770,"thoughtsTokenCount":742}"#,
-                [785, 0, 0, 0, 779, 742],
-            ),
-            (
-                r#"{"promptTokenCount":15,"thoughtsTokenCount":2,"totalTokenCount":17}"#,
-                [15, 0, 0, 0, 2, 2],
-            ),
-            (r#"{"prompt_token_count":5,"total_token_count":9}"#, [5, 0, 0, 0, 4, 0]),
-            (r#"{"promptTokenCount":9,"totalTokenCount":3}"#, [9, 0, 0, 0, 0, 0]),
-        ] {
-            assert_eq!(decode(Dialect::Gem, raw).unwrap().usage, usage(want), "{raw}");
-        }
-        assert_eq!(decode(Dialect::Gem, r#"{"trafficType":"ON_DEMAND"}"#), None);
-    }
+    });
 }

@@ -3,7 +3,6 @@
 use super::needle::{self, PARTIAL_JSON, TEXT, THINKING};
 use super::observer::Observer;
 use crate::json;
-use crate::usage::Decoded;
 
 impl Observer {
     pub(super) fn anth(&mut self, data: &[u8], name: Option<&[u8]>) {
@@ -115,7 +114,7 @@ impl Observer {
         }
         let usage = self.anth_usage.to_usage();
         if counted && !usage.is_zero() {
-            self.usage(Decoded { usage, cost_usd: None });
+            self.usage(usage.into());
         }
     }
 }

@@ -61,7 +61,7 @@ impl Observer {
         } else {
             chunk.error |= chunk.describes_error || name == Some(b"error");
         }
-        if let Some(decoded) = usage.and_then(|raw| usage::decode(Dialect::Chat, raw)) {
+        if let Some(decoded) = usage.and_then(|raw| usage::decode_full(Dialect::Chat, raw)) {
             self.usage(decoded);
         }
         if chunk.error {

@@ -18,7 +18,7 @@ impl Observer {
         let whole = json::visit(text, |key, raw| match key {
             "responseId" | "response_id" => id = Some(raw),
             "modelVersion" | "model_version" => model = Some(raw),
-            "usageMetadata" | "usage_metadata" => counted = usage::decode(Dialect::Gem, raw),
+            "usageMetadata" | "usage_metadata" => counted = usage::decode_full(Dialect::Gem, raw),
             "candidates" => candidates = Some(raw),
             "promptFeedback" | "prompt_feedback" => {
                 blocked = json::member(raw, "blockReason")

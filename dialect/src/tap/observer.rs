@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::{StreamEnd, StreamError, TapSummary};
-use crate::usage::{AnthUsage, Decoded};
+use crate::ir;
+use crate::usage::AnthUsage;
 use crate::{Dialect, UpstreamErrorBody, json, parse_error_body};
 
 /// What is known after the events so far. The dialects' own rules are in the sibling modules.
@@ -191,9 +192,9 @@ impl Observer {
     }
 
     /// A usage snapshot: the last one wins.
-    pub(super) fn usage(&mut self, decoded: Decoded) {
-        self.summary.usage = Some(decoded.usage);
-        self.summary.cost_usd = decoded.cost_usd.or(self.summary.cost_usd);
+    pub(super) fn usage(&mut self, counted: ir::Usage) {
+        self.summary.usage = Some(counted.tokens);
+        self.summary.cost_usd = counted.cost_usd.or(self.summary.cost_usd);
         if !self.content_seen {
             self.content(0);
         }

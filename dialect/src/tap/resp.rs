@@ -137,7 +137,7 @@ impl Observer {
         json::visit(response, |key, raw| match key {
             "id" => id = Some(raw),
             "model" => model = Some(raw),
-            "usage" => counted = usage::decode(Dialect::Resp, raw),
+            "usage" => counted = usage::decode_full(Dialect::Resp, raw),
             "status" => status = json::text(raw),
             "incomplete_details" => {
                 incomplete = json::member(raw, "reason").and_then(json::text);
@@ -146,7 +146,7 @@ impl Observer {
         });
         self.name(id, model);
         if let Some(decoded) = counted {
-            self.summary.usage = Some(decoded.usage);
+            self.summary.usage = Some(decoded.tokens);
             self.summary.cost_usd = decoded.cost_usd.or(self.summary.cost_usd);
         }
         incomplete.or(status)

@@ -19,7 +19,9 @@
 //!   it. What the client is told is up to the caller, who knows whether another target may still be asked.
 //! * Signatures, fetched media, the time and the model's abilities come from the caller.
 
+mod answer;
 mod error;
+pub mod finish;
 mod fold;
 pub mod ids;
 mod part_queue;
@@ -27,6 +29,7 @@ mod reply;
 mod target;
 mod unfold;
 
+pub use answer::Source;
 pub use error::{TranslateError, Warning, WarningKind, Warnings};
 pub use fold::{Fold, tool_input};
 pub use part_queue::PartQueue;
