@@ -32,3 +32,8 @@ impl Source {
         }
     }
 }
+
+/// Data of an event that is no JSON object. A stream may hold a few; the caller counts them (§4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the event is no JSON object")]
+pub struct BadFrame;

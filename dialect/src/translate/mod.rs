@@ -29,7 +29,7 @@ mod reply;
 mod target;
 mod unfold;
 
-pub use answer::Source;
+pub use answer::{BadFrame, Source};
 pub use error::{TranslateError, Warning, WarningKind, Warnings};
 pub use fold::{Fold, tool_input};
 pub use part_queue::PartQueue;
