@@ -20,6 +20,7 @@
 //! * Signatures, fetched media, the time and the model's abilities come from the caller.
 
 mod answer;
+pub mod data_url;
 mod error;
 pub mod finish;
 mod fold;
