@@ -418,9 +418,8 @@ impl Scribe {
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::SimpleConnection;
-
     use super::*;
+    use crate::store::tests::alter;
     use crate::store::usage::{RequestRow, key_usage};
     use crate::store::{MasterKey, Store, StoreOptions};
 
@@ -447,17 +446,13 @@ mod tests {
         Ledger::start(store.usage_writer(TimeZone::UTC).unwrap(), clock.clone()).unwrap()
     }
 
-    fn execute(store: &Store, sql: &str) {
-        store.write(|conn| conn.batch_execute(sql).map_err(StoreError::from)).unwrap();
-    }
-
     /// From here on the database refuses every batch, at once.
     fn refuse(store: &Store) {
-        execute(store, "ALTER TABLE usage_hourly RENAME TO hidden");
+        alter(store, "ALTER TABLE usage_hourly RENAME TO hidden");
     }
 
     fn accept(store: &Store) {
-        execute(store, "ALTER TABLE hidden RENAME TO usage_hourly");
+        alter(store, "ALTER TABLE hidden RENAME TO usage_hourly");
     }
 
     fn record(ledger: &Ledger, key: KeyId, rows: usize) {

@@ -31,7 +31,7 @@ pub use diesel::SqliteConnection as Connection;
 
 pub use column::{Owner, Stamp};
 pub use error::StoreError;
-pub use load::{Loaded, StoredAccount};
+pub use load::{AccountState, Loaded, StoredAccount};
 pub use master_key::MasterKey;
 pub use open::{Store, StoreOptions};
 pub use seal::{Place, Sealer};
@@ -48,4 +48,4 @@ const DATABASE: &str = "ninerouter.sqlite";
 const BACKUPS: &str = "backups";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -118,6 +118,11 @@ fn combo(name: &str, targets: &[&str]) -> Combo {
     }
 }
 
+/// Breaks a store, or mends it, with SQL the product never runs.
+pub(crate) fn alter(store: &Store, sql: &str) {
+    store.write(|conn| execute(conn, sql)).unwrap();
+}
+
 /// Runs SQL the product never runs, to break things.
 fn execute(conn: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
     use diesel::connection::SimpleConnection;
