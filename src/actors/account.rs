@@ -3,13 +3,16 @@
 //! Its view lives in the router's table (same thread); this actor is the only writer of its row.
 //! No request body and no response ever passes through it.
 
+mod save;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use actix::prelude::*;
 use tracing::{info, warn};
 
+use crate::actors::account::save::Saving;
 use crate::actors::lease::{Lease, Outcome, Report};
 use crate::actors::live::LiveEvent;
 use crate::actors::router::{Nudge, Router};
@@ -20,18 +23,16 @@ use crate::id::AccountId;
 use crate::provider::credential::Credential;
 use crate::routing::account::{AccountConfig, AccountView, AuthState};
 use crate::routing::choose::{Ineligible, eligible};
-use crate::routing::classify::{Class, Classified};
+use crate::routing::classify::Classified;
+use crate::routing::instant::MINUTE;
 use crate::routing::ladder::{self, FailureMemory};
-use crate::routing::lock::Lock;
 use crate::routing::target::Target;
 use crate::store::hot_state::{HotState, StoredAuth};
 
 /// Mailbox capacity of an account (REL-ACT-3).
 const MAILBOX: usize = 1_024;
-/// Hot state is written at most this often; the first write after a quiet time is immediate.
-const WRITE_GAP: Duration = Duration::from_secs(1);
-/// After a quota reset passed, one probe per this many milliseconds until a success (accounts §7.3.3).
-const PROBE_GAP_MS: i64 = 250;
+/// A lock that ends later than this is written at once (`storage.md` §3.2).
+const LONG_LOCK_MS: i64 = 5 * MINUTE;
 
 /// Why an account gives no lease now.
 #[derive(Clone, Debug)]
@@ -64,20 +65,22 @@ pub struct Reconfigure {
     pub missing_params: bool,
 }
 
-/// Writes what is not written yet and answers when it is on disk.
+/// Writes what is not written yet; true when everything is on disk.
 #[derive(Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct Flush;
 
-/// Ends leases that nobody reported in time (accounts §0.2).
+/// Now and then: ends leases that nobody reported in time (accounts §0.2), and shortens locks that a clock set since
+/// would keep for ever (REL-CLK-1).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Reclaim {
-    /// Leases granted before this instant are reclaimed, Unix ms.
-    pub granted_before: UnixMs,
+pub struct Sweep {
+    /// Leases granted before this instant are reclaimed; `None` = no lease is too old.
+    pub granted_before: Option<Instant>,
 }
 
-/// The operator removed the account: no new lease; secrets are wiped with the actor.
+/// The account was removed, or another actor takes its place: no new lease, and its row is no longer its own. The
+/// actor's secrets go with the last lease.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Retire;
@@ -91,6 +94,8 @@ pub struct AccountSeed {
     pub config: Arc<AccountConfig>,
     /// Credential, when it could be read.
     pub credential: Option<Arc<Credential>>,
+    /// Hot state as stored.
+    pub hot: HotState,
 }
 
 /// The actor. See the module's text.
@@ -106,27 +111,20 @@ pub struct Account {
     leases: HashMap<u64, Held>,
     next_lease: u64,
     memory: FailureMemory,
-    last_probe: UnixMs,
-    dead: &'static str,
-    dead_since: UnixMs,
-    writes: Writes,
+    /// What is stored beside the view: why the account is dead, last success and failure, quota.
+    hot: HotState,
+    saving: Saving,
     retired: bool,
 }
 
 /// A lease that is out.
 #[derive(Debug)]
 struct Held {
+    /// Unix ms, to compare with locks.
     granted_at: UnixMs,
+    /// The same on the monotonic clock: a clock that is set reclaims nothing.
+    granted: Instant,
     target: Arc<Target>,
-}
-
-/// Progress of the coalesced writes of hot state.
-#[derive(Debug, Default)]
-struct Writes {
-    dirty: bool,
-    scheduled: bool,
-    running: bool,
-    waiters: Vec<tokio::sync::oneshot::Sender<()>>,
 }
 
 impl Account {
@@ -150,15 +148,16 @@ impl Account {
             leases: HashMap::new(),
             next_lease: 0,
             memory: FailureMemory::default(),
-            last_probe: 0,
-            dead: "secrets_unreadable",
-            dead_since: 0,
-            writes: Writes::default(),
+            hot: seed.hot,
+            saving: Saving::default(),
             retired: false,
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut AccountView)) {
+        if self.retired {
+            return;
+        }
         self.table.borrow_mut().update(self.id, change);
         self.nudge();
         self.shared.live.publish_with(|| LiveEvent::Account(self.id));
@@ -178,17 +177,7 @@ impl Account {
         }
         let table = self.table.borrow();
         let view = table.view(self.id).ok_or(Denied::Gone)?;
-        eligible(now, view, target).map_err(Denied::Ineligible)?;
-        // A window has reset and nobody has seen it serve yet: no herd (accounts §7.3.3).
-        let unproven = view.locks.iter().any(|lock| {
-            lock.class == Class::QuotaExhausted
-                && lock.until <= now
-                && target.is_covered(&lock.scope)
-        });
-        if unproven && now - self.last_probe < PROBE_GAP_MS {
-            return Err(Denied::Ineligible(Ineligible::Busy));
-        }
-        Ok(())
+        eligible(now, view, target).map_err(Denied::Ineligible)
     }
 
     fn grant(
@@ -198,10 +187,10 @@ impl Account {
         own: Addr<Self>,
     ) -> Result<Lease, Denied> {
         let credential = self.credential.clone().ok_or(Denied::Gone)?;
-        self.last_probe = now;
         self.next_lease += 1;
-        self.leases.insert(self.next_lease, Held { granted_at: now, target });
-        let in_flight = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
+        let granted = self.shared.clock.now();
+        self.leases.insert(self.next_lease, Held { granted_at: now, granted, target });
+        let in_flight = self.in_flight();
         // A lease going out frees nothing: the row changes, but nobody needs a nudge.
         self.table.borrow_mut().update(self.id, |view| {
             view.in_flight = in_flight;
@@ -210,7 +199,12 @@ impl Account {
         Ok(Lease::new(self.next_lease, own, Arc::clone(&self.config), credential))
     }
 
+    fn in_flight(&self) -> u32 {
+        u32::try_from(self.leases.len()).unwrap_or(u32::MAX)
+    }
+
     fn succeeded(&mut self, now: UnixMs, held: &Held, ctx: &mut Context<Self>) {
+        self.hot.last_ok_at = Some(now);
         let memory = &mut self.memory;
         let target = &held.target;
         let mut cleared = false;
@@ -226,14 +220,11 @@ impl Account {
         });
         if cleared {
             info!(account.id = %self.id, model = %target.canonical, "account serves again");
-            self.persist(ctx);
+            self.save(ctx, false);
         }
     }
 
     fn failed(&mut self, now: UnixMs, why: &Classified, ctx: &mut Context<Self>) {
-        if self.retired {
-            return;
-        }
         let rules = self.shared.snapshot.load().ladder(&self.config.provider);
         let jitter = self.shared.jitter();
         let memory = &mut self.memory;
@@ -245,81 +236,31 @@ impl Account {
             }
             ladder::prune(&mut view.locks, now);
         });
-        match filed {
+        let urgent = match filed {
             ladder::Outcome::Unchanged => return,
-            ladder::Outcome::Locked(lock) => warn!(
-                account.id = %self.id, provider = %self.config.provider, scope = %lock.scope,
-                class = why.class.as_str(), rule = why.rule, until = lock.until,
-                "account locked: {}", lock.reason
-            ),
+            ladder::Outcome::Locked(lock) => {
+                warn!(
+                    account.id = %self.id, provider = %self.config.provider, scope = %lock.scope,
+                    class = why.class.as_str(), rule = why.rule, until = lock.until,
+                    "account locked: {}", lock.reason
+                );
+                lock.until.saturating_sub(now) > LONG_LOCK_MS
+            }
             ladder::Outcome::Dead(reason) => {
-                (self.dead, self.dead_since) = (reason.as_str(), now);
+                let reason = reason.as_str();
+                self.hot.auth = StoredAuth::Dead { reason: reason.to_owned(), since: now };
                 warn!(
                     account.id = %self.id, provider = %self.config.provider, rule = why.rule,
-                    "account needs the operator: {}", reason.as_str()
+                    "account needs the operator: {reason}"
                 );
-            }
-        }
-        self.persist(ctx);
-    }
-
-    /// Writes hot state: at once when the last write is a while ago, else when the gap has passed.
-    fn persist(&mut self, ctx: &mut Context<Self>) {
-        self.writes.dirty = true;
-        if self.writes.running || self.writes.scheduled {
-            return;
-        }
-        self.write_now(ctx);
-    }
-
-    fn write_now(&mut self, ctx: &mut Context<Self>) {
-        let Some((hot, locks)) = self.hot_state() else { return };
-        self.writes.dirty = false;
-        self.writes.running = true;
-        let (store, id) = (self.shared.store.clone(), self.id);
-        let work = tokio::task::spawn_blocking(move || store.save_locks(id, &locks, &hot));
-        ctx.spawn(work.into_actor(self).map(|done, act, ctx| {
-            act.writes.running = false;
-            match done {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    warn!(account.id = %act.id, %error, "account state not saved; retrying");
-                    act.writes.dirty = true;
-                }
-                // The blocking task panicked or the pool is gone: the next change writes again.
-                Err(error) => warn!(account.id = %act.id, %error, "account state not saved"),
-            }
-            if act.writes.waiters.is_empty() {
-                act.writes.scheduled = true;
-                ctx.run_later(WRITE_GAP, |act, ctx| {
-                    act.writes.scheduled = false;
-                    if act.writes.dirty && !act.writes.running {
-                        act.write_now(ctx);
-                    }
-                });
-            } else if act.writes.dirty {
-                act.write_now(ctx);
-            } else {
-                for waiter in act.writes.waiters.drain(..) {
-                    // A caller that no longer waits needs no answer.
-                    let _gone = waiter.send(());
-                }
-            }
-        }));
-    }
-
-    fn hot_state(&self) -> Option<(HotState, Vec<Lock>)> {
-        let table = self.table.borrow();
-        let view = table.view(self.id)?;
-        let auth = match view.auth {
-            AuthState::Ok => StoredAuth::Ok,
-            AuthState::Expired { next_try } => StoredAuth::Expired { next_try },
-            AuthState::Dead => {
-                StoredAuth::Dead { reason: self.dead.to_owned(), since: self.dead_since }
+                true
             }
         };
-        let last_used_at = (view.last_used_at > 0).then_some(view.last_used_at);
-        Some((HotState { auth, last_used_at, ..HotState::default() }, view.locks.clone()))
+        // No message: it may quote the request.
+        self.hot.last_error = Some(serde_json::json!({
+            "at": now, "class": why.class.as_str(), "rule": why.rule, "status": why.status,
+        }));
+        self.save(ctx, urgent);
     }
 }
 
@@ -328,6 +269,15 @@ impl Actor for Account {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Drop for Account {
+    /// An actor that panicked tells the router, which starts it again (REL-ACT-1).
+    fn drop(&mut self) {
+        if !self.retired {
+            self.nudge();
+        }
     }
 }
 
@@ -348,24 +298,30 @@ impl Handler<Report> for Account {
 
     fn handle(&mut self, msg: Report, ctx: &mut Self::Context) {
         let Some(held) = self.leases.remove(&msg.lease_id) else { return }; // reclaimed before
+        if self.retired {
+            if self.leases.is_empty() {
+                ctx.stop();
+            }
+            return;
+        }
         let now = self.shared.clock.now_ms();
         match &msg.outcome {
             Outcome::Success => self.succeeded(now, &held, ctx),
             Outcome::Failed(why) => self.failed(now, why, ctx),
             Outcome::Aborted => {}
         }
-        let in_flight = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
+        let in_flight = self.in_flight();
         self.change(|view| view.in_flight = in_flight);
-        if self.retired && self.leases.is_empty() {
-            ctx.stop();
-        }
     }
 }
 
 impl Handler<Reconfigure> for Account {
     type Result = ();
 
-    fn handle(&mut self, msg: Reconfigure, _ctx: &mut Self::Context) {
+    fn handle(&mut self, msg: Reconfigure, ctx: &mut Self::Context) {
+        if self.retired {
+            return;
+        }
         let replaced = match (&self.credential, &msg.credential) {
             (Some(old), Some(new)) => old.bearer() != new.bearer(),
             (None, None) => false,
@@ -376,6 +332,7 @@ impl Handler<Reconfigure> for Account {
         self.credential = msg.credential;
         if replaced {
             self.memory = FailureMemory::default();
+            self.hot.auth = StoredAuth::Ok;
         }
         self.change(|view| {
             view.config = msg.config;
@@ -387,39 +344,51 @@ impl Handler<Reconfigure> for Account {
                 view.auth = if readable { AuthState::Ok } else { AuthState::Dead };
             }
         });
+        if replaced && readable {
+            self.save(ctx, true);
+        }
     }
 }
 
 impl Handler<Flush> for Account {
-    type Result = ResponseFuture<()>;
+    type Result = ResponseFuture<bool>;
 
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) -> Self::Result {
-        if !self.writes.dirty && !self.writes.running {
-            return Box::pin(std::future::ready(()));
-        }
-        let (waiter, done) = tokio::sync::oneshot::channel();
-        self.writes.waiters.push(waiter);
-        if !self.writes.running {
-            self.write_now(ctx);
-        }
-        Box::pin(async move {
-            // The actor went away: nothing is left that could be written.
-            drop(done.await);
-        })
+        let saved = self.saved(ctx);
+        // The actor went away: nothing is left that could be written.
+        Box::pin(async move { saved.await.unwrap_or(false) })
     }
 }
 
-impl Handler<Reclaim> for Account {
+impl Handler<Sweep> for Account {
     type Result = ();
 
-    fn handle(&mut self, msg: Reclaim, _ctx: &mut Self::Context) {
+    fn handle(&mut self, msg: Sweep, ctx: &mut Self::Context) {
         let before = self.leases.len();
-        self.leases.retain(|_, held| held.granted_at >= msg.granted_before);
+        if let Some(oldest) = msg.granted_before {
+            self.leases.retain(|_, held| held.granted >= oldest);
+        }
         if self.leases.len() < before {
             let lost = before - self.leases.len();
             warn!(account.id = %self.id, lost, "leases reclaimed that nobody reported");
-            let in_flight = u32::try_from(self.leases.len()).unwrap_or(u32::MAX);
+            let in_flight = self.in_flight();
             self.change(|view| view.in_flight = in_flight);
+        }
+        if self.retired {
+            if self.leases.is_empty() {
+                ctx.stop();
+            }
+            return;
+        }
+        let now = self.shared.clock.now_ms();
+        let mut shortened = false;
+        self.table.borrow_mut().update(self.id, |view| {
+            shortened = ladder::shorten_future(&mut view.locks, now);
+        });
+        if shortened {
+            info!(account.id = %self.id, "the clock was set back: locks keep their length from now");
+            self.save(ctx, false);
+            self.nudge();
         }
     }
 }
@@ -429,6 +398,8 @@ impl Handler<Retire> for Account {
 
     fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
         self.retired = true;
+        // Leases that run have their own.
+        self.credential = None;
         if self.leases.is_empty() {
             ctx.stop();
         }

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use actix::Message;
 use ninerouter_dialect::{Dialect, Needs};
+use tokio_util::sync::CancellationToken;
 
 use crate::actors::lease::Lease;
 use crate::auth::key::KeyRecord;
@@ -179,6 +180,8 @@ pub struct Checkout {
     pub journey: Box<Journey>,
     /// Nothing is waited for beyond this instant.
     pub deadline: Instant,
+    /// Cancelled when nobody waits for the answer any more: a dropped question does not end its handler (REL-CAN-3).
+    pub caller: CancellationToken,
 }
 
 /// The router's answer. The journey comes back in every case.

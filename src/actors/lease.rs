@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::{Addr, Message};
 
 use crate::actors::account::Account;
+use crate::actors::breakers::Probe;
 use crate::provider::credential::Credential;
 use crate::routing::account::AccountConfig;
 use crate::routing::classify::Classified;
@@ -39,6 +40,8 @@ pub struct Lease {
     pub account: Arc<AccountConfig>,
     /// Its credential of this moment.
     pub credential: Arc<Credential>,
+    /// Half-open breakers this attempt decides about. Given back with the lease.
+    probe: Option<Probe>,
 }
 
 impl Lease {
@@ -49,7 +52,14 @@ impl Lease {
         account: Arc<AccountConfig>,
         credential: Arc<Credential>,
     ) -> Self {
-        Self { id, owner: Some(owner), account, credential }
+        Self { id, owner: Some(owner), account, credential, probe: None }
+    }
+
+    /// The same lease, as the probe of a half-open breaker.
+    #[must_use]
+    pub(crate) fn with_probe(mut self, probe: Option<Probe>) -> Self {
+        self.probe = probe;
+        self
     }
 
     /// Ends the lease with an outcome.

@@ -19,6 +19,7 @@ pub mod lease;
 pub mod ledger;
 pub mod listing;
 pub mod live;
+pub mod restarts;
 pub mod router;
 pub mod shared;
 pub mod snapshot;

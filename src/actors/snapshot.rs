@@ -21,7 +21,7 @@ use crate::provider::credential::Credential;
 use crate::provider::endpoint::selected;
 use crate::provider::price::{CostFacts, CostSource, Price};
 use crate::provider::request::missing_params;
-use crate::routing::account::{AccountConfig, AccountKind, AccountView, AuthState, Tier};
+use crate::routing::account::{AccountConfig, AccountKind, AccountView, Tier};
 use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
 use crate::routing::ladder::LadderSettings;
@@ -29,7 +29,7 @@ use crate::routing::plan;
 use crate::routing::resolve::{Names, Resolved, resolve};
 use crate::routing::target::Target;
 use crate::store::api_keys::ApiKeyRow;
-use crate::store::hot_state::StoredAuth;
+use crate::store::hot_state::HotState;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
 use crate::store::usage::PriceSource;
@@ -104,6 +104,8 @@ pub struct AccountSource {
     pub view: AccountView,
     /// Credential; `None` when it cannot be read (SEC-KEY-3).
     pub credential: Option<Arc<Credential>>,
+    /// What was last known of it.
+    pub hot: HotState,
 }
 
 /// Why no snapshot could be made.
@@ -184,19 +186,19 @@ impl Snapshot {
             let pinned = selected(provider, &config, credential).map(str::to_owned);
             config.endpoint = pinned;
         }
-        let dead = credential.is_none() || matches!(stored.hot.auth, StoredAuth::Dead { .. });
         let view = AccountView {
-            auth: if dead { AuthState::Dead } else { AuthState::Ok },
+            auth: stored.hot.auth_state(credential.is_some()),
             locks: stored.locks,
             in_flight: 0,
             max_concurrent: self.leases(&config),
             missing_params: missing,
+            faulted: false,
             remaining_percent: None,
             resets_at: None,
             last_used_at: stored.hot.last_used_at.unwrap_or(0),
             config: Arc::new(config),
         };
-        AccountSource { view, credential }
+        AccountSource { view, credential, hot: stored.hot }
     }
 
     fn leases(&self, config: &AccountConfig) -> u32 {

@@ -128,6 +128,12 @@ impl Table {
         Some(row)
     }
 
+    /// Takes every row out.
+    pub fn take_rows(&mut self) -> impl Iterator<Item = Row> + use<> {
+        self.places.clear();
+        std::mem::take(&mut self.groups).into_values().flat_map(|group| group.rows)
+    }
+
     /// Row of an account.
     #[must_use]
     pub fn row(&self, id: AccountId) -> Option<&Row> {

@@ -241,7 +241,7 @@ fn audit(options: &Options, settings: &Settings, loopback_only: bool) -> Vec<Fin
     })
 }
 
-fn share(
+pub(crate) fn share(
     store: Store,
     mut snapshot: Snapshot,
     accounts: &[AccountSource],
@@ -269,7 +269,7 @@ fn share(
         in_flight: Capacity::new(wide(settings.limits.in_flight)),
         bodies: Capacity::new(wide(settings.limits.bodies_in_memory)),
         failed_keys: FailedKeys::new(clock.clone()),
-        breakers: Breakers::default(),
+        breakers: Breakers::new(clock.clone()),
         live: LiveEvents::default(),
         stream_usage: StreamUsage::default(),
         live_models,

@@ -102,7 +102,8 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
             }
             Ineligible::Dead => Cause::Dead,
             Ineligible::ExpiredToken { .. } => Cause::ExpiredToken,
-            Ineligible::Busy => Cause::Busy,
+            Ineligible::Busy | Ineligible::Probing { .. } => Cause::Busy,
+            Ineligible::Faulted => Cause::NoCandidate("account does not answer"),
             Ineligible::Disabled => Cause::NoCandidate("switched off"),
             Ineligible::ModelNotAllowed => Cause::NoCandidate("model excluded by the account"),
             Ineligible::MissingParams => {

@@ -233,8 +233,7 @@ impl Relay {
     fn served(&self, exchange: &mut Exchange, route: &Route, marks: Marks) {
         let shared = &exchange.shared;
         let target = &route.entry.target;
-        let now = shared.clock.now_ms();
-        shared.breakers.record(&target.provider.id, &target.canonical, Ended::Served, now);
+        shared.breakers.record(&target.provider.id, &target.canonical, Ended::Served);
         let Some(journey) = &self.journey else { return };
         if let Some(session) = journey.session {
             let (provider, model) = (&target.provider.id, &target.canonical);
@@ -294,8 +293,7 @@ impl Relay {
         let (shared, target) = (&exchange.shared, &entry.target);
         let class = failure.classified.class;
         let ended = breaker_view(failure);
-        let now = shared.clock.now_ms();
-        shared.breakers.record(&target.provider.id, &target.canonical, ended, now);
+        shared.breakers.record(&target.provider.id, &target.canonical, ended);
         let unbinds = match class {
             Class::QuotaExhausted
             | Class::RateLimited

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Addr, MailboxError};
+use tokio_util::sync::CancellationToken;
 
 use crate::actors::checkout::{Checked, Checkout, Journey};
 use crate::actors::desk::RouterDesk;
@@ -103,6 +104,8 @@ impl Worker {
         let patience =
             deadline.saturating_duration_since(self.shared.clock.now()) + Duration::from_secs(1);
         let router = self.router().await;
-        router.send(Checkout { journey, deadline }).timeout(patience).await
+        let caller = CancellationToken::new();
+        let _leaves = caller.clone().drop_guard();
+        router.send(Checkout { journey, deadline, caller }).timeout(patience).await
     }
 }

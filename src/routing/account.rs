@@ -98,6 +98,8 @@ pub struct AccountView {
     pub max_concurrent: u32,
     /// A mandatory parameter of the catalog entry has no value.
     pub missing_params: bool,
+    /// Its actor died too often (REL-ACT-2): not asked until it runs again.
+    pub faulted: bool,
     /// Percent left in the tightest quota window, when known.
     pub remaining_percent: Option<u8>,
     /// When that window resets, Unix ms.

@@ -2,20 +2,25 @@
 
 use std::collections::VecDeque;
 
-use crate::clock::UnixMs;
 use crate::routing::instant::{MINUTE, SECOND};
+
+/// Milliseconds of one clock, whichever: a monotonic one, so that a clock that is set opens or closes nothing.
+pub type Millis = i64;
+
+/// Tells one probe from the next.
+pub type ProbeId = u64;
 
 /// What a breaker says to an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admission {
     /// Go on.
     Pass,
-    /// Go on as the one probe: report success, failure or [`abandon`](ProviderModelBreaker::abandon).
+    /// Go on as the one probe, named by the id: report success, failure or [`abandon`](ProviderModelBreaker::abandon).
     Probe,
     /// Skip the target at once.
     Refused {
         /// When the next probe may go, ms of the same clock.
-        until: UnixMs,
+        until: Millis,
     },
 }
 
@@ -34,11 +39,12 @@ pub enum HostResult {
 enum State {
     Closed,
     Open {
-        until: UnixMs,
+        until: Millis,
     },
     /// One probe is under way since then.
     Probing {
-        since: UnixMs,
+        since: Millis,
+        id: ProbeId,
     },
 }
 
@@ -46,25 +52,32 @@ enum State {
 const PROBE_LOST_MS: i64 = 5 * MINUTE;
 
 impl State {
-    fn admit(&mut self, now: UnixMs) -> Admission {
+    fn admit(&mut self, now: Millis, id: ProbeId) -> Admission {
         match *self {
             Self::Closed => Admission::Pass,
             Self::Open { until } if until > now => Admission::Refused { until },
-            Self::Probing { since } if now.saturating_sub(since) < PROBE_LOST_MS => {
+            Self::Probing { since, .. } if now.saturating_sub(since) < PROBE_LOST_MS => {
                 Admission::Refused { until: now.saturating_add(SECOND) }
             }
             Self::Open { .. } | Self::Probing { .. } => {
-                *self = Self::Probing { since: now };
+                *self = Self::Probing { since: now, id };
                 Admission::Probe
             }
         }
     }
 
-    fn refused_until(self, now: UnixMs) -> Option<UnixMs> {
+    /// The probe `id` ended without a verdict: the next may go at once.
+    fn abandon(&mut self, now: Millis, id: ProbeId) {
+        if matches!(*self, Self::Probing { id: running, .. } if running == id) {
+            *self = Self::Open { until: now };
+        }
+    }
+
+    fn refused_until(self, now: Millis) -> Option<Millis> {
         match self {
             Self::Closed => None,
             Self::Open { until } => (until > now).then_some(until),
-            Self::Probing { since } => {
+            Self::Probing { since, .. } => {
                 (now.saturating_sub(since) < PROBE_LOST_MS).then(|| now.saturating_add(SECOND))
             }
         }
@@ -76,7 +89,7 @@ impl State {
 pub struct ProviderModelBreaker {
     state: State,
     /// Instants of the latest failures, oldest first.
-    failures: VecDeque<UnixMs>,
+    failures: VecDeque<Millis>,
     /// How often it opened without a success in between.
     openings: u8,
 }
@@ -96,25 +109,25 @@ impl ProviderModelBreaker {
     const LONGEST_MS: i64 = 2 * MINUTE;
 
     /// Asks for an attempt. Combos skip the entry when refused; a request for this one model tries it anyway.
-    pub fn admit(&mut self, now: UnixMs) -> Admission {
-        self.state.admit(now)
+    pub fn admit(&mut self, now: Millis, id: ProbeId) -> Admission {
+        self.state.admit(now, id)
     }
 
     /// Until when attempts are refused, without taking the probe.
     #[must_use]
-    pub fn refused_until(&self, now: UnixMs) -> Option<UnixMs> {
+    pub fn refused_until(&self, now: Millis) -> Option<Millis> {
         self.state.refused_until(now)
     }
 
     /// Files an `overloaded` or `transient` failure.
-    pub fn failed(&mut self, now: UnixMs) {
+    pub fn failed(&mut self, now: Millis) {
         match self.state {
             State::Probing { .. } => self.open(now),
             // Requests that were under way when it opened say nothing new.
             State::Open { .. } => {}
             State::Closed => {
                 self.failures.push_back(now);
-                let is_old = |at: &UnixMs| now.saturating_sub(*at) >= Self::WINDOW_MS;
+                let is_old = |at: &Millis| now.saturating_sub(*at) >= Self::WINDOW_MS;
                 while self.failures.front().is_some_and(is_old) {
                     self.failures.pop_front();
                 }
@@ -131,13 +144,11 @@ impl ProviderModelBreaker {
     }
 
     /// The probe ended without a verdict: the client left, or the request itself was wrong.
-    pub fn abandon(&mut self, now: UnixMs) {
-        if matches!(self.state, State::Probing { .. }) {
-            self.state = State::Open { until: now };
-        }
+    pub fn abandon(&mut self, now: Millis, id: ProbeId) {
+        self.state.abandon(now, id);
     }
 
-    fn open(&mut self, now: UnixMs) {
+    fn open(&mut self, now: Millis) {
         let factor = 1_i64.checked_shl(u32::from(self.openings.min(30))).unwrap_or(i64::MAX);
         let length = Self::FIRST_MS.saturating_mul(factor).min(Self::LONGEST_MS);
         self.openings = self.openings.saturating_add(1);
@@ -153,12 +164,14 @@ pub struct HostBreaker {
     /// Transport failures since the last answer.
     in_a_row: u32,
     /// Results of the last 30 s: when, and whether it failed.
-    recent: VecDeque<(UnixMs, bool)>,
+    recent: VecDeque<(Millis, bool)>,
+    /// How many of them failed.
+    failures: usize,
 }
 
 impl Default for HostBreaker {
     fn default() -> Self {
-        Self { state: State::Closed, in_a_row: 0, recent: VecDeque::new() }
+        Self { state: State::Closed, in_a_row: 0, recent: VecDeque::new(), failures: 0 }
     }
 }
 
@@ -173,18 +186,18 @@ impl HostBreaker {
     const KEPT: usize = 1_000;
 
     /// Asks for an attempt; refused = skip the target, do not fail the request.
-    pub fn admit(&mut self, now: UnixMs) -> Admission {
-        self.state.admit(now)
+    pub fn admit(&mut self, now: Millis, id: ProbeId) -> Admission {
+        self.state.admit(now, id)
     }
 
     /// Until when attempts are refused, without taking the probe.
     #[must_use]
-    pub fn refused_until(&self, now: UnixMs) -> Option<UnixMs> {
+    pub fn refused_until(&self, now: Millis) -> Option<Millis> {
         self.state.refused_until(now)
     }
 
     /// Files how an attempt ended.
-    pub fn record(&mut self, result: HostResult, now: UnixMs) {
+    pub fn record(&mut self, result: HostResult, now: Millis) {
         let failed = match result {
             HostResult::Answered => false,
             HostResult::ServerError | HostResult::TransportFailure => true,
@@ -198,33 +211,33 @@ impl HostBreaker {
     }
 
     /// The probe ended without a verdict.
-    pub fn abandon(&mut self, now: UnixMs) {
-        if matches!(self.state, State::Probing { .. }) {
-            self.state = State::Open { until: now };
-        }
+    pub fn abandon(&mut self, now: Millis, id: ProbeId) {
+        self.state.abandon(now, id);
     }
 
-    fn count(&mut self, result: HostResult, failed: bool, now: UnixMs) {
+    fn count(&mut self, result: HostResult, failed: bool, now: Millis) {
         // A 5xx proves that the transport works; it counts for the share below only.
         self.in_a_row = match result {
             HostResult::TransportFailure => self.in_a_row.saturating_add(1),
             HostResult::Answered | HostResult::ServerError => 0,
         };
         self.recent.push_back((now, failed));
-        let is_old = |(at, _): &(UnixMs, bool)| now.saturating_sub(*at) >= Self::WINDOW_MS;
+        self.failures += usize::from(failed);
+        let is_old = |(at, _): &(Millis, bool)| now.saturating_sub(*at) >= Self::WINDOW_MS;
         while self.recent.len() > Self::KEPT || self.recent.front().is_some_and(is_old) {
-            self.recent.pop_front();
+            let oldest = self.recent.pop_front();
+            self.failures -= usize::from(oldest.is_some_and(|(_, failed)| failed));
         }
-        let failures = self.recent.iter().filter(|(_, failed)| *failed).count();
-        let half = failures.saturating_mul(2) >= self.recent.len();
+        let half = self.failures.saturating_mul(2) >= self.recent.len();
         if self.in_a_row >= Self::IN_A_ROW || (self.recent.len() >= Self::SAMPLE && half) {
             self.open(now);
         }
     }
 
-    fn open(&mut self, now: UnixMs) {
+    fn open(&mut self, now: Millis) {
         self.state = State::Open { until: now.saturating_add(Self::OPEN_MS) };
         self.in_a_row = 0;
+        self.failures = 0;
         self.recent.clear();
     }
 }
@@ -233,7 +246,7 @@ impl HostBreaker {
 mod tests {
     use super::*;
 
-    const T: UnixMs = 1_000_000;
+    const T: Millis = 1_000_000;
 
     #[test]
     fn five_failures_within_a_minute_open_the_model_breaker() {
@@ -241,9 +254,9 @@ mod tests {
         for at in [0, 15_000, 30_000, 45_000, 60_000] {
             breaker.failed(T + at);
         }
-        assert_eq!(breaker.admit(T + 60_000), Admission::Pass, "the first one is too old");
+        assert_eq!(breaker.admit(T + 60_000, 1), Admission::Pass, "the first one is too old");
         breaker.failed(T + 60_001);
-        assert_eq!(breaker.admit(T + 60_002), Admission::Refused { until: T + 70_001 });
+        assert_eq!(breaker.admit(T + 60_002, 1), Admission::Refused { until: T + 70_001 });
         assert_eq!(breaker.refused_until(T + 60_002), Some(T + 70_001));
     }
 
@@ -255,7 +268,7 @@ mod tests {
         }
         breaker.succeeded();
         breaker.failed(T);
-        assert_eq!(breaker.admit(T), Admission::Pass);
+        assert_eq!(breaker.admit(T, 1), Admission::Pass);
     }
 
     #[test]
@@ -267,17 +280,17 @@ mod tests {
         }
         for seconds in [10, 20, 40, 80, 120, 120] {
             let until = now + seconds * 1_000;
-            assert_eq!(breaker.admit(until - 1), Admission::Refused { until });
+            assert_eq!(breaker.admit(until - 1, 1), Admission::Refused { until });
             now = until;
             assert_eq!(breaker.refused_until(now), None);
-            assert_eq!(breaker.admit(now), Admission::Probe);
-            assert!(matches!(breaker.admit(now), Admission::Refused { .. }), "one probe only");
+            assert_eq!(breaker.admit(now, 1), Admission::Probe);
+            assert!(matches!(breaker.admit(now, 1), Admission::Refused { .. }), "one probe only");
             breaker.failed(now);
         }
         now += 120_000;
-        assert_eq!(breaker.admit(now), Admission::Probe);
+        assert_eq!(breaker.admit(now, 1), Admission::Probe);
         breaker.succeeded();
-        assert_eq!(breaker.admit(now), Admission::Pass);
+        assert_eq!(breaker.admit(now, 1), Admission::Pass);
     }
 
     #[test]
@@ -286,11 +299,13 @@ mod tests {
         for _ in 0..5 {
             breaker.failed(T);
         }
-        assert_eq!(breaker.admit(T + 10_000), Admission::Probe);
-        breaker.abandon(T + 11_000);
-        assert_eq!(breaker.admit(T + 11_000), Admission::Probe);
-        assert!(matches!(breaker.admit(T + 12_000), Admission::Refused { .. }));
-        assert_eq!(breaker.admit(T + 11_000 + PROBE_LOST_MS), Admission::Probe);
+        assert_eq!(breaker.admit(T + 10_000, 1), Admission::Probe);
+        breaker.abandon(T + 11_000, 7);
+        assert!(matches!(breaker.admit(T + 11_000, 1), Admission::Refused { .. }), "not its probe");
+        breaker.abandon(T + 11_000, 1);
+        assert_eq!(breaker.admit(T + 11_000, 1), Admission::Probe);
+        assert!(matches!(breaker.admit(T + 12_000, 1), Admission::Refused { .. }));
+        assert_eq!(breaker.admit(T + 11_000 + PROBE_LOST_MS, 1), Admission::Probe);
     }
 
     #[test]
@@ -312,15 +327,15 @@ mod tests {
         for _ in 0..9 {
             host.record(HostResult::TransportFailure, T);
         }
-        assert_eq!(host.admit(T), Admission::Pass, "an answer breaks the row");
+        assert_eq!(host.admit(T, 1), Admission::Pass, "an answer breaks the row");
         let mut host = HostBreaker::default();
         for _ in 0..10 {
             host.record(HostResult::TransportFailure, T);
         }
-        assert_eq!(host.admit(T), Admission::Refused { until: T + 15_000 });
-        assert_eq!(host.admit(T + 15_000), Admission::Probe);
+        assert_eq!(host.admit(T, 1), Admission::Refused { until: T + 15_000 });
+        assert_eq!(host.admit(T + 15_000, 1), Admission::Probe);
         host.record(HostResult::Answered, T + 15_001);
-        assert_eq!(host.admit(T + 15_001), Admission::Pass);
+        assert_eq!(host.admit(T + 15_001, 1), Admission::Pass);
     }
 
     #[test]
@@ -347,7 +362,7 @@ mod tests {
         for _ in 0..5_000 {
             host.record(HostResult::Answered, T);
         }
-        assert_eq!(host.admit(T), Admission::Pass);
+        assert_eq!(host.admit(T, 1), Admission::Pass);
         assert!(host.recent.len() <= HostBreaker::KEPT + 1);
     }
 
@@ -357,11 +372,11 @@ mod tests {
         for _ in 0..10 {
             host.record(HostResult::TransportFailure, T);
         }
-        assert_eq!(host.admit(T + 15_000), Admission::Probe);
+        assert_eq!(host.admit(T + 15_000, 1), Admission::Probe);
         host.record(HostResult::ServerError, T + 16_000);
-        assert_eq!(host.admit(T + 16_000), Admission::Refused { until: T + 31_000 });
-        assert_eq!(host.admit(T + 31_000), Admission::Probe);
-        host.abandon(T + 31_001);
-        assert_eq!(host.admit(T + 31_001), Admission::Probe);
+        assert_eq!(host.admit(T + 16_000, 1), Admission::Refused { until: T + 31_000 });
+        assert_eq!(host.admit(T + 31_000, 1), Admission::Probe);
+        host.abandon(T + 31_001, 1);
+        assert_eq!(host.admit(T + 31_001, 1), Admission::Probe);
     }
 }

@@ -71,12 +71,19 @@ pub enum Ineligible {
         /// Class that set it.
         class: Class,
         /// Text of the lock.
-        reason: String,
+        reason: Arc<str>,
         /// When it was set, Unix ms: locks of the request itself do not count for its answer.
         set_at: UnixMs,
     },
-    /// Every permitted lease is out, or a probe is under way.
+    /// Every permitted lease is out.
     Busy,
+    /// A used-up window has just reset, and somebody is finding out whether it serves again.
+    Probing {
+        /// When the next may try, Unix ms; `None` = when the one under way has ended.
+        next: Option<UnixMs>,
+    },
+    /// Its actor died too often; it is started again later.
+    Faulted,
     /// The account's rules exclude the model.
     ModelNotAllowed,
     /// A mandatory parameter has no value.
@@ -100,6 +107,8 @@ impl Ineligible {
             Self::Disabled
             | Self::Dead
             | Self::Busy
+            | Self::Probing { .. }
+            | Self::Faulted
             | Self::ModelNotAllowed
             | Self::MissingParams
             | Self::Excluded => None,
@@ -114,6 +123,8 @@ impl fmt::Display for Ineligible {
             Self::Dead => "needs a new credential",
             Self::Locked { reason, .. } => reason,
             Self::Busy => "every place is taken",
+            Self::Probing { .. } => "trying whether its quota is back",
+            Self::Faulted => "account does not answer",
             Self::ModelNotAllowed => "model not allowed for the account",
             Self::MissingParams => "account is missing a parameter",
             Self::ExpiredToken { .. } => "token expired",
@@ -194,6 +205,9 @@ pub fn eligible(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), 
     if !allows(&config.allowed_models, &config.excluded_models, target) {
         return Err(Ineligible::ModelNotAllowed);
     }
+    if view.faulted {
+        return Err(Ineligible::Faulted);
+    }
     check_locks(now, view, target)?;
     if view.in_flight >= view.max_concurrent {
         return Err(Ineligible::Busy);
@@ -210,39 +224,64 @@ fn allows(allowed: &[String], excluded: &[String], target: &Target) -> bool {
     (allowed.is_empty() || allowed.iter().any(fits)) && !excluded.iter().any(fits)
 }
 
+/// After a reset passed, one probe per this many milliseconds until a success (accounts §7.3.3).
+const PROBE_GAP_MS: i64 = 250;
+
 /// The lock that stays longest is the reason; a window that just reset lets one probe in at a time.
 fn check_locks(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), Ineligible> {
     let covering = view.locks.iter().filter(|lock| target.is_covered(&lock.scope));
     let mut longest: Option<&Lock> = None;
-    let mut probing = false;
+    let mut probing = None;
     for lock in covering {
         if lock.until > now {
             if longest.is_none_or(|l| lock.until > l.until) {
                 longest = Some(lock);
             }
         } else {
-            probing |= is_probing(view, lock);
+            probing = probing.or(probe(now, view, lock));
         }
     }
     if let Some(lock) = longest {
         return Err(Ineligible::Locked {
             until: lock.until,
             class: lock.class,
-            reason: lock.reason.clone(),
+            reason: Arc::clone(&lock.reason),
             set_at: lock.set_at,
         });
     }
-    if probing { Err(Ineligible::Busy) } else { Ok(()) }
+    probing.map_or(Ok(()), Err)
 }
 
-/// A window without a known reset is probed by one request at a time (accounts §5.6). Success removes the
-/// lock and opens the account. (The spacing of probes of §7.3.3 is the account's own affair: it knows when it
-/// granted the last one.)
-fn is_probing(view: &AccountView, lock: &Lock) -> bool {
-    lock.class == Class::QuotaExhausted
-        && lock.reason == REASON_QUOTA_UNKNOWN
-        && view.in_flight > 0
-        && view.last_used_at >= lock.until
+/// Success removes the lock of a window that has reset and so opens the account; until then no herd: probes keep
+/// their distance (accounts §7.3.3), and without a known reset one is in flight at a time (§5.6).
+fn probe(now: UnixMs, view: &AccountView, lock: &Lock) -> Option<Ineligible> {
+    if lock.class != Class::QuotaExhausted {
+        return None;
+    }
+    let unknown = *lock.reason == *REASON_QUOTA_UNKNOWN;
+    if unknown && view.in_flight > 0 && view.last_used_at >= lock.until {
+        return Some(Ineligible::Probing { next: None });
+    }
+    // A last use in the future belongs to another clock and says nothing.
+    let since = now.saturating_sub(view.last_used_at);
+    let next = view.last_used_at.saturating_add(PROBE_GAP_MS);
+    (0..PROBE_GAP_MS).contains(&since).then_some(Ineligible::Probing { next: Some(next) })
+}
+
+/// Whether the request asks for this account at all; [`eligible`] says whether it may serve.
+#[must_use]
+pub fn is_wanted(
+    view: &AccountView,
+    strategy: AccountStrategy,
+    tried: &[AccountId],
+    pin: Option<AccountId>,
+    tags: &[String],
+) -> bool {
+    let config = &view.config;
+    pin.is_none_or(|pin| pin == config.id)
+        && tags.iter().all(|tag| config.tags.contains(tag))
+        && !tried.contains(&config.id)
+        && !(strategy == AccountStrategy::Weighted && config.weight == 0 && pin != Some(config.id))
 }
 
 /// Picks the account to ask for a lease. A choice for a request that has tried nobody yet moves the cursors.
@@ -311,14 +350,7 @@ fn rank(view: &AccountView) -> Rank {
 }
 
 fn check(view: &AccountView, ask: &Ask<'_>) -> Result<(), Ineligible> {
-    let config = &view.config;
-    let wanted = ask.pin.is_none_or(|pin| pin == config.id)
-        && ask.tags.iter().all(|tag| config.tags.contains(tag))
-        && !ask.tried.contains(&config.id)
-        && !(ask.strategy == AccountStrategy::Weighted
-            && config.weight == 0
-            && ask.pin != Some(config.id));
-    if !wanted {
+    if !is_wanted(view, ask.strategy, ask.tried, ask.pin, ask.tags) {
         return Err(Ineligible::Excluded);
     }
     eligible(ask.now, view, ask.target)

@@ -73,10 +73,10 @@ pub fn lock_for(
         return None;
     }
     let open = current.filter(|lock| lock.until > now && lock.class == failure.class);
-    let lock = |until: UnixMs, level: u8, reason: &str| Lock {
+    let lock = |until: UnixMs, level: u8, reason: &'static str| Lock {
         scope: scope.clone(),
         until,
-        reason: reason.to_owned(),
+        reason: reason.into(),
         class: failure.class,
         level,
         set_at: now,
@@ -178,6 +178,19 @@ pub fn on_success(
         !covers || stands
     });
     locks.len() != before
+}
+
+/// Locks that were set in the future were set under another clock (REL-CLK-1): they keep their length, from now, so
+/// that a clock that was wrong for a while makes no cool-down eternal. True when there was one.
+pub fn shorten_future(locks: &mut [Lock], now: UnixMs) -> bool {
+    let mut found = false;
+    for lock in locks.iter_mut().filter(|lock| lock.set_at > now) {
+        let length = lock.until.saturating_sub(lock.set_at).max(0);
+        lock.until = lock.until.min(now.saturating_add(length));
+        lock.set_at = now;
+        found = true;
+    }
+    found
 }
 
 /// Drops locks that neither hold nor carry a level any more.
@@ -447,7 +460,7 @@ mod tests {
         let last = Lock {
             scope: Scope::Model("m".into()),
             until: NOW,
-            reason: String::new(),
+            reason: "".into(),
             class: Class::RateLimited,
             level: 3,
             set_at: NOW - 16_000,
@@ -548,7 +561,7 @@ mod tests {
     }
 
     fn lock(scope: Scope, class: Class, set_at: UnixMs, until: UnixMs) -> Lock {
-        Lock { scope, until, reason: String::new(), class, level: 0, set_at }
+        Lock { scope, until, reason: "".into(), class, level: 0, set_at }
     }
 
     #[test]
@@ -579,13 +592,27 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_back_makes_no_lock_eternal() {
+        let year = 365 * DAY;
+        // Set while the clock was ten years ahead, now it is right again.
+        let mut locks = vec![
+            lock(Scope::All, Class::RateLimited, NOW + 10 * year, NOW + 10 * year + 5_000),
+            lock(Scope::Model("m".into()), Class::QuotaExhausted, NOW + HOUR, NOW + 2 * HOUR),
+            lock(Scope::Family("f".into()), Class::QuotaExhausted, NOW - 1, NOW + DAY),
+        ];
+        assert!(shorten_future(&mut locks, NOW));
+        assert_eq!(locks.iter().map(|l| l.until - NOW).collect::<Vec<_>>(), [5_000, HOUR, DAY]);
+        assert!(!shorten_future(&mut locks, NOW), "once");
+    }
+
+    #[test]
     fn an_open_lock_of_another_class_does_not_hide_a_stronger_report() {
         let (mut locks, mut memory) = (Vec::new(), FailureMemory::default());
         apply(&mut locks, &mut memory, &throttle(), NOW, 0, &A);
         let quota = failure(Class::QuotaExhausted, Cooldown::Quota { wide_jitter: false });
         apply(&mut locks, &mut memory, &quota, NOW + 1, 0, &A);
         assert_eq!(locks[0].until, NOW + 1 + 15 * MINUTE);
-        assert_eq!(locks[0].reason, REASON_QUOTA_UNKNOWN);
+        assert_eq!(&*locks[0].reason, REASON_QUOTA_UNKNOWN);
         // And the weaker one does not shorten it again.
         apply(&mut locks, &mut memory, &throttle(), NOW + 2, 0, &A);
         assert_eq!(locks[0].until, NOW + 1 + 15 * MINUTE);
@@ -602,7 +629,7 @@ mod tests {
             |(scope, until, class, level, set_at)| Lock {
                 scope,
                 until: until.into(),
-                reason: String::new(),
+                reason: "".into(),
                 class,
                 level,
                 set_at: set_at.into(),

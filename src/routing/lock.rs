@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::clock::UnixMs;
 use crate::routing::classify::Class;
@@ -59,7 +60,7 @@ pub struct Lock {
     /// Unix ms; the lock is open while `until > now`.
     pub until: UnixMs,
     /// Short text for people, no secrets: `quota exhausted`, `rate limited` …
-    pub reason: String,
+    pub reason: Arc<str>,
     /// Error class that set it.
     pub class: Class,
     /// Step on its ladder, 0 = first.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixMs;
 use crate::id::AccountId;
+use crate::routing::account::AuthState;
 use crate::routing::lock::Lock;
 use crate::store::column::{self, Cell};
 use crate::store::error::StoreError;
@@ -85,6 +86,19 @@ pub struct HotState {
     pub last_ok_at: Option<UnixMs>,
     /// Last failure as shown to the operator, redacted.
     pub last_error: Option<Value>,
+}
+
+impl HotState {
+    /// What routing may do with the credential; one that cannot be read is dead (SEC-KEY-3).
+    #[must_use]
+    pub fn auth_state(&self, readable: bool) -> AuthState {
+        match self.auth {
+            _ if !readable => AuthState::Dead,
+            StoredAuth::Dead { .. } => AuthState::Dead,
+            StoredAuth::Expired { next_try } => AuthState::Expired { next_try },
+            StoredAuth::Ok | StoredAuth::Refreshing | StoredAuth::Expiring { .. } => AuthState::Ok,
+        }
+    }
 }
 
 column::names!(StoredQuota, quota_text, quota_from, {
@@ -171,20 +185,47 @@ pub fn load(
     conn: &mut SqliteConnection,
     now: UnixMs,
 ) -> Result<Vec<(AccountId, HotState, Vec<Lock>)>, StoreError> {
+    select(conn, None, now)
+}
+
+/// Hot state and open locks of one account; defaults when nothing was stored. As [`load`].
+///
+/// # Errors
+///
+/// See [`load`].
+pub fn load_one(
+    conn: &mut SqliteConnection,
+    id: AccountId,
+    now: UnixMs,
+) -> Result<(HotState, Vec<Lock>), StoreError> {
+    let found = select(conn, Some(id), now)?.pop();
+    Ok(found.map(|(_, hot, locks)| (hot, locks)).unwrap_or_default())
+}
+
+fn select(
+    conn: &mut SqliteConnection,
+    only: Option<AccountId>,
+    now: UnixMs,
+) -> Result<Vec<(AccountId, HotState, Vec<Lock>)>, StoreError> {
     use crate::store::schema::account_secrets as secrets;
 
-    let rows: Vec<(String, Option<Raw>, Option<UnixMs>)> = accounts::table
+    let mut stored = accounts::table
         .left_join(state::table)
         .left_join(secrets::table)
         .order(accounts::id)
         .select((accounts::id, Option::<Raw>::as_select(), secrets::expires_at.nullable()))
-        .load(conn)?;
-    let open: Vec<RawLock> = locks::table
+        .into_boxed();
+    let mut open = locks::table
         .filter(locks::until.gt(now))
         .order((locks::account_id, locks::scope))
         .select(RawLock::as_select())
-        .load(conn)?;
-    let mut open = open.into_iter().peekable();
+        .into_boxed();
+    if let Some(id) = only {
+        stored = stored.filter(accounts::id.eq(id.to_string()));
+        open = open.filter(locks::account_id.eq(id.to_string()));
+    }
+    let rows: Vec<(String, Option<Raw>, Option<UnixMs>)> = stored.load(conn)?;
+    let mut open = open.load::<RawLock>(conn)?.into_iter().peekable();
     let mut out = Vec::with_capacity(rows.len());
     for (id, raw, expires_at) in rows {
         let mut own = Vec::new();
@@ -267,7 +308,7 @@ fn write_lock(id: &str, lock: &Lock) -> RawLock {
         account_id: id.to_owned(),
         scope: lock.scope.to_string(),
         until: lock.until,
-        reason: lock.reason.clone(),
+        reason: lock.reason.to_string(),
         class: column::class_text(lock.class).to_owned(),
         level: i64::from(lock.level),
         set_at: lock.set_at,
@@ -279,7 +320,7 @@ fn read_lock(raw: &RawLock) -> Result<Lock, StoreError> {
     Ok(Lock {
         scope: cell.name("scope", &raw.scope, |text| text.parse().ok())?,
         until: raw.until,
-        reason: raw.reason.clone(),
+        reason: raw.reason.as_str().into(),
         class: cell.name("class", &raw.class, column::class_from)?,
         level: cell.number("level", raw.level)?,
         set_at: raw.set_at,

@@ -60,6 +60,17 @@ pub struct StoredAccount {
     pub rev: i64,
 }
 
+/// What an account's actor begins with, beside its configuration.
+#[derive(Debug)]
+pub struct AccountState {
+    /// Credential; `None` when it cannot be read (SEC-KEY-3).
+    pub credential: Option<Credential>,
+    /// Hot state.
+    pub hot: HotState,
+    /// Locks that are still open.
+    pub locks: Vec<Lock>,
+}
+
 impl Store {
     /// Reads configuration and state.
     ///
@@ -100,6 +111,22 @@ impl Store {
                 models: models::list(conn)?,
             })
         })
+    }
+
+    /// Credential, hot state and locks of one account.
+    ///
+    /// # Errors
+    ///
+    /// No such account; the database fails, or a row cannot be read.
+    pub fn account_state(&self, id: AccountId) -> Result<AccountState, StoreError> {
+        let now = self.clock().now_ms();
+        let credential = match self.credential(id) {
+            Ok(credential) => Some(credential),
+            Err(StoreError::SecretsUnreadable) => None,
+            Err(error) => return Err(error),
+        };
+        let (hot, locks) = self.read(|conn| hot_state::load_one(conn, id, now))?;
+        Ok(AccountState { credential, hot, locks })
     }
 
     /// The credential of an account.

@@ -37,6 +37,7 @@ fn view(priority: u16) -> AccountView {
         in_flight: 0,
         max_concurrent: 8,
         missing_params: false,
+        faulted: false,
         remaining_percent: None,
         resets_at: None,
         last_used_at: 0,
@@ -146,9 +147,32 @@ fn a_window_without_known_reset_is_probed_by_one_request_at_a_time() {
     one.locks = vec![lock(Scope::All, NOW - 1_000, Class::QuotaExhausted)];
     one.locks[0].reason = REASON_QUOTA_UNKNOWN.into();
     (one.last_used_at, one.in_flight) = (NOW - 500, 1);
-    assert_eq!(eligible(NOW, &one, &target), Err(Ineligible::Busy));
+    assert_eq!(eligible(NOW, &one, &target), Err(Ineligible::Probing { next: None }));
     one.in_flight = 0;
     assert_eq!(eligible(NOW, &one, &target), Ok(()));
+}
+
+#[test]
+fn after_a_reset_probes_keep_their_distance_until_one_succeeds() {
+    let target = target();
+    let mut one = view(1);
+    one.locks = vec![lock(Scope::Family("opus".into()), NOW - 1_000, Class::QuotaExhausted)];
+    let at = |one: &AccountView, used| {
+        eligible(NOW, &AccountView { last_used_at: used, ..one.clone() }, &target)
+    };
+    assert_eq!(at(&one, NOW - 250), Ok(()));
+    assert_eq!(at(&one, NOW - 249), Err(Ineligible::Probing { next: Some(NOW + 1) }));
+    assert_eq!(at(&one, NOW), Err(Ineligible::Probing { next: Some(NOW + 250) }));
+    assert_eq!(at(&one, NOW + 3_600_000), Ok(()), "the clock was set back");
+    // A throttle that ran out needs no probe, and success has removed the other.
+    one.locks[0].class = Class::RateLimited;
+    assert_eq!(at(&one, NOW), Ok(()));
+}
+
+#[test]
+fn an_account_whose_actor_is_given_up_is_not_asked() {
+    let one = AccountView { faulted: true, ..view(1) };
+    assert_eq!(eligible(NOW, &one, &target()), Err(Ineligible::Faulted));
 }
 
 #[test]

@@ -26,7 +26,7 @@ use crate::store::{
 };
 
 fn lock(scope: Scope, until: i64) -> Lock {
-    let reason = "rate limited".to_owned();
+    let reason = "rate limited".into();
     Lock { scope, until, reason, class: Class::RateLimited, level: 3, set_at: NOW }
 }
 
