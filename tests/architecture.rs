@@ -15,7 +15,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("net", &["provider"]),
     ("store", &["provider", "routing"]),
     ("auth", &["config"]),
-    ("config", &["auth", "provider", "routing", "store"]),
+    ("config", &["auth", "net", "provider", "routing", "store"]),
     ("actors", &["auth", "config", "net", "provider", "routing", "store"]),
     ("gateway", &["actors", "auth", "net", "provider", "routing", "store"]),
     ("dashboard", &["actors", "config"]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::actors::snapshot::Snapshot;
 use crate::auth::key::KeyRecord;
 use crate::provider::catalog::{Model, ModelKind, Provider};
-use crate::provider::models::LiveModel;
+use crate::provider::models::{LiveModel, has_list};
 use crate::routing::live::LiveList;
 
 /// One name a caller may ask for.
@@ -56,7 +56,9 @@ fn provider_models(
     let allowed = |model: &str| {
         key.is_none_or(|key| key.may_use(&provider.id, &format!("{prefix}/{model}"), None))
     };
-    let chat = provider.models.iter().filter(|m| m.kind == ModelKind::Chat);
+    // A list that was fetched before the operator chose to write it is not shown on.
+    let live = live.filter(|_| has_list(provider));
+    let chat = provider.models.iter().filter(|m| m.kind == ModelKind::Chat && m.listed);
     for model in chat.filter(|m| allowed(&m.id)) {
         let listed = live.and_then(|live| live.model(&model.id));
         out.push(Listed::of(provider, model, listed));
@@ -85,14 +87,21 @@ impl Listed {
         }
     }
 
-    /// What the upstream says of a model now outranks the catalog (providers §6).
+    /// What the upstream says of a model now outranks the catalog, the operator outranks both
+    /// (providers §6).
     fn of(provider: &Provider, model: &Model, live: Option<&LiveModel>) -> Self {
+        let (ctx, out) = (live.and_then(|live| live.ctx), live.and_then(|live| live.out));
+        let (context, output) = if model.by_operator {
+            (model.ctx.or(ctx), model.out.or(out))
+        } else {
+            (ctx.or(model.ctx), out.or(model.out))
+        };
         Self {
             id: format!("{}/{}", provider.prefix(), model.id),
             owner: Arc::clone(&provider.id),
             name: model.name.clone(),
-            context: live.and_then(|live| live.ctx).or(model.ctx),
-            output: live.and_then(|live| live.out).or(model.out),
+            context,
+            output,
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::auth::keyring::KeyRing;
 use crate::auth::policy::AdmitPolicy;
 use crate::config::overlays::{self, OverlayError};
 use crate::config::settings::{Found, Settings};
-use crate::provider::catalog::{Catalog, CatalogError, EndpointOverride, Provider};
+use crate::provider::catalog::{Catalog, CatalogError, EndpointOverride, ModelChange, Provider};
 use crate::provider::credential::Credential;
 use crate::provider::endpoint::selected;
 use crate::provider::price::{CostFacts, CostSource, Price};
@@ -30,6 +30,7 @@ use crate::routing::resolve::{Names, Resolved, resolve};
 use crate::routing::target::Target;
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::hot_state::HotState;
+use crate::store::models::ModelRow;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
 use crate::store::usage::PriceSource;
@@ -133,7 +134,8 @@ impl Snapshot {
     ) -> Result<(Self, Vec<AccountSource>), SnapshotError> {
         let loaded = store.load()?;
         let overlays = overlays::read(&fixed.data_dir)?;
-        let catalog = Catalog::assemble(&overlays, &fixed.endpoints, &loaded.nodes)?;
+        let catalog = Catalog::assemble(&overlays, &fixed.endpoints, &loaded.nodes)?
+            .with_models(loaded.models.into_iter().filter_map(model_change));
         for notice in catalog.notices() {
             warn!("{notice}");
         }
@@ -370,6 +372,28 @@ fn price(row: &PriceRow) -> Price {
         reasoning: row.reasoning,
         per_request: row.per_request,
     }
+}
+
+/// A stored model as the catalog takes it. A row with a word nobody knows changes nothing.
+fn model_change(row: ModelRow) -> Option<ModelChange> {
+    let kind = serde_json::from_value(Value::String(row.kind));
+    let caps = row.caps.map(|caps| serde_json::from_value(Value::from(caps))).transpose();
+    let think = row.think.map(|think| serde_json::from_value(Value::String(think))).transpose();
+    let (Ok(kind), Ok(caps), Ok(think)) = (kind, caps, think) else {
+        warn!(provider = %row.provider, model = %row.model, "a stored model is unreadable and not used");
+        return None;
+    };
+    Some(ModelChange {
+        provider: row.provider,
+        model: row.model,
+        listed: row.enabled,
+        name: row.name,
+        kind,
+        ctx: row.ctx,
+        out: row.max_output,
+        caps,
+        think,
+    })
 }
 
 /// Providers with an account that is switched on: bare model names go to these alone.

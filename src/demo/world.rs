@@ -7,7 +7,7 @@ use super::sim::{Behavior, SimConfig, SimError, Simulator};
 use crate::clock::Clock;
 use crate::id::{AccountId, ComboId, EntryId};
 use crate::provider::credential::Credential;
-use crate::provider::node::{NetworkPolicy, Node, NodeType};
+use crate::provider::node::{ModelSource, NetworkPolicy, Node, NodeType};
 use crate::routing::account::{AccountConfig, AccountKind, Tier};
 use crate::routing::combo::{Combo, Entry, Strategy};
 use crate::secret::Secret;
@@ -151,6 +151,7 @@ fn node(spec: Spec) -> Node {
         network: NetworkPolicy::Loopback,
         insecure_http: false,
         h2: false,
+        model_source: ModelSource::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::provider::glob::Patterns;
+use crate::provider::model_change;
 use crate::provider::node::Node;
 use crate::provider::overlay::Files;
 use crate::provider::overrides;
@@ -14,6 +15,7 @@ pub use crate::provider::entry::{Provider, Support, UpstreamStatus};
 pub use crate::provider::model::{
     Cap, Caps, Model, ModelFacts, ModelKind, ModelPattern, PriceOrigin, Think,
 };
+pub use crate::provider::model_change::ModelChange;
 pub use crate::provider::overlay::{CatalogError, InferRule};
 pub use crate::provider::overrides::{EndpointOverride, OverrideError, Role};
 pub use crate::provider::quota::{Quota, QuotaKind, QuotaSource, QuotaUnit};
@@ -91,6 +93,19 @@ impl Catalog {
             catalog.add(node.to_provider());
         }
         Ok(catalog)
+    }
+
+    /// The catalog with the operator's own and changed models in it. A change for a provider that is
+    /// gone changes nothing.
+    #[must_use]
+    pub fn with_models(mut self, changes: impl IntoIterator<Item = ModelChange>) -> Self {
+        for change in changes {
+            let at = self.ids.get(&change.provider).copied();
+            if let Some(provider) = at.and_then(|at| self.providers.get_mut(at)) {
+                model_change::apply(Arc::make_mut(provider), change);
+            }
+        }
+        self
     }
 
     /// The provider with that id, nodes included.

@@ -13,6 +13,7 @@ pub mod glob;
 mod head;
 pub mod header;
 pub mod model;
+mod model_change;
 pub mod models;
 pub mod node;
 pub mod overlay;

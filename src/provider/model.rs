@@ -171,6 +171,37 @@ pub struct Model {
     pub price: Option<Price>,
     /// Where the price comes from.
     pub price_src: Option<PriceOrigin>,
+    /// False when the operator hid it from the lists; requests for it are served all the same.
+    #[serde(skip, default = "yes")]
+    pub listed: bool,
+    /// Added or changed by the operator: what it says outranks the upstream's own list.
+    #[serde(skip)]
+    pub by_operator: bool,
+}
+
+impl Model {
+    /// A model of which nothing but the id is known.
+    pub(super) fn bare(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            upstream: None,
+            kind: ModelKind::Chat,
+            ctx: None,
+            out: None,
+            dims: None,
+            caps: Caps::default(),
+            think: None,
+            levels: None,
+            think_off: true,
+            wires: Vec::new(),
+            endpoint: None,
+            price: None,
+            price_src: None,
+            listed: true,
+            by_operator: false,
+        }
+    }
 }
 
 fn yes() -> bool {

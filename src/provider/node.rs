@@ -51,6 +51,16 @@ pub enum AuthStyle {
     Header(String),
 }
 
+/// Where the model list of a node comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ModelSource {
+    /// Asked of the node.
+    #[default]
+    Fetch,
+    /// Typed in by the operator.
+    Manual,
+}
+
 /// A provider the operator added (`storage.md` §3.3, providers §4).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Node {
@@ -74,6 +84,8 @@ pub struct Node {
     pub insecure_http: bool,
     /// Ask for HTTP/2.
     pub h2: bool,
+    /// Where its model list comes from.
+    pub model_source: ModelSource,
 }
 
 /// Prefixes that mean something else (providers §4).
@@ -140,7 +152,10 @@ impl Node {
             NodeType::Anthropic => ErrorFamily::Anthropic,
             NodeType::Gemini => ErrorFamily::Google,
         };
-        provider.apis.models = Some(format!("{}/models", self.base_url));
+        provider.apis.models = match self.model_source {
+            ModelSource::Fetch => Some(format!("{}/models", self.base_url)),
+            ModelSource::Manual => None,
+        };
         if self.node_type == NodeType::Embedding {
             provider.kinds = vec![ModelKind::Embedding];
             provider.apis.embeddings = Some(format!("{}/embeddings", self.base_url));

@@ -3,30 +3,18 @@
 use diesel::prelude::*;
 
 use crate::clock::UnixMs;
-use crate::provider::node::Node;
+use crate::provider::node::{ModelSource, Node};
 use crate::store::column::{self, Cell, Owner, Stamp};
 use crate::store::error::StoreError;
 use crate::store::schema::nodes;
 
 const TABLE: &str = "nodes";
 
-/// Where the model list of a node comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ModelSource {
-    /// Asked of the node.
-    #[default]
-    Fetch,
-    /// Typed in by the operator.
-    Manual,
-}
-
 /// A node as stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeRow {
     /// What routing and requests need of it.
     pub node: Node,
-    /// Where its model list comes from.
-    pub model_source: ModelSource,
     /// Model its check uses.
     pub test_model: Option<String>,
     /// Who owns it; `None` = the operator. Set from the stamp on writing.
@@ -39,7 +27,7 @@ impl NodeRow {
     /// A node that is not stored yet.
     #[must_use]
     pub fn new(node: Node) -> Self {
-        Self { node, model_source: ModelSource::Fetch, test_model: None, managed_by: None, rev: 1 }
+        Self { node, test_model: None, managed_by: None, rev: 1 }
     }
 }
 
@@ -137,6 +125,7 @@ fn read(raw: Raw) -> Result<NodeRow, StoreError> {
         insecure_http: raw.insecure_http,
         // No column: nodes are asked for HTTP/1.1.
         h2: false,
+        model_source: cell.name("model_source", &raw.model_source, model_source_from)?,
         name: raw.name,
         prefix: raw.prefix,
         base_url: raw.base_url,
@@ -144,7 +133,6 @@ fn read(raw: Raw) -> Result<NodeRow, StoreError> {
     };
     Ok(NodeRow {
         node,
-        model_source: cell.name("model_source", &raw.model_source, model_source_from)?,
         managed_by: cell.owner(raw.managed_by.as_deref())?,
         test_model: raw.test_model,
         rev: raw.rev,
@@ -170,7 +158,7 @@ fn write(row: &NodeRow, stamp: Stamp) -> Result<Raw, StoreError> {
         headers: column::pairs_text(&node.headers),
         network: network.to_owned(),
         insecure_http: node.insecure_http,
-        model_source: model_source_text(row.model_source).to_owned(),
+        model_source: model_source_text(node.model_source).to_owned(),
         test_model: row.test_model.clone(),
         rev: 1,
         created_at: stamp.now,

@@ -120,3 +120,53 @@ fn a_list_in_pages_is_read_to_its_end() {
     assert_eq!(listed(&router), ["one/c-1", "one/c-2"]);
     assert_eq!(chaos.requests()[0].header("x-api-key").as_deref(), Some("key-one"));
 }
+
+#[test]
+fn a_list_the_operator_wrote_is_shown_and_nothing_is_fetched_in_its_place() {
+    let chaos = Chaos::start(Reading::Whole, |_| vec![Step::send(reply::json(200, LIST))]).unwrap();
+    let own = format!(
+        r#"
+[[nodes]]
+name = "Own list"
+prefix = "own"
+type = "openai-compatible"
+base_url = "{}"
+network = "loopback"
+model_source = "manual"
+[[models]]
+provider = "own"
+id = "big/1"
+name = "Big one"
+ctx = 9000
+[[models]]
+provider = "own"
+id = "hidden"
+enabled = false
+[[models]]
+provider = "one"
+id = "live-1"
+ctx = 1234
+[[models]]
+provider = "one"
+id = "Live/2"
+enabled = false
+"#,
+        chaos.url("/own/v1")
+    );
+    let setup = Setup::new().upstream(Dialect::Chat, "one", &chaos.url("/v1"));
+    let router = setup.toml(&own).account("own", "own").background().start();
+    until(PATIENCE, "the other node's list", || {
+        chaos.requests().iter().any(|r| r.target() == "/v1/models").then_some(())
+    });
+    let mut ids = listed(&router);
+    ids.sort();
+    assert_eq!(ids, ["one/live-1", "own/big/1"]);
+    let context =
+        |id: &str| router.get(&format!("/v1/models/{id}")).json()["context_window"].clone();
+    assert_eq!(context("own/big/1"), 9000);
+    assert_eq!(context("one/live-1"), 1234, "the operator outranks the upstream's own list");
+    assert!(chaos.requests().iter().all(|r| !r.target().starts_with("/own/")));
+    let answer = router.ask(Dialect::Chat, "own/hidden", false);
+    assert!(chaos.requests().iter().any(|r| r.target() == "/own/v1/chat/completions"));
+    assert_ne!(answer.status, 404, "left out of the list, not refused: {}", answer.brief());
+}

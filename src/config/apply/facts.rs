@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::apply::current::Digest32;
-use crate::provider::node::{AuthStyle, NetworkPolicy};
+use crate::provider::node::{AuthStyle, ModelSource, NetworkPolicy};
 use crate::routing::account::{AccountConfig, AccountKind, Tier};
 use crate::routing::combo::{Entry, Strategy};
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::combos::ComboRow;
 use crate::store::models::{ModelOrigin, ModelRow};
-use crate::store::nodes::{ModelSource, NodeRow};
+use crate::store::nodes::NodeRow;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
 
@@ -50,7 +50,7 @@ pub(super) fn of_node(row: &NodeRow) -> Facts {
         NetworkPolicy::Loopback => "loopback",
         NetworkPolicy::PrivateAndLoopback => "private and loopback",
     };
-    let source = match row.model_source {
+    let source = match node.model_source {
         ModelSource::Fetch => "fetch",
         ModelSource::Manual => "manual",
     };

@@ -257,6 +257,10 @@ fn objects_of_the_operator_are_taken_over_by_name() {
 
 #[test]
 fn references_that_lead_nowhere_are_found_with_their_place() {
+    let node = |url: &str, network: &str| {
+        let object = "[[nodes]]\nname = 'n'\nprefix = 'n'\ntype = 'openai-compatible'\n";
+        format!("{object}base_url = '{url}'\nnetwork = '{network}'\n")
+    };
     let bench = Bench::new();
     let account = "[[accounts]]\nprovider = 'glm'\nlabel = 'p'\n";
     for (text, want) in [
@@ -280,6 +284,11 @@ fn references_that_lead_nowhere_are_found_with_their_place() {
             "3:1 prefix `glm` belongs to `glm`; choose another one"),
         ("[[nodes]]\nname = 'n'\nprefix = 'n'\ntype = 'openai-compatible'\nbase_url = 'http://x.example'\n".to_owned(),
             "5:1 base url: plain http sends the key in clear"),
+        (node("https://127.0.0.1/v1", "public"), "5:1 base url: the host is a loopback address"),
+        (node("https://2130706433/v1", "public"), "5:1 base url: the host is a loopback address"),
+        (node("https://10.1.2.3/v1", "loopback"), "5:1 base url: the host is a private address"),
+        (node("http://169.254.169.254/v1", "private"), "5:1 base url: the host is a metadata address"),
+        (node("https://metadata.google.internal/v1", "private"), "5:1 base url: the host is a metadata service"),
         ("[[keys]]\nname = 'k'\nkey = 'env:SHORT'\n".to_owned(), "3:1 `key`: `env:SHORT`: a key has 8 to 256"),
         ("[[keys]]\nname = 'k'\nkey = 'env:LAPTOP'\n[[keys]]\nname = 'l'\nkey = 'env:LAPTOP'\n".to_owned(),
             "6:1 `key`: another key of this file has the same text"),

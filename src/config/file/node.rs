@@ -3,8 +3,8 @@
 use crate::config::file::document::Trail;
 use crate::config::file::object::{HeaderObject, NodeObject};
 use crate::config::file::reader::Reader;
-use crate::provider::node::{AuthStyle, NetworkPolicy, Node, NodeType};
-use crate::store::nodes::{ModelSource, NodeRow};
+use crate::provider::node::{AuthStyle, ModelSource, NetworkPolicy, Node, NodeType};
+use crate::store::nodes::NodeRow;
 
 /// Kinds of nodes; `openai-compatible` also has an `api_type`.
 const TYPES: &[(&str, NodeType)] = &[
@@ -54,13 +54,10 @@ pub(super) fn read(
         network,
         insecure_http: object.insecure_http,
         h2: false,
+        model_source: model_source.unwrap_or_default(),
     };
     let test_model = object.test_model.map(|m| reader.line(&trail.key("test_model"), &m, 256));
-    Some(NodeRow {
-        model_source: model_source.unwrap_or_default(),
-        test_model,
-        ..NodeRow::new(node)
-    })
+    Some(NodeRow { test_model, ..NodeRow::new(node) })
 }
 
 pub(super) fn pairs(headers: Vec<HeaderObject>) -> Vec<(String, String)> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::id::AccountId;
 use crate::provider::catalog::{Catalog, EndpointOverride};
-use crate::provider::node::{Node, NodeType};
+use crate::provider::node::{ModelSource, Node, NodeType};
 use crate::provider::price::Price;
 use crate::routing::account::AccountKind;
 use crate::secret::Secret;
@@ -152,6 +152,7 @@ fn nodes_are_asked_below_their_base_with_their_own_sign_in() {
             network: crate::provider::node::NetworkPolicy::Loopback,
             insecure_http: false,
             h2: false,
+            model_source: ModelSource::default(),
         };
         let provider = Arc::new(node.to_provider());
         let request = asked(&provider, &[], "k").unwrap().unwrap();

@@ -16,6 +16,7 @@ fn node() -> Node {
         network: NetworkPolicy::Public,
         insecure_http: false,
         h2: false,
+        model_source: ModelSource::default(),
     }
 }
 

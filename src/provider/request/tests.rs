@@ -9,7 +9,7 @@ use crate::id::AccountId;
 use crate::provider::catalog::{AuthKind, Catalog, EndpointOverride, ModelKind, Scheme};
 use crate::provider::effort::Level;
 use crate::provider::endpoint::pick;
-use crate::provider::node::{AuthStyle, NetworkPolicy, Node, NodeType};
+use crate::provider::node::{AuthStyle, ModelSource, NetworkPolicy, Node, NodeType};
 use crate::provider::upstream_id::upstream_id;
 use crate::routing::account::AccountKind;
 use crate::secret::Secret;
@@ -170,6 +170,7 @@ fn node(node_type: NodeType, base_url: &str) -> Node {
         network: NetworkPolicy::Public,
         insecure_http: false,
         h2: false,
+        model_source: ModelSource::default(),
     }
 }
 

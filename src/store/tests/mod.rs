@@ -13,7 +13,7 @@ use diesel::prelude::*;
 
 use crate::clock::Clock;
 use crate::id::{AccountId, ComboId, EntryId};
-use crate::provider::node::{NetworkPolicy, Node, NodeType};
+use crate::provider::node::{ModelSource, NetworkPolicy, Node, NodeType};
 use crate::routing::account::{AccountConfig, AccountKind};
 use crate::routing::combo::{Combo, Entry, Strategy};
 use crate::store::column::Stamp;
@@ -88,6 +88,7 @@ fn node(id: &str, prefix: &str) -> Node {
         network: NetworkPolicy::Private,
         insecure_http: false,
         h2: false,
+        model_source: ModelSource::default(),
     }
 }
 
