@@ -230,6 +230,12 @@ impl StreamTap {
         self.observer.terminal_seen()
     }
 
+    /// Whether the stream's last event has come: `[DONE]`, `message_stop`, `response.completed` …
+    /// A finish reason alone is no last event.
+    pub fn nothing_follows(&self) -> bool {
+        self.observer.ended
+    }
+
     /// Whether the bytes handed out so far end between two events: keep-alives may go here.
     pub fn at_boundary(&self) -> bool {
         if self.body.is_some() {

@@ -249,8 +249,14 @@ impl KeyHasher {
     /// The lookup value of `text`.
     #[must_use]
     pub fn mac(&self, text: &str) -> Lookup {
+        self.mac_of(&[text.as_bytes()])
+    }
+
+    /// The value of the parts, one after the other.
+    #[must_use]
+    pub fn mac_of(&self, parts: &[&[u8]]) -> Lookup {
         let mut mac = self.0.clone();
-        mac.update(text.as_bytes());
+        parts.iter().for_each(|part| mac.update(part));
         mac.finalize().into_bytes().into()
     }
 }

@@ -48,6 +48,13 @@ impl KeyRing {
         probe(&self.current).or_else(|| self.previous.as_ref().and_then(probe))
     }
 
+    /// A conversation's id as usage rows show it: keyed like the keys themselves, and never equal to the
+    /// lookup value of one.
+    #[must_use]
+    pub fn session_mac(&self, session: &[u8; 16]) -> Lookup {
+        self.current.mac_of(&[b"session\x1f", session])
+    }
+
     /// All keys, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<KeyRecord>> {
         self.map.values()

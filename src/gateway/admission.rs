@@ -83,12 +83,7 @@ impl Door {
 pub(super) fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
     let shared = &door.worker.shared;
     if shared.drain.is_draining() {
-        let mut refusal =
-            Refusal::new(ErrorKind::Unavailable, "the router is shutting down; try again")
-                .code("shutting_down")
-                .retry_after(1);
-        refusal.close = true;
-        return Err(Box::new(refusal));
+        return Err(Box::new(Refusal::shutting_down()));
     }
     let Some(place) = shared.in_flight.take(1) else {
         // Anthropic clients know 529 as "overloaded"; the others get 503.

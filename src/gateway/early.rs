@@ -11,8 +11,8 @@ use bytes::Bytes;
 use ninerouter_dialect::{Dialect, Framing, keep_alive, stream_error};
 use tokio::time::{Sleep, sleep};
 
+use crate::gateway::answer::Answer;
 use crate::gateway::exchange::Exchange;
-use crate::gateway::relay::Answer;
 use crate::gateway::stream::{Cut, StreamBody};
 
 /// The relay of one request, still running.
@@ -24,6 +24,8 @@ pub(super) struct EarlyBody {
     dialect: Dialect,
     framing: Framing,
     every: Duration,
+    /// Bytes of comments so far.
+    sent: u64,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -51,20 +53,25 @@ impl EarlyBody {
         every: Duration,
     ) -> Self {
         let timer = Box::pin(sleep(Duration::ZERO));
-        Self { phase: Phase::Waiting(running), dialect, framing, every, timer }
+        Self { phase: Phase::Waiting(running), dialect, framing, every, sent: 0, timer }
     }
 
-    fn answered(&mut self, exchange: Box<Exchange>, answer: Answer) {
+    fn answered(&mut self, mut exchange: Box<Exchange>, answer: Answer) {
         self.phase = match answer {
             Answer::Stream(committed) => {
-                Phase::Streaming(Box::new(StreamBody::new(exchange, *committed)))
+                Phase::Streaming(Box::new(StreamBody::new(exchange, *committed, self.sent)))
             }
             // A streamed request is never answered whole; if it were, the body would be its stream.
             Answer::Whole(whole, _) => Phase::Failing(Some(whole.body)),
+            // The row says what happened; the client's `200` has gone out before.
             Answer::Refused(refusal) => {
-                let mut error = refusal.error;
+                let mut error = refusal.error.clone();
                 error.request_id = exchange.request_id.to_string();
-                Phase::Failing(Some(stream_error(self.dialect, self.framing, &error, 0)))
+                let event = stream_error(self.dialect, self.framing, &error, 0);
+                let bytes = u64::try_from(event.len()).unwrap_or(0);
+                let shape = exchange.ask.shape;
+                exchange.recorder.refused(&refusal, shape, self.sent.saturating_add(bytes));
+                Phase::Failing(Some(event))
             }
         };
     }
@@ -92,6 +99,7 @@ impl MessageBody for EarlyBody {
                         let next = tokio::time::Instant::now() + self.every;
                         self.timer.as_mut().reset(next);
                         let comment = keep_alive(self.dialect, self.framing, false);
+                        self.sent += u64::try_from(comment.len()).unwrap_or(0);
                         return Poll::Ready(Some(Ok(comment)));
                     }
                 },

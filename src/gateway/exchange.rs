@@ -15,13 +15,14 @@ use crate::auth::limits::KeyPermit;
 use crate::auth::load::Portion;
 use crate::clock::UnixMs;
 use crate::gateway::admission::{Door, Inside};
+use crate::gateway::answer::Route;
+use crate::gateway::blame::Blame;
 use crate::gateway::broken::Broken;
-use crate::gateway::failure::{Failure, Trouble};
+use crate::gateway::deadline::{CLIENT_HEADER, Deadline};
+use crate::gateway::failure::Failure;
 use crate::gateway::record::{Ending, Recorder, estimated_tokens};
-use crate::gateway::relay::Route;
 use crate::gateway::worker::Worker;
 use crate::routing::affinity::SessionKey;
-use crate::routing::classify::{Failure as Symptom, classify};
 
 /// What the client asked for, after admission.
 pub(super) struct Ask {
@@ -65,8 +66,10 @@ pub(super) struct Exchange {
     pub ask: Ask,
     /// When the request came, Unix ms.
     pub started_at: UnixMs,
-    /// No attempt waits beyond this for the first content.
-    pub deadline: Option<Instant>,
+    /// Nothing waits beyond this for the first content.
+    pub deadline: Option<Deadline>,
+    /// Where the attempt that is under way leads.
+    pub running: Option<Route>,
     /// Usage row in the making; written when dropped.
     pub recorder: Recorder,
     /// Guards that free their places when the request is over.
@@ -107,7 +110,7 @@ pub(super) struct Guards {
 }
 
 impl Exchange {
-    /// A request that may be relayed.
+    /// A request that may be relayed; `combo_limit` is its combo's own limit of time.
     #[must_use]
     pub(super) fn new(
         door: Door,
@@ -115,29 +118,26 @@ impl Exchange {
         inside: Inside,
         guards: Guards,
         recorder: Recorder,
+        combo_limit: Option<Duration>,
     ) -> Self {
         let Door { worker, http, request_id, .. } = door;
         let shared = Arc::clone(&worker.shared);
         let (started, started_at) = recorder.started();
-        // Clients may lower the total, never raise it (REL-T-4).
-        let own = http.headers().get("x-request-timeout-ms").and_then(|v| v.to_str().ok());
-        let own = own.and_then(|v| v.trim().parse().ok()).map(Duration::from_millis);
+        let client = http.headers().get(CLIENT_HEADER).and_then(|v| v.to_str().ok());
         let total = inside.snapshot.settings.timeouts.request_total;
-        let limit = match (own, total) {
-            (Some(own), Some(total)) => Some(own.min(total)),
-            (own, total) => own.or(total),
-        };
+        let deadline = Deadline::of(started, client, combo_limit, total);
         Self {
             caller: inside.admitted.caller,
             _place: inside.place,
             snapshot: inside.snapshot,
-            deadline: limit.map(|limit| started + limit),
+            deadline,
             shared,
             worker,
             http,
             request_id,
             ask,
             started_at,
+            running: None,
             recorder,
             guards,
         }
@@ -153,13 +153,19 @@ impl Exchange {
     #[must_use]
     pub(super) fn until(&self, limit: Duration) -> Instant {
         let at = self.shared.clock.now() + limit;
-        self.deadline.map_or(at, |deadline| at.min(deadline))
+        self.deadline.map_or(at, |deadline| at.min(deadline.at))
     }
 
     /// Whether a pause fits before the deadline.
     #[must_use]
     pub(super) fn has_time_for(&self, pause: Duration) -> bool {
-        self.deadline.is_none_or(|deadline| self.shared.clock.now() + pause < deadline)
+        self.deadline.is_none_or(|deadline| self.shared.clock.now() + pause < deadline.at)
+    }
+
+    /// The limit, once it has passed.
+    #[must_use]
+    pub(super) fn overdue(&self) -> Option<Deadline> {
+        self.deadline.filter(|deadline| self.shared.clock.now() >= deadline.at)
     }
 
     /// The commit point: nothing is replayed any more, the body is let go.
@@ -208,35 +214,18 @@ impl Exchange {
 
     /// What a break after the commit point means for the account.
     #[must_use]
-    pub(super) fn break_failure(
-        &self,
-        route: &Route,
-        why: Broken,
-        event: Option<&StreamError>,
-    ) -> Failure {
-        let target = &route.entry.target;
-        let in_band = event.filter(|_| why == Broken::InBand);
-        let symptom = Symptom {
-            provider: &target.provider.id,
-            family: target.provider.family,
-            status: in_band.and_then(|event| event.status),
-            headers: &|_| None,
-            body: in_band.map(|event| &event.body),
-            transport: in_band.is_none().then(|| why.transport()),
-            requested_model: &self.ask.model,
-            upstream_model: &target.upstream_model,
-            canonical: &target.canonical,
-            families: &target.families,
-            oauth: false,
-            now: self.shared.clock.now_ms(),
-        };
-        let classified = classify(&symptom, &self.snapshot.error_rules);
-        Failure {
-            classified,
-            trouble: Trouble::BadAnswer,
-            transport: Some(why.transport()),
-            status: None,
-            raw: None,
+    pub(super) fn broke(&self, route: &Route, why: Broken, event: Option<&StreamError>) -> Failure {
+        // Whether the credential can be refreshed matters before the commit point alone.
+        let blame = Blame { exchange: self, target: &route.entry.target, oauth: false };
+        *blame.broke(why, event)
+    }
+}
+
+impl Drop for Exchange {
+    /// The client left in the middle of an attempt: the upstream bills what it was sent (REL-CAN-4).
+    fn drop(&mut self) {
+        if let Some(route) = self.running.take() {
+            self.settle(&route, &TapSummary::default(), Ending::ClientLeft, 0);
         }
     }
 }

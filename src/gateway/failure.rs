@@ -24,6 +24,8 @@ pub(super) enum Trouble {
     Unreachable,
     /// A time limit passed.
     Timeout,
+    /// The client's own limit passed: nobody's fault.
+    ClientsLimit,
     /// The destination is refused by the outbound guard.
     Blocked,
     /// The answer was cut, empty or not of its dialect.

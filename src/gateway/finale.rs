@@ -3,13 +3,14 @@
 use ninerouter_dialect::ErrorKind;
 
 use crate::actors::checkout::{Journey, Skip, SkipReason};
+use crate::gateway::deadline::Deadline;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::{RawAnswer, Trouble};
-use crate::gateway::relay::Stumble;
 use crate::gateway::reply::Refusal;
+use crate::gateway::retry::Stumble;
 use crate::redact::redact_text;
 use crate::routing::choose::Ineligible;
-use crate::routing::outcome::{Cause, FailureRecord, FinalAnswer, when_all_failed};
+use crate::routing::outcome::{Cause, FailureRecord, FinalAnswer, reasons, when_all_failed};
 use crate::routing::resolve::ResolveError;
 
 /// A model id that means nothing.
@@ -32,12 +33,7 @@ pub(super) fn answer(
     if let Some(refusal) = journey.and_then(|j| only_translation(exchange, j, stumbles)) {
         return refusal;
     }
-    let skips = journey.map_or(&[][..], |journey| journey.skips.as_slice());
-    let records: Vec<_> = stumbles
-        .iter()
-        .map(attempted)
-        .chain(skips.iter().map(|skip| skipped(exchange, journey, skip)))
-        .collect();
+    let records = records(exchange, journey, stumbles);
     let blocked = stumbles.iter().all(|s| s.failure.trouble == Trouble::Blocked);
     let found = when_all_failed(&records, exchange.shared.clock.now_ms());
     let mut refusal = render(exchange, &found, stumbles);
@@ -49,6 +45,38 @@ pub(super) fn answer(
     }
     refusal.class = stumbles.last().map(|s| s.failure.classified.class);
     refusal
+}
+
+/// The answer when the request's own limit of time passed (security §17).
+#[must_use]
+pub(super) fn overdue(
+    exchange: &Exchange,
+    deadline: Deadline,
+    journey: Option<&Journey>,
+    stumbles: &[Stumble],
+) -> Refusal {
+    let records = records(exchange, journey, stumbles);
+    let limit = deadline.limit.as_millis();
+    let mut message = format!("no answer within the request's limit of {limit} ms");
+    if !records.is_empty() {
+        message += ": ";
+        message += &reasons(&records, exchange.shared.clock.now_ms());
+    }
+    let mut refusal = Refusal::new(ErrorKind::GatewayTimeout, redact_text(&message).into_owned())
+        .code("upstream_timeout");
+    refusal.class = stumbles.last().map(|s| s.failure.classified.class);
+    refusal
+}
+
+/// Everything that was tried or passed over, as the rules of accounts §6.9 read it.
+fn records(
+    exchange: &Exchange,
+    journey: Option<&Journey>,
+    stumbles: &[Stumble],
+) -> Vec<FailureRecord> {
+    let skips = journey.map_or(&[][..], |journey| journey.skips.as_slice());
+    let skips = skips.iter().map(|skip| skipped(exchange, journey, skip));
+    stumbles.iter().map(attempted).chain(skips).collect()
 }
 
 fn render(exchange: &Exchange, found: &FinalAnswer, stumbles: &[Stumble]) -> Refusal {
@@ -63,6 +91,9 @@ fn render(exchange: &Exchange, found: &FinalAnswer, stumbles: &[Stumble]) -> Ref
         .passthrough
         .and_then(|at| stumbles.get(at))
         .and_then(|stumble| stumble.failure.raw.clone())
+        // Another status was chosen so that the client does not take a refusal of our credential for one
+        // of its own key; the upstream's words under its own status would undo that.
+        .filter(|raw| raw.status == found.status)
         .filter(|raw| is_presentable(raw) && !exchange.ask.legacy_completion);
     refusal
 }

@@ -8,7 +8,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::{
-    BodyEdit, Dialect, ErrorKind, Framing, Peek, PeekError, SplicedBody, apply_edits,
+    BodyEdit, Dialect, ErrorKind, ErrorShape, Framing, Peek, PeekError, SplicedBody, apply_edits,
     chat_to_completion, completion_to_chat, needs, peek, session_hints, strip_bom,
 };
 
@@ -17,6 +17,7 @@ use crate::actors::snapshot::Usable;
 use crate::auth::admit::Caller;
 use crate::auth::candidate::query_without_key;
 use crate::gateway::admission::{self, Door, Inside};
+use crate::gateway::answer::{Answer, Route};
 use crate::gateway::body::{self, HeldBody};
 use crate::gateway::early::{EarlyBody, Running};
 use crate::gateway::exchange::{Ask, Exchange, Guards};
@@ -24,7 +25,7 @@ use crate::gateway::finale;
 use crate::gateway::legacy::LegacyBody;
 use crate::gateway::models::text;
 use crate::gateway::record::Recorder;
-use crate::gateway::relay::{Answer, Route, relay};
+use crate::gateway::relay::relay;
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
 use crate::gateway::stream::{Cut, StreamBody};
@@ -33,21 +34,29 @@ use crate::routing::combo::Entry;
 use crate::routing::resolve::{Resolved, resolve};
 
 /// Reads, routes and relays one request.
-///
-/// # Errors
-/// The refusal to render in the endpoint's shape.
-pub(super) async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Refusal>> {
+pub(super) async fn serve(door: Door, payload: Payload) -> HttpResponse {
     let mut recorder = Recorder::begin(&door);
     match prepare(&door, payload, &mut recorder).await {
         Ok((ask, inside, guards, journey)) => {
-            let exchange = Exchange::new(door, ask, inside, guards, recorder);
-            Ok(run(Box::new(exchange), journey).await)
+            let limit = journey.combo().and_then(|combo| combo.deadline_ms);
+            let limit = limit.map(|ms| Duration::from_millis(ms.into()));
+            let exchange = Exchange::new(door, ask, inside, guards, recorder, limit);
+            run(Box::new(exchange), journey).await
         }
-        Err(refusal) => {
-            recorder.refused(&refusal, door.matched.shape, false);
-            Err(refusal)
-        }
+        Err(refusal) => refused(&mut recorder, *refusal, door.matched.shape, &door.request_id),
     }
+}
+
+/// Renders a refusal and writes the usage row.
+fn refused(
+    recorder: &mut Recorder,
+    refusal: Refusal,
+    shape: ErrorShape,
+    request_id: &str,
+) -> HttpResponse {
+    let body = refusal.body(shape, request_id);
+    recorder.refused(&refusal, shape, u64::try_from(body.len()).unwrap_or(u64::MAX));
+    refusal.render_with(shape, request_id, body)
 }
 
 type Prepared = (Ask, Inside, Guards, Journey);
@@ -70,6 +79,9 @@ async fn prepare(
         .map_err(|error| Box::new(finale::unresolved(&error)))?;
     let key = inside.caller().key();
     let mut journey = Journey::new(resolved, ask.dialect, session(door, &ask, inside.caller()));
+    if let Some(session) = journey.session {
+        recorder.session(snapshot.keys.session_mac(&session.0));
+    }
     if is_filtered(&journey.resolved) {
         journey.needs = needs(ask.dialect, &ask.body, &ask.peek);
     }
@@ -283,10 +295,6 @@ async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {
     let mut running: Running = Box::pin(async move {
         let mut exchange = exchange;
         let answer = relay(&mut exchange, journey).await;
-        if let Answer::Refused(refusal) = &answer {
-            let shape = exchange.ask.shape;
-            exchange.recorder.refused(refusal, shape, true);
-        }
         (exchange, answer)
     });
     if !stream {
@@ -307,7 +315,7 @@ async fn early(running: &mut Running, patience: Duration) -> Option<(Box<Exchang
     tokio::time::timeout(patience, running).await.ok()
 }
 
-fn respond(exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
+fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
     match answer {
         Answer::Whole(whole, route) => {
             let mut head = reply::start(whole.status, &exchange.request_id);
@@ -330,9 +338,12 @@ fn respond(exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
             reply::pass_headers(&mut head, committed.open.headers.iter());
             routing_headers(&mut head, &exchange, &committed.route);
             let legacy = ask.legacy_completion;
-            finish_stream(&mut head, StreamBody::new(exchange, *committed), legacy)
+            finish_stream(&mut head, StreamBody::new(exchange, *committed, 0), legacy)
         }
-        Answer::Refused(refusal) => refusal.render(exchange.ask.shape, &exchange.request_id),
+        Answer::Refused(refusal) => {
+            let (shape, request_id) = (exchange.ask.shape, Arc::clone(&exchange.request_id));
+            refused(&mut exchange.recorder, *refusal, shape, &request_id)
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The data plane: endpoint families, admission, the relay loop, streaming bodies.
 
 mod admission;
+mod answer;
 mod attempt;
+mod blame;
 mod body;
 mod broken;
 mod count;
+mod deadline;
 mod early;
 mod exchange;
 mod failure;
@@ -12,10 +15,12 @@ mod finale;
 mod inference;
 mod legacy;
 mod models;
+mod opening;
 mod record;
 mod relay;
 mod reply;
 pub mod request_id;
+mod retry;
 pub mod route;
 mod serve;
 mod stream;

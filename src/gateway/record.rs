@@ -7,16 +7,15 @@ use ninerouter_dialect::{Dialect, ErrorShape, Usage};
 use tracing::{Level, debug};
 
 use crate::actors::checkout::Journey;
-use crate::actors::lease::Lease;
 use crate::actors::live::LiveEvent;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Billed;
 use crate::clock::UnixMs;
 use crate::gateway::admission::{Door, Inside};
+use crate::gateway::answer::{Route, account_mark};
 use crate::gateway::attempt::Marks;
 use crate::gateway::exchange::Ask;
 use crate::gateway::failure::Failure;
-use crate::gateway::relay::{Route, account_mark};
 use crate::gateway::reply::Refusal;
 use crate::gateway::tool::tool_of;
 use crate::redact::redact_text;
@@ -29,6 +28,8 @@ use crate::store::usage::{
 
 /// Attempt rows of one request; more are not written.
 const MOST_ATTEMPTS: usize = 64;
+/// Rows after which skips are left out, so that calls always have theirs.
+const MOST_SKIPS: usize = 48;
 /// Status of a request whose client went away; never sent.
 const CLIENT_CLOSED: u16 = 499;
 /// Characters of a model id in a log line.
@@ -51,6 +52,8 @@ pub(super) struct Recorder {
     shared: Arc<Shared>,
     row: RequestRow,
     attempts: Vec<AttemptRow>,
+    /// Skips of the journey that have their rows.
+    skips: usize,
     started: Instant,
     written: bool,
 }
@@ -80,7 +83,7 @@ impl Recorder {
             ..RequestRow::default()
         };
         let started = shared.clock.now();
-        Self { shared, row, attempts: Vec::new(), started, written: false }
+        Self { shared, row, attempts: Vec::new(), skips: 0, started, written: false }
     }
 
     /// When the request came: monotonic, and Unix ms.
@@ -118,21 +121,29 @@ impl Recorder {
         self.row.requested_model.clone_from(&ask.model);
     }
 
-    /// An attempt begins.
-    pub(super) fn attempt_started(
-        &mut self,
-        entry: &PlannedEntry,
-        position: usize,
-        lease: &Lease,
-        marks: Marks,
-    ) {
+    /// The conversation, as a keyed hash: equal ids of two installations do not look alike.
+    pub(super) fn session(&mut self, mac: [u8; 32]) {
+        self.row.session_hash = Some(mac);
+    }
+
+    /// An attempt begins. If it is the last one, the row names it, whatever becomes of it.
+    pub(super) fn attempt_started(&mut self, route: &Route, position: usize, marks: &Marks) {
         if self.row.attempts == 0 {
             self.row.queue_ms = Some(millis(self.started, marks.started));
         }
         self.row.attempts += 1;
-        let mut row = self.attempt(entry, position, marks.at, AttemptOutcome::Aborted);
-        row.account_id = Some(lease.account.id);
-        row.account_label = Some(lease.account.label.clone());
+        let target = &route.entry.target;
+        self.row.provider = Some(target.provider.id.to_string());
+        self.row.model = Some(target.upstream_model.clone());
+        self.row.model_key = Some(target.key.clone());
+        self.row.account_id = Some(route.account);
+        self.row.account_label = Some(route.label.clone());
+        self.row.tier = Some(route.tier);
+        self.row.entry_index = Some(route.entry.index);
+        self.row.fallback = self.row.attempts > 1 || route.entry.index > 0;
+        let mut row = self.attempt(&route.entry, position, marks.at, AttemptOutcome::Aborted);
+        row.account_id = Some(route.account);
+        row.account_label = Some(route.label.clone());
         self.attempts.push(row);
     }
 
@@ -165,7 +176,7 @@ impl Recorder {
     }
 
     /// The attempt failed.
-    pub(super) fn attempt_failed(&mut self, failure: &Failure, next: Next, marks: Marks) {
+    pub(super) fn attempt_failed(&mut self, failure: &Failure, next: Next, marks: &Marks) {
         let now = self.shared.clock.now();
         let Some(row) = self.attempts.last_mut() else { return };
         row.outcome = AttemptOutcome::Failed;
@@ -179,38 +190,29 @@ impl Recorder {
     }
 
     /// The attempt serves: the commit point.
-    pub(super) fn committed(&mut self, route: &Route, marks: Marks) {
-        let target = &route.entry.target;
-        self.row.provider = Some(target.provider.id.to_string());
-        self.row.model = Some(target.upstream_model.clone());
-        self.row.model_key = Some(target.key.clone());
-        self.row.account_id = Some(route.account);
-        self.row.account_label = Some(route.label.clone());
-        self.row.tier = Some(route.tier);
+    pub(super) fn committed(&mut self, route: &Route, marks: &Marks) {
         self.row.exec_tier = Some(if route.patched { ExecTier::B } else { ExecTier::A });
-        self.row.entry_index = Some(route.entry.index);
-        self.row.fallback = self.row.attempts > 1 || route.entry.index > 0;
-        self.row.ttft_ms = marks.first.map(|first| millis(self.started, first));
+        self.row.ttft_ms = marks.first.get().map(|first| millis(self.started, first));
         if let Some(row) = self.attempts.last_mut() {
             row.outcome = AttemptOutcome::Ok;
             times(row, marks, self.shared.clock.now());
         }
     }
 
-    /// What was asked for is a combo.
+    /// The router answered: what was asked for may be a combo, and some of it may have been passed over
+    /// without a call.
     pub(super) fn through(&mut self, journey: &Journey) {
-        if let Some(combo) = journey.combo() {
+        if let (None, Some(combo)) = (self.row.combo_id, journey.combo()) {
             self.row.combo_id = Some(combo.id);
             self.row.combo_name = Some(combo.name.to_string());
         }
-    }
-
-    /// What was passed over without a call, as attempt rows.
-    pub(super) fn skipped(&mut self, journey: &Journey) {
-        for skip in &journey.skips {
+        for skip in journey.skips.iter().skip(self.skips) {
             let Some(entry) = journey.plan.as_ref().and_then(|p| p.entries.get(skip.entry)) else {
                 continue;
             };
+            if self.attempts.len() >= MOST_SKIPS {
+                break;
+            }
             let mut row = self.attempt(entry, skip.entry, skip.at, AttemptOutcome::Skipped);
             row.account_id = skip.account;
             row.account_label.clone_from(&skip.label);
@@ -219,12 +221,15 @@ impl Recorder {
             row.until = skip.until;
             self.attempts.push(row);
         }
+        self.skips = journey.skips.len();
     }
 
     /// The request ends with an error of ours, or with an upstream's that is handed on.
-    pub(super) fn refused(&mut self, refusal: &Refusal, shape: ErrorShape, attempted: bool) {
+    /// `sent` bytes tell the client so.
+    pub(super) fn refused(&mut self, refusal: &Refusal, shape: ErrorShape, sent: u64) {
         let status = refusal.http_status(shape);
-        let turned_away = !attempted && matches!(status, 401 | 403 | 429);
+        let turned_away = self.row.attempts == 0 && matches!(status, 401 | 403 | 429);
+        self.row.bytes_out = sent;
         self.row.status = if turned_away { RequestStatus::Rejected } else { RequestStatus::Error };
         self.row.http_status = status;
         self.row.error_code = refusal.error.code.as_deref().map(str::to_owned);
@@ -256,6 +261,7 @@ impl Recorder {
                 if let Some(row) = self.attempts.last_mut() {
                     row.outcome = AttemptOutcome::Failed;
                     row.class = Some(failure.classified.class);
+                    row.code.clone_from(&failure.classified.code);
                     row.message = Some(redact_text(&failure.classified.message).into_owned());
                 }
             }
@@ -328,8 +334,10 @@ fn millis(from: Instant, to: Instant) -> u32 {
     u32::try_from(to.saturating_duration_since(from).as_millis()).unwrap_or(u32::MAX)
 }
 
-fn times(row: &mut AttemptRow, marks: Marks, now: Instant) {
-    row.head_ms = marks.head.map(|at| millis(marks.started, at));
-    row.first_ms = marks.first.map(|at| millis(marks.started, at));
+fn times(row: &mut AttemptRow, marks: &Marks, now: Instant) {
+    let since_start = |at: Option<Instant>| at.map(|at| millis(marks.started, at));
+    row.connect_ms = since_start(marks.connected.get());
+    row.head_ms = since_start(marks.head.get());
+    row.first_ms = since_start(marks.first.get());
     row.total_ms = Some(millis(marks.started, now));
 }

@@ -2,111 +2,37 @@
 //!
 //! Before the first content byte it may change account or entry; after it, never.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use ninerouter_dialect::ErrorKind;
-use sha2::{Digest, Sha256};
 
 use crate::actors::breakers::Ended;
 use crate::actors::checkout::{Checked, Journey, Verdict};
 use crate::actors::lease::{Lease, Outcome};
-use crate::gateway::attempt::{Attempt, Attempted, Marks, OpenStream, WholeAnswer};
+use crate::gateway::answer::{Answer, Committed, Route};
+use crate::gateway::attempt::{Attempt, Marks, Served};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::{Failure, Trouble};
 use crate::gateway::finale;
 use crate::gateway::record::Ending;
 use crate::gateway::reply::Refusal;
+use crate::gateway::retry::{self, Stumble};
 use crate::id::AccountId;
-use crate::routing::account::Tier;
 use crate::routing::breaker::HostResult;
-use crate::routing::classify::{Class, Next};
+use crate::routing::classify::{Class, Classified, Next};
 use crate::routing::plan::PlannedEntry;
 
 /// Attempts of a request for a single model: no combo sets a ceiling.
 const MAX_ATTEMPTS: u32 = 12;
-/// A hint longer than this is not waited for (accounts §5.1).
-const SHORT_HINT: Duration = Duration::from_secs(3);
-/// Pause before the one repetition after a transient failure of the last candidate.
-const AFTER_TRANSIENT: Duration = Duration::from_millis(500);
-/// The same after an overload.
-const AFTER_OVERLOAD: Duration = Duration::from_secs(1);
-/// Locks end up to this much after the hint (accounts §5.6): a repetition waits for it too.
-const LOCK_JITTER: Duration = Duration::from_millis(1_050);
 /// Without a limit of its own a checkout waits this long (a full provider, a token refresh).
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the client gets.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// A whole answer.
-    Whole(Box<WholeAnswer>, Route),
-    /// A stream past its commit point.
-    Stream(Box<Committed>),
-    /// An error.
-    Refused(Box<Refusal>),
-}
-
-/// Where an answer came from, for headers and the usage row.
-#[derive(Clone, Debug)]
-pub(super) struct Route {
-    /// Entry that served.
-    pub entry: Arc<PlannedEntry>,
-    /// Account that served.
-    pub account: AccountId,
-    /// Its label.
-    pub label: String,
-    /// Attempts made, this one included.
-    pub attempts: u32,
-    /// Combo, when one was asked for.
-    pub combo: Option<Arc<str>>,
-    /// Price class.
-    pub tier: Tier,
-    /// The body was patched, not only spliced.
-    pub patched: bool,
-}
-
-impl Route {
-    /// A mark of the account that tells accounts apart and nothing else (endpoints §1).
-    #[must_use]
-    pub(super) fn account_mark(&self) -> String {
-        account_mark(self.account)
-    }
-}
-
-/// See [`Route::account_mark`].
-#[must_use]
-pub(super) fn account_mark(account: AccountId) -> String {
-    let digest = Sha256::digest(account.as_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A committed stream with everything it must give back.
-#[derive(Debug)]
-pub(super) struct Committed {
-    /// Permission, reported at the end.
-    pub lease: Option<Lease>,
-    /// Where it comes from.
-    pub route: Route,
-    /// The stream itself.
-    pub open: OpenStream,
-}
-
-/// One failed attempt and where it happened.
-#[derive(Debug)]
-pub(super) struct Stumble {
-    /// Place of the entry in the plan.
-    pub entry: usize,
-    /// `prefix/model`.
-    pub target: String,
-    /// Account that was used.
-    pub account: AccountId,
-    /// What happened.
-    pub failure: Failure,
-}
-
-/// Relays one request.
+/// Relays one request, until it has an answer or the router stops.
 pub(super) async fn relay(exchange: &mut Exchange, journey: Journey) -> Answer {
+    let shared = Arc::clone(&exchange.shared);
     let mut relay = Relay {
         journey: Some(Box::new(journey)),
         stumbles: Vec::new(),
@@ -114,10 +40,23 @@ pub(super) async fn relay(exchange: &mut Exchange, journey: Journey) -> Answer {
         last_resort_used: false,
         rounds: 0,
     };
-    relay.run(exchange).await
+    let answer = {
+        let running = std::pin::pin!(relay.run(exchange));
+        let cut = std::pin::pin!(shared.drain.cut_token().cancelled());
+        match select(running, cut).await {
+            Either::Left((answer, _)) => Some(answer),
+            Either::Right(_) => None,
+        }
+    };
+    answer.unwrap_or_else(|| {
+        // What ran was dropped with its lease: no blame, no bill.
+        exchange.running = None;
+        Answer::refused(Refusal::shutting_down())
+    })
 }
 
 struct Relay {
+    /// With the router while it is asked.
     journey: Option<Box<Journey>>,
     stumbles: Vec<Stumble>,
     attempts: u32,
@@ -134,16 +73,14 @@ enum Step {
 impl Relay {
     async fn run(&mut self, exchange: &mut Exchange) -> Answer {
         loop {
-            if exchange.deadline.is_some_and(|at| exchange.shared.clock.now() >= at)
-                || self.attempts >= self.max_attempts()
-            {
+            if exchange.overdue().is_some() || self.attempts >= self.max_attempts() {
                 return self.give_up(exchange);
             }
             let Some(journey) = self.journey.take() else { return self.give_up(exchange) };
             let deadline = exchange.until(PATIENCE);
             let worker = std::rc::Rc::clone(&exchange.worker);
             let Ok(Checked { journey, verdict }) = worker.checkout(journey, deadline).await else {
-                return refused(
+                return Answer::refused(
                     Refusal::new(ErrorKind::Unavailable, "the router is restarting; try again")
                         .code("router_overloaded")
                         .retry_after(1),
@@ -153,15 +90,21 @@ impl Relay {
             self.journey = Some(journey);
             let step = match verdict {
                 Verdict::Lease(lease) => self.attempt(exchange, *lease).await,
-                Verdict::NoPlan(error) => Step::End(refused(finale::unresolved(&error))),
-                Verdict::Busy if self.stumbles.is_empty() => Step::End(refused(
-                    Refusal::new(
-                        ErrorKind::RateLimit,
-                        "every account is at its limit of concurrent requests; try again",
-                    )
-                    .code("router_busy")
-                    .retry_after(1),
-                )),
+                Verdict::NoPlan(error) => Step::End(Answer::refused(finale::unresolved(&error))),
+                Verdict::Busy if self.stumbles.is_empty() => {
+                    Step::End(if exchange.overdue().is_some() {
+                        self.give_up(exchange)
+                    } else {
+                        Answer::refused(
+                            Refusal::new(
+                                ErrorKind::RateLimit,
+                                "every account is at its limit of concurrent requests; try again",
+                            )
+                            .code("router_busy")
+                            .retry_after(1),
+                        )
+                    })
+                }
                 Verdict::Busy | Verdict::Exhausted => self.exhausted(exchange).await,
             };
             if let Step::End(answer) = step {
@@ -182,40 +125,41 @@ impl Relay {
             return Step::End(self.give_up(exchange));
         };
         self.attempts += 1;
-        let mut marks = Marks::start(&exchange.shared.clock);
-        exchange.recorder.attempt_started(&entry, position, &lease, marks);
-        let mut patched = false;
-        let attempted = Attempt { exchange: &*exchange, entry: &entry, lease: &lease }
-            .run(&mut marks, &mut patched)
-            .await;
-        let route = self.route(exchange, &entry, &lease, patched);
-        match attempted {
-            Attempted::Whole(whole) => {
-                self.served(exchange, &route, marks);
+        let marks = Marks::start(&exchange.shared.clock);
+        let mut route = self.route(exchange, &entry, &lease);
+        exchange.recorder.attempt_started(&route, position, &marks);
+        exchange.running = Some(route.clone());
+        let patched = Cell::new(false);
+        let done = Attempt {
+            exchange: &*exchange,
+            entry: &entry,
+            lease: &lease,
+            marks: &marks,
+            patched: &patched,
+        }
+        .run()
+        .await;
+        exchange.running = None;
+        route.patched = patched.get();
+        match done {
+            Ok(Served::Whole(whole)) => {
+                self.served(exchange, &route, &marks);
                 let sent = u64::try_from(whole.body.len()).unwrap_or(u64::MAX);
                 exchange.settle(&route, &whole.summary, Ending::Complete, sent);
                 lease.report(Outcome::Success);
                 Step::End(Answer::Whole(whole, route))
             }
-            Attempted::Stream(open) => {
-                self.served(exchange, &route, marks);
+            Ok(Served::Stream(open)) => {
+                self.served(exchange, &route, &marks);
                 exchange.release_body();
                 let lease = Some(lease);
                 Step::End(Answer::Stream(Box::new(Committed { lease, route, open: *open })))
             }
-            Attempted::Failed(failure) => {
-                self.stumbled(exchange, &entry, position, lease, *failure, marks)
-            }
+            Err(failure) => self.stumbled(exchange, &entry, position, lease, *failure, &marks),
         }
     }
 
-    fn route(
-        &self,
-        exchange: &Exchange,
-        entry: &Arc<PlannedEntry>,
-        lease: &Lease,
-        patched: bool,
-    ) -> Route {
+    fn route(&self, exchange: &Exchange, entry: &Arc<PlannedEntry>, lease: &Lease) -> Route {
         let own = entry.tier_override.or(lease.account.tier);
         let tier = exchange.snapshot.tier(&entry.target.provider, own);
         Route {
@@ -225,12 +169,12 @@ impl Relay {
             attempts: self.attempts,
             combo: self.journey.as_ref().and_then(|j| j.combo()).map(|c| Arc::clone(&c.name)),
             tier,
-            patched,
+            patched: false,
         }
     }
 
     /// The commit point: from here on nothing is switched.
-    fn served(&self, exchange: &mut Exchange, route: &Route, marks: Marks) {
+    fn served(&self, exchange: &mut Exchange, route: &Route, marks: &Marks) {
         let shared = &exchange.shared;
         let target = &route.entry.target;
         shared.breakers.record(&target.provider.id, &target.canonical, Ended::Served);
@@ -254,15 +198,18 @@ impl Relay {
         position: usize,
         lease: Lease,
         failure: Failure,
-        marks: Marks,
+        marks: &Marks,
     ) -> Step {
         let target = &entry.target;
         let classified = &failure.classified;
         let account = lease.account.id;
         self.note_for_others(exchange, entry, account, &failure);
         // Before the next checkout, so that this lock is seen by this request (design §3).
-        lease.report(Outcome::Failed(Box::new(classified.clone())));
-        let next = self.next(classified.class, classified.next, position);
+        lease.report(match failure.trouble {
+            Trouble::ClientsLimit => Outcome::Aborted,
+            _ => Outcome::Failed(Box::new(classified.clone())),
+        });
+        let next = self.next(classified, position);
         exchange.recorder.attempt_failed(&failure, next, marks);
         let ends = next == Next::Return;
         let stumble = Stumble { entry: position, target: target.key.clone(), account, failure };
@@ -319,31 +266,11 @@ impl Relay {
         }
     }
 
-    /// Where the next attempt goes: the class's column of accounts §5.1, with its counts.
-    fn next(&self, class: Class, next: Next, position: usize) -> Next {
-        let before = |class: Class| {
-            self.stumbles
-                .iter()
-                .filter(|s| s.entry == position && s.failure.classified.class == class)
-                .count()
-        };
-        let policy_goes_on =
-            self.journey.as_ref().and_then(|j| j.combo()).is_some_and(|c| c.fallback_on_policy);
-        match class {
-            // At most one other account: the provider is full, not the account.
-            Class::Overloaded | Class::Unknown if before(class) > 0 => Next::NextEntry,
-            Class::ContentPolicy if policy_goes_on => Next::NextEntry,
-            _ => match next {
-                // The same account comes last, when nobody else is left: see `exhausted`.
-                Next::SameAccount => Next::NextAccount,
-                Next::NextAccount | Next::NextEntry | Next::Return => next,
-            },
-        }
-    }
-
     /// Nobody is left. One repetition on the last account, or one wait for a cool-down, may help.
     async fn exhausted(&mut self, exchange: &mut Exchange) -> Step {
-        if let Some((pause, entry, account)) = self.last_resort() {
+        let last = self.stumbles.last().filter(|_| !self.last_resort_used);
+        if let Some((last, pause)) = last.and_then(|last| Some((last, retry::repetition(last)?))) {
+            let (entry, account) = (last.entry, last.account);
             self.last_resort_used = true;
             if exchange.has_time_for(pause) {
                 tokio::time::sleep(pause).await;
@@ -366,41 +293,11 @@ impl Relay {
         }
     }
 
-    /// The repetition that accounts §5.1 allows on the same account, kept for when it is the last
-    /// candidate (§6.4: no sleep between entries).
-    fn last_resort(&self) -> Option<(Duration, usize, AccountId)> {
-        if self.last_resort_used {
-            return None;
-        }
-        let last = self.stumbles.last()?;
-        let failure = &last.failure;
-        let pause = match failure.classified.class {
-            Class::RateLimited => {
-                let hint = Duration::from_millis(failure.classified.retry_same_after_ms?.into());
-                (hint <= SHORT_HINT).then_some(hint + LOCK_JITTER)?
-            }
-            Class::Overloaded => AFTER_OVERLOAD,
-            // REL-T-3: a time-out is never turned into a second charge.
-            Class::Transient => match failure.trouble {
-                Trouble::Answer | Trouble::Unreachable | Trouble::BadAnswer => AFTER_TRANSIENT,
-                Trouble::Timeout | Trouble::Blocked | Trouble::NotBuilt => return None,
-            },
-            Class::AuthExpired
-            | Class::AuthDead
-            | Class::QuotaExhausted
-            | Class::ModelUnavailable
-            | Class::BadRequest
-            | Class::ContextTooLong
-            | Class::ContentPolicy
-            | Class::ClientNotPermitted
-            | Class::PaymentRequired
-            | Class::AccountBanned
-            | Class::Entitlement
-            | Class::EndpointMismatch
-            | Class::ClientCancelled
-            | Class::Unknown => return None,
-        };
-        Some((pause, last.entry, last.account))
+    /// Where the next attempt goes.
+    fn next(&self, classified: &Classified, position: usize) -> Next {
+        let combo = self.journey.as_ref().and_then(|j| j.combo());
+        let policy_goes_on = combo.is_some_and(|combo| combo.fallback_on_policy);
+        retry::next(classified, position, &self.stumbles, policy_goes_on)
     }
 
     /// The wait of the setting `wait_for_cooldown_s`: one more round when somebody recovers in time.
@@ -409,20 +306,21 @@ impl Relay {
         if limit.is_zero() || self.rounds > 0 {
             return None;
         }
-        let now = exchange.shared.clock.now_ms();
         let skips = self.journey.iter().flat_map(|j| j.skips.iter().filter_map(|s| s.until));
         let failures = self.stumbles.iter().filter_map(|s| s.failure.classified.until);
-        let earliest = skips.chain(failures).filter(|until| *until > now).min()?;
-        let pause = Duration::from_millis((earliest - now).unsigned_abs()) + LOCK_JITTER;
-        (pause <= limit + LOCK_JITTER && exchange.has_time_for(pause)).then_some(pause)
+        let now = exchange.shared.clock.now_ms();
+        let pause = retry::cooldown(skips.chain(failures), now, limit)?;
+        exchange.has_time_for(pause).then_some(pause)
     }
 
-    fn give_up(&mut self, exchange: &mut Exchange) -> Answer {
+    fn give_up(&mut self, exchange: &Exchange) -> Answer {
         let journey = self.journey.take();
-        if let Some(journey) = &journey {
-            exchange.recorder.skipped(journey);
-        }
-        refused(finale::answer(exchange, journey.as_deref(), &self.stumbles))
+        Answer::refused(match exchange.overdue() {
+            Some(deadline) => {
+                finale::overdue(exchange, deadline, journey.as_deref(), &self.stumbles)
+            }
+            None => finale::answer(exchange, journey.as_deref(), &self.stumbles),
+        })
     }
 }
 
@@ -434,12 +332,8 @@ fn breaker_view(failure: &Failure) -> Ended {
         Trouble::Answer if failure.status.is_some_and(|status| status >= 500) => {
             HostResult::ServerError
         }
-        Trouble::Blocked | Trouble::NotBuilt => return Ended::Abandoned,
+        Trouble::Blocked | Trouble::NotBuilt | Trouble::ClientsLimit => return Ended::Abandoned,
         Trouble::Answer | Trouble::BadAnswer => HostResult::Answered,
     };
     if failure.classified.class.feeds_breaker() { Ended::Failed { host } } else { Ended::Answered }
-}
-
-fn refused(refusal: Refusal) -> Answer {
-    Answer::Refused(Box::new(refusal))
 }

@@ -68,6 +68,19 @@ impl Refusal {
         }
     }
 
+    /// The router stops: neither new requests nor waiting ones are served any more (REL-RUN-3).
+    #[must_use]
+    pub(super) fn shutting_down() -> Self {
+        let mut refusal = Self::new(
+            ErrorKind::Unavailable,
+            "the router is shutting down; send the request again",
+        )
+        .code("shutting_down")
+        .retry_after(1);
+        refusal.close = true;
+        refusal
+    }
+
     /// With a machine-readable code.
     #[must_use]
     pub fn code(mut self, code: &'static str) -> Self {
@@ -104,8 +117,32 @@ impl Refusal {
 
     /// The reply.
     #[must_use]
-    pub fn render(mut self, shape: ErrorShape, request_id: &str) -> HttpResponse {
-        self.error.request_id = request_id.to_owned();
+    pub fn render(self, shape: ErrorShape, request_id: &str) -> HttpResponse {
+        let body = self.body(shape, request_id);
+        self.render_with(shape, request_id, body)
+    }
+
+    /// Body of the reply.
+    #[must_use]
+    pub(super) fn body(&self, shape: ErrorShape, request_id: &str) -> Bytes {
+        match &self.raw {
+            Some(raw) => raw.body.clone(),
+            None => {
+                let mut error = self.error.clone();
+                error.request_id = request_id.to_owned();
+                Bytes::from(error_body(shape, &error))
+            }
+        }
+    }
+
+    /// The reply with its [`Refusal::body`].
+    #[must_use]
+    pub(super) fn render_with(
+        self,
+        shape: ErrorShape,
+        request_id: &str,
+        body: Bytes,
+    ) -> HttpResponse {
         let status = self.http_status(shape);
         let mut reply = start(status, request_id);
         if let Some(seconds) = self.retry_after_s {
@@ -123,19 +160,11 @@ impl Refusal {
             // A `connection` header of our own would be skipped by the library's encoder.
             reply.force_close();
         }
-        match self.raw {
-            Some(raw) => {
-                let kind = raw.content_type.as_deref().unwrap_or("application/json");
-                if let Ok(kind) = HeaderValue::from_str(kind) {
-                    reply.insert_header((CONTENT_TYPE, kind));
-                }
-                reply.body(raw.body)
-            }
-            None => {
-                reply.insert_header((CONTENT_TYPE, "application/json"));
-                reply.body(error_body(shape, &self.error))
-            }
-        }
+        let kind = self.raw.as_ref().and_then(|raw| raw.content_type.as_deref());
+        let kind = kind.and_then(|kind| HeaderValue::from_str(kind).ok());
+        let kind = kind.unwrap_or_else(|| HeaderValue::from_static("application/json"));
+        reply.insert_header((CONTENT_TYPE, kind));
+        reply.body(body)
     }
 }
 

@@ -20,7 +20,7 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         | Endpoint::Responses
         | Endpoint::Messages
         | Endpoint::GemAction { action: GemAction::Generate | GemAction::Stream, .. } => {
-            inference::serve(door, payload).await
+            Ok(inference::serve(door, payload).await)
         }
         Endpoint::CountTokens
         | Endpoint::ResponsesInputTokens

@@ -13,20 +13,26 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use futures_util::Stream;
-use ninerouter_dialect::{StreamEnd, keep_alive, stream_error_at};
+use ninerouter_dialect::{Dialect, StreamEnd, keep_alive, stream_error_at};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::actors::lease::Outcome;
+use crate::gateway::answer::Committed;
 use crate::gateway::broken::Broken;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::record::Ending;
-use crate::gateway::relay::Committed;
 use crate::net::NetError;
 
-/// After the terminal mark the upstream gets this long to end its body, so that the connection can be
-/// used again; then the client's stream ends without it.
-const AFTER_TERMINAL: Duration = Duration::from_secs(5);
+/// After its last event the upstream gets this long to end its body, so that the connection can be used
+/// again; then the client's stream ends without it.
+const AFTER_LAST_EVENT: Duration = Duration::from_millis(250);
+/// After a chat finish reason usage and `[DONE]` are still to come. An upstream that sends neither is waited
+/// for this long.
+const AFTER_FINISH_REASON: Duration = Duration::from_secs(5);
+
+/// Next look at a stream that has no limit at all.
+const NO_LIMIT: Duration = Duration::from_secs(60);
 
 /// The answer was cut on purpose: the connection ends without its last chunk.
 #[derive(Debug, thiserror::Error)]
@@ -64,19 +70,32 @@ pub(super) struct StreamBody {
     scratch: Vec<Bytes>,
     phase: Phase,
     limits: Limits,
-    last_byte: Instant,
-    last_sent: Instant,
-    last_content: Instant,
+    times: Times,
     contents: u64,
     bytes_out: u64,
     timer: Pin<Box<Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
+/// Instants that the limits count from.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// Last byte of the upstream.
+    byte: Instant,
+    /// Last content of the upstream.
+    content: Instant,
+    /// Last keep-alive, sent or put off.
+    keep_alive: Instant,
+    /// When the upstream has had its time to end after the terminal mark.
+    end: Option<Instant>,
+    /// Since then the client, not the upstream, is waited for: it got a piece and has not asked for more.
+    client_since: Option<Instant>,
+}
+
 impl StreamBody {
-    /// A body that first sends what was held back.
+    /// A body that first sends what was held back; `sent` bytes went out before it.
     #[must_use]
-    pub(super) fn new(exchange: Box<Exchange>, mut committed: Committed) -> Self {
+    pub(super) fn new(exchange: Box<Exchange>, mut committed: Committed, sent: u64) -> Self {
         let timeouts = &exchange.snapshot.settings.timeouts;
         let limits = Limits {
             idle: Some(timeouts.stream_idle),
@@ -87,7 +106,9 @@ impl StreamBody {
         let now = exchange.shared.clock.now();
         let cut = exchange.shared.drain.cut_token().clone().cancelled_owned();
         let out = VecDeque::from(std::mem::take(&mut committed.open.held));
-        Self {
+        let times =
+            Times { byte: now, content: now, keep_alive: now, end: None, client_since: None };
+        let mut body = Self {
             contents: committed.open.tap.content_count(),
             exchange,
             committed,
@@ -95,13 +116,14 @@ impl StreamBody {
             scratch: Vec::new(),
             phase: Phase::Open,
             limits,
-            last_byte: now,
-            last_sent: now,
-            last_content: now,
-            bytes_out: 0,
-            timer: Box::pin(sleep(limits.first_tick())),
+            times,
+            bytes_out: sent,
+            timer: Box::pin(sleep(Duration::ZERO)),
             cut: Box::pin(cut),
-        }
+        };
+        body.note_end(now);
+        body.set_timer(now);
+        body
     }
 
     fn now(&self) -> Instant {
@@ -129,13 +151,17 @@ impl StreamBody {
 
     fn take(&mut self, chunk: Bytes) -> Result<(), Broken> {
         let now = self.now();
-        self.last_byte = now;
-        let tap = &mut self.committed.open.tap;
-        let outcome = tap.push(chunk, &mut self.scratch);
+        self.forgive_client(now);
+        self.times.byte = now;
+        let outcome = self.committed.open.tap.push(chunk, &mut self.scratch);
         self.out.extend(self.scratch.drain(..));
+        if self.note_end(now) {
+            self.set_timer(now);
+        }
+        let tap = &self.committed.open.tap;
         if tap.content_count() != self.contents {
             self.contents = tap.content_count();
-            self.last_content = now;
+            self.times.content = now;
         }
         match outcome {
             // The upstream's own error event was handed on as it is: only the cut is left to do.
@@ -182,7 +208,7 @@ impl StreamBody {
     fn fail(&mut self, why: Broken) {
         let tap = &self.committed.open.tap;
         let summary = tap.summary().clone();
-        let failure = self.exchange.break_failure(&self.committed.route, why, tap.error());
+        let failure = self.exchange.broke(&self.committed.route, why, tap.error());
         let ending = Ending::Broken(&failure);
         self.exchange.settle(&self.committed.route, &summary, ending, self.bytes_out);
         if let Some(lease) = self.committed.lease.take() {
@@ -202,28 +228,57 @@ impl StreamBody {
         self.phase = Phase::Pause;
     }
 
+    /// Notices the terminal mark. True when the end is now nearer than it was.
+    fn note_end(&mut self, now: Instant) -> bool {
+        let tap = &self.committed.open.tap;
+        let grace = if tap.nothing_follows() {
+            AFTER_LAST_EVENT
+        } else if !tap.terminal_seen() {
+            return false;
+        } else if self.exchange.ask.dialect == Dialect::Chat {
+            AFTER_FINISH_REASON
+        } else {
+            AFTER_LAST_EVENT
+        };
+        let end = now + grace;
+        // Nothing that still comes puts the end off.
+        let nearer = self.times.end.is_none_or(|known| end < known);
+        if nearer {
+            self.times.end = Some(end);
+        }
+        nearer
+    }
+
+    /// The upstream is waited for again: the time that the client took is not the upstream's.
+    fn forgive_client(&mut self, now: Instant) {
+        let Some(since) = self.times.client_since.take() else { return };
+        let took = now.saturating_duration_since(since);
+        self.times.byte += took;
+        self.times.content += took;
+    }
+
     /// Looks at the clock. `Some` when a limit has passed.
     fn tick(&mut self, cx: &mut Context<'_>) -> Option<Broken> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let now = self.now();
-            if self.committed.open.tap.terminal_seen()
-                && now.duration_since(self.last_byte) >= AFTER_TERMINAL
-            {
+            if self.times.end.is_some_and(|end| now >= end) {
                 self.finish_early();
                 return None;
             }
             if let Some(broken) = self.overdue(now) {
                 return Some(broken);
             }
-            if self.quiet_for(now, self.limits.keep_alive) && self.committed.open.tap.at_boundary()
-            {
+            if self.quiet_since().is_some_and(|limit| now >= limit) {
                 let ask = &self.exchange.ask;
-                let started = self.committed.open.tap.message_started();
-                self.out.push_back(keep_alive(ask.dialect, ask.framing, started));
-                self.last_sent = now;
+                let tap = &self.committed.open.tap;
+                // In the middle of an event nothing fits; the next look comes after another interval.
+                if tap.at_boundary() {
+                    let started = tap.message_started();
+                    self.out.push_back(keep_alive(ask.dialect, ask.framing, started));
+                }
+                self.times.keep_alive = now;
             }
-            let next = self.next_tick(now);
-            self.timer.as_mut().reset(tokio::time::Instant::from_std(now + next));
+            self.set_timer(now);
         }
         None
     }
@@ -242,45 +297,31 @@ impl StreamBody {
         if over(self.limits.total, self.committed.open.head_at) {
             return Some(Broken::Total);
         }
-        if over(self.limits.idle, self.last_byte) {
+        if over(self.limits.idle, self.times.byte) {
             return Some(Broken::Idle);
         }
-        over(self.limits.content_idle, self.last_content).then_some(Broken::ContentIdle)
+        over(self.limits.content_idle, self.times.content).then_some(Broken::ContentIdle)
     }
 
-    fn quiet_for(&self, now: Instant, limit: Option<Duration>) -> bool {
-        let since = self.last_sent.max(self.last_byte);
-        limit.is_some_and(|limit| now.duration_since(since) >= limit)
+    /// When the client has heard nothing for the keep-alive interval.
+    fn quiet_since(&self) -> Option<Instant> {
+        self.limits.keep_alive.map(|limit| self.times.keep_alive.max(self.times.byte) + limit)
     }
 
-    /// Time to the next limit, at least a millisecond.
-    fn next_tick(&self, now: Instant) -> Duration {
-        let left = |limit: Option<Duration>, since: Instant| {
-            limit.map(|limit| (since + limit).saturating_duration_since(now))
-        };
-        let terminal = self.committed.open.tap.terminal_seen().then_some(AFTER_TERMINAL);
-        [
-            left(self.limits.total, self.committed.open.head_at),
-            left(self.limits.idle, self.last_byte),
-            left(self.limits.content_idle, self.last_content),
-            left(self.limits.keep_alive, self.last_sent.max(self.last_byte)),
-            terminal,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(Duration::from_secs(60))
-        .max(Duration::from_millis(1))
-    }
-}
-
-impl Limits {
-    fn first_tick(self) -> Duration {
-        [self.idle, self.content_idle, self.total, self.keep_alive]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(Duration::from_secs(60))
+    /// Sets the timer to the nearest limit.
+    fn set_timer(&mut self, now: Instant) {
+        let at = |limit: Option<Duration>, since: Instant| limit.map(|limit| since + limit);
+        let nearest = [
+            at(self.limits.total, self.committed.open.head_at),
+            at(self.limits.idle, self.times.byte),
+            at(self.limits.content_idle, self.times.content),
+            self.quiet_since(),
+            self.times.end,
+        ];
+        let nearest = nearest.into_iter().flatten().min().unwrap_or(now + NO_LIMIT);
+        // The timer's resolution; a limit that has just passed must not spin.
+        let at = nearest.max(now + Duration::from_millis(1));
+        self.timer.as_mut().reset(at.into());
     }
 }
 
@@ -299,6 +340,9 @@ impl MessageBody for StreamBody {
         loop {
             if let Some(bytes) = this.out.pop_front() {
                 this.bytes_out += u64::try_from(bytes.len()).unwrap_or(0);
+                // The piece was made at one of these instants: no look at the clock for each.
+                let made = this.times.byte.max(this.times.keep_alive);
+                this.times.client_since.get_or_insert(made);
                 return Poll::Ready(Some(Ok(bytes)));
             }
             match this.phase {
@@ -316,6 +360,9 @@ impl MessageBody for StreamBody {
                     this.fail(broken);
                 }
                 continue;
+            }
+            if this.times.client_since.is_some() {
+                this.forgive_client(this.now());
             }
             if this.cut.as_mut().poll(cx).is_ready() {
                 this.fail(Broken::ShuttingDown);

@@ -151,6 +151,18 @@ impl Clients {
     /// # Errors
     /// When the destination is refused, cannot be reached, or does not answer with HTTP in time.
     pub async fn send(&self, out: Outgoing) -> Result<Reply, NetError> {
+        self.send_watched(out, || ()).await
+    }
+
+    /// [`Clients::send`], with a call as soon as there is a connection to send on.
+    ///
+    /// # Errors
+    /// As [`Clients::send`].
+    pub async fn send_watched(
+        &self,
+        out: Outgoing,
+        connected: impl Fn(),
+    ) -> Result<Reply, NetError> {
         let target = self.target(&out.url, out.dest)?;
         let limits = Limits { head: out.head_timeout, stall: out.send_stall };
         let asks_head = out.method == Method::HEAD;
@@ -159,6 +171,7 @@ impl Clients {
         let pool = &target.pool;
         let mut link = pool.lend(&target.connect).await?;
         loop {
+            connected();
             let pooled = link.pooled;
             let (head, sending) = (Rc::clone(&head), Rc::clone(&sending));
             match exchange(link, head, sending, &pool.meter, limits).await {

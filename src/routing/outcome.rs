@@ -425,7 +425,8 @@ fn has_several_targets(events: &[FailureRecord]) -> bool {
 }
 
 /// `1. cc/claude-opus-4-6 — quota exhausted, resets in 2h 5m; 2. …`, at most eight.
-fn reasons(events: &[FailureRecord], now: UnixMs) -> String {
+#[must_use]
+pub fn reasons(events: &[FailureRecord], now: UnixMs) -> String {
     const MOST: usize = 8;
     let mut lines: Vec<String> = Vec::new();
     for event in events {
@@ -450,6 +451,12 @@ fn reasons(events: &[FailureRecord], now: UnixMs) -> String {
 
 fn reason(event: &FailureRecord, now: UnixMs) -> String {
     let mut text = match &event.cause {
+        // The router's own words on what came instead of an answer.
+        Cause::Attempt { transport: Some(TransportFailure::BadBody), message, .. }
+            if !message.is_empty() =>
+        {
+            message.clone()
+        }
         Cause::Attempt { class, status, transport, .. } => {
             attempt_reason(*class, *status, *transport)
         }

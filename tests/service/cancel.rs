@@ -127,10 +127,16 @@ fn t_can_01_upstream_sees_the_client_leave_in_every_phase() {
         let mut next = send(&router, dialect, "one/m", phase.streams());
         crate::check!(chaos.wait_requests(2, SOON), "{what}: the lease was not freed");
         crate::check!(next.try_send(b""), "{what}");
-        let row = router.wait_rows(1, &["status", "estimated", "attempts"], "requests").remove(0);
+        let columns = ["status", "estimated", "input_tokens", "provider", "account_label", "tier"];
+        let row = router.wait_rows(1, &columns, "requests").remove(0);
         crate::check!(row["status"] == "client_cancelled", "{what}: {row}");
+        // REL-CAN-4: the upstream bills what it was sent, whatever it had answered.
+        crate::check!(row["input_tokens"].as_u64() > Some(0), "{what}: {row}");
+        crate::check!(row["account_label"] == "one" && row["tier"].is_string(), "{what}: {row}");
         if phase == Phase::Streaming {
             crate::check!(row["estimated"] == 1 || dialect == Dialect::Anth, "{what}: {row}");
+        } else {
+            crate::check!(row["estimated"] == 1, "{what}: {row}");
         }
         let locks = router.rows(
             &["scope"],
@@ -158,7 +164,9 @@ fn rel_can_05_client_that_leaves_the_waiting_room_is_skipped() {
     let waiting = send(&router, Dialect::Chat, "one/gone", false);
     let mut last = send(&router, Dialect::Chat, "one/last", false);
     drop(waiting);
-    router.wait_rows(1, &["status"], "requests WHERE status = 'client_cancelled'");
+    let gone = "requests WHERE status = 'client_cancelled'";
+    let row = router.wait_rows(1, &["input_tokens", "attempts"], gone).remove(0);
+    assert_eq!((&row["input_tokens"], &row["attempts"]), (&0.into(), &0.into()), "{row}");
     chaos.release();
     assert_eq!(first.reply(false).unwrap().status, 200);
     assert_eq!(last.reply(false).unwrap().status, 200);

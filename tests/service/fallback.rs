@@ -547,3 +547,155 @@ fn a_picture_goes_past_the_model_that_sees_none() {
     let old = format!(r#"{picture},{{"role":"assistant","content":"a cat"}},{text}"#);
     assert_eq!(ask(&old), (2, 1), "a picture in old history does not count");
 }
+
+#[test]
+fn failed_and_skipped_attempts_leave_complete_rows() {
+    let failing = Chaos::always(reply::json(500, "{}")).unwrap();
+    let limited = Chaos::always(too_many(Dialect::Anth, "900")).unwrap();
+    let good = Chaos::always(answer(Dialect::Anth, false)).unwrap();
+    let router = Setup::new()
+        .upstream(Dialect::Anth, "lim", &limited.url("/v1"))
+        .upstream(Dialect::Anth, "bad", &failing.url("/v1"))
+        .upstream(Dialect::Anth, "good", &good.url("/v1"))
+        .combo("failing", &["lim/m", "bad/m"])
+        .combo("stack", &["lim/m", "good/m"])
+        .start();
+    let body = Dialect::Anth.body("failing", false);
+    let headers = [("x-session-id", "my-own-session")];
+    let got = router.send("POST", "/v1/messages", &headers, body.as_bytes());
+    assert!(got.status >= 429, "{}", got.brief());
+    let columns = [
+        "provider",
+        "account_label",
+        "tier",
+        "model_key",
+        "entry_index",
+        "bytes_out",
+        "hex(session_hash)",
+    ];
+    let row = router.wait_rows(1, &columns, "requests").remove(0);
+    assert_eq!((&row["account_label"], &row["model_key"]), (&"bad".into(), &"bad/m".into()));
+    assert!(row["provider"].is_string() && row["tier"].is_string(), "{row}");
+    assert_eq!(row["entry_index"], 1, "{row}");
+    assert_eq!(row["bytes_out"], got.body.len(), "{row}");
+    let hash = row["hex(session_hash)"].as_str().unwrap().to_owned();
+    assert_eq!(hash.len(), 64, "{row}");
+    let timed = "attempts WHERE outcome = 'failed' AND connect_ms IS NOT NULL \
+                 AND head_ms >= connect_ms AND total_ms >= head_ms";
+    router.wait_rows(2, &["n"], timed);
+
+    // The lock of the first request is a skip of the second, in a row before the call that served.
+    let body = Dialect::Anth.body("stack", false);
+    let got = router.send("POST", "/v1/messages", &headers, body.as_bytes());
+    assert_answer(Dialect::Anth, false, &got);
+    let from = "attempts a JOIN requests r ON r.id = a.request_id \
+                WHERE r.requested_model = 'stack' ORDER BY a.n";
+    let columns = ["outcome", "target", "a.account_label", "hex(session_hash)"];
+    let rows = router.wait_rows(2, &columns, from);
+    let seen: Vec<_> = rows.iter().map(|r| (&r["outcome"], &r["target"])).collect();
+    let skipped = (&"skipped".into(), &"lim/m".into());
+    assert_eq!(seen, [skipped, (&"ok".into(), &"good/m".into())]);
+    assert_eq!(rows[0]["a.account_label"], "lim", "{rows:?}");
+    assert_eq!(rows[1]["hex(session_hash)"], hash.as_str(), "one session, one hash");
+}
+
+#[test]
+fn no_status_of_the_upstream_makes_the_clients_own_key_look_wrong() {
+    // A refusal that is the client's fault by its code, under a status that is about a credential.
+    for dialect in [Dialect::Chat, Dialect::Resp] {
+        for stream in [false, true] {
+            let body = dialect.error(401, "invalid_request_error", "content_filter", "no");
+            let chaos = Chaos::always(reply::json(401, &body)).unwrap();
+            let router = Setup::new().upstream(dialect, "one", &chaos.url("/v1")).start();
+            let got = router.ask(dialect, "one/m", stream);
+            assert!(!matches!(got.status, 401 | 403), "{dialect:?} {}", got.brief());
+            assert_eq!(got.header("www-authenticate"), None);
+            dialect.error_message(&got).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_combo_sets_the_number_of_attempts() {
+    let failing = Chaos::always(reply::json(500, "{}")).unwrap();
+    let mut setup = Setup::new();
+    for prefix in ["a", "b", "c"] {
+        setup = setup.upstream(Dialect::Chat, prefix, &failing.url("/v1"));
+    }
+    let router = setup
+        .toml(
+            "[[combos]]\nname = \"stack\"\nstrategy = \"fallback\"\nmax_attempts = 2\n\
+             entries = [\"a/m\", \"b/m\", \"c/m\"]\n",
+        )
+        .start();
+    let got = router.ask(Dialect::Chat, "stack", false);
+    assert_eq!(got.status, 500, "{}", got.brief());
+    assert_eq!(keys(&failing), ["key-a", "key-b"]);
+}
+
+#[test]
+fn a_cool_down_within_the_operators_limit_is_waited_for() {
+    for waits in [false, true] {
+        let chaos = Chaos::start(Reading::Whole, |request| match request.index {
+            0 => vec![Step::send(too_many(Dialect::Chat, "4"))],
+            _ => vec![Step::send(answer(Dialect::Chat, false))],
+        })
+        .unwrap();
+        let router = Setup::new()
+            .setting("wait_for_cooldown_s", if waits { 10 } else { 0 })
+            .upstream(Dialect::Chat, "one", &chaos.url("/v1"))
+            .start();
+        let start = now();
+        let got = router.ask(Dialect::Chat, "one/m", false);
+        if waits {
+            assert_answer(Dialect::Chat, false, &got);
+            assert!(start.elapsed() >= Duration::from_secs(4));
+            assert_eq!(chaos.requests().len(), 2);
+        } else {
+            assert_eq!(got.status, 429, "{}", got.brief());
+        }
+    }
+}
+
+#[test]
+fn content_policy_goes_on_only_where_the_combo_says_so() {
+    let refusal = Dialect::Chat.error(400, "invalid_request_error", "content_filter", "no");
+    for (goes_on, status) in [(false, 400), (true, 200)] {
+        let strict = Chaos::always(reply::json(400, &refusal)).unwrap();
+        let good = Chaos::always(answer(Dialect::Chat, false)).unwrap();
+        let router = Setup::new()
+            .upstream(Dialect::Chat, "strict", &strict.url("/v1"))
+            .upstream(Dialect::Chat, "good", &good.url("/v1"))
+            .toml(&format!(
+                "[[combos]]\nname = \"stack\"\nstrategy = \"fallback\"\n\
+                 fallback_on_policy = {goes_on}\nentries = [\"strict/m\", \"good/m\"]\n"
+            ))
+            .start();
+        let got = router.ask(Dialect::Chat, "stack", false);
+        assert_eq!(got.status, status, "{}", got.brief());
+        assert_eq!(good.requests().len(), usize::from(goes_on));
+    }
+}
+
+/// A mode mismatch is told in words that name it.
+#[test]
+fn the_wrong_kind_of_answer_is_named() {
+    for dialect in Dialect::ALL {
+        let whole = Chaos::always(reply::json(200, &dialect.answer())).unwrap();
+        let events = Chaos::always(reply::sse(&dialect.story().all())).unwrap();
+        let router = Setup::new()
+            .upstream(dialect, "whole", &whole.url(dialect.base()))
+            .upstream(dialect, "events", &events.url(dialect.base()))
+            .start();
+        let cases = [
+            ("whole/m", true, "answered with JSON where an event stream was asked for"),
+            ("events/m", false, "answered with an event stream where a whole answer was asked for"),
+        ];
+        for (model, stream, want) in cases {
+            let got = router.ask(dialect, model, stream);
+            assert_eq!(got.status, 502, "{dialect:?} {}", got.brief());
+            let message = dialect.error_message(&got).unwrap();
+            assert!(message.contains(want), "{dialect:?} {message}");
+        }
+    }
+}

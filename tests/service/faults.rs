@@ -310,6 +310,26 @@ fn streaming(dialect: Dialect) -> Vec<Fault> {
             Want::FromA(trimmed(dialect)),
             vec![Step::send(reply::sse(&trimmed(dialect)))],
         ),
+        sends(
+            "JSON where a stream was asked for",
+            Want::FromB,
+            reply::json(200, &dialect.answer()),
+        ),
+        sends(
+            "a large JSON where a stream was asked for",
+            Want::FromB,
+            reply::json(200, &format!("{}{}", dialect.answer(), " ".repeat(1 << 20))),
+        ),
+        sends(
+            "one line of JSON that claims to be a stream",
+            Want::FromB,
+            reply::sse(dialect.answer().as_bytes()),
+        ),
+        sends(
+            "lines of JSON that claim to be a stream",
+            Want::FromB,
+            reply::sse(story.content.concat().replace("data:", "").as_bytes()),
+        ),
         steps("no last chunk after the terminal event", Want::FromA(story.without_usage()), {
             let all = String::from_utf8(story.without_usage()).unwrap();
             then(&all, Step::Close)
@@ -359,6 +379,30 @@ fn whole_body(dialect: Dialect) -> Vec<Fault> {
             .concat(),
         ),
         sends("answer without content", Want::FromB, reply::json(200, empty)),
+        steps(
+            "stream where a whole answer was asked for",
+            Want::FromB,
+            vec![
+                Step::send(
+                    [reply::sse_head(), reply::chunk(&dialect.story().without_usage())].concat(),
+                ),
+                Step::AwaitClient,
+            ],
+        ),
+        sends(
+            "stream that claims to be JSON",
+            Want::FromB,
+            reply::whole(
+                200,
+                &[("content-type", "application/json")],
+                &dialect.story().without_usage(),
+            ),
+        ),
+        sends(
+            "whole answer that claims to be a stream",
+            Want::FromA(answer.clone().into()),
+            reply::sse(answer.as_bytes()),
+        ),
         steps(
             "HTTP/1.0 to the end, in pieces",
             Want::FromA(answer.clone().into()),

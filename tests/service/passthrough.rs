@@ -165,20 +165,24 @@ fn clients_own_stream_options_are_respected() {
 
 #[test]
 fn refused_usage_option_is_left_out_on_the_second_try_and_remembered() {
-    let chaos = Chaos::start(Reading::Whole, |request| {
-        if String::from_utf8_lossy(&request.body).contains("stream_options") {
-            let message = "Unrecognized request argument supplied: stream_options";
-            let error = Dialect::Chat.error(400, "invalid_request_error", "unknown", message);
-            return vec![Step::send(reply::json(400, &error))];
+    for status in [400, 422] {
+        let chaos = Chaos::start(Reading::Whole, move |request| {
+            if String::from_utf8_lossy(&request.body).contains("stream_options") {
+                let message = "Unrecognized request argument supplied: stream_options";
+                let kind = "invalid_request_error";
+                let error = Dialect::Chat.error(status, kind, "unknown", message);
+                return vec![Step::send(reply::json(status, &error))];
+            }
+            vec![Step::send(reply::sse(&Dialect::Chat.story().without_usage()))]
+        })
+        .unwrap();
+        let router = router(&chaos);
+        for asked in [2, 3] {
+            let answer = router.ask(Dialect::Chat, "chat/m-real", true);
+            assert_eq!(answer.status, 200, "{status}: {}", answer.brief());
+            assert_eq!(answer.body, Dialect::Chat.story().without_usage());
+            assert_eq!(chaos.requests().len(), asked, "{status}");
         }
-        vec![Step::send(reply::sse(&Dialect::Chat.story().without_usage()))]
-    })
-    .unwrap();
-    let router = router(&chaos);
-    for asked in [2, 3] {
-        let answer = router.ask(Dialect::Chat, "chat/m-real", true);
-        assert_eq!(answer.status, 200, "{}", answer.brief());
-        assert_eq!(chaos.requests().len(), asked);
     }
 }
 

@@ -1,0 +1,236 @@
+//! Blame: what a failure of an upstream means for its account, for the model and for the client.
+
+use actix_web::http::header::HeaderMap;
+use ninerouter_dialect::{StreamError, UpstreamErrorBody, parse_error_body};
+
+use crate::gateway::broken::Broken;
+use crate::gateway::deadline::Deadline;
+use crate::gateway::exchange::Exchange;
+use crate::gateway::failure::{Failure, RawAnswer, Trouble};
+use crate::net::{NetError, Reply};
+use crate::routing::classify::{
+    Class, Classified, Failure as Symptom, Next, TransportFailure, classify,
+};
+use crate::routing::target::Target;
+use crate::routing::verdict::Cooldown;
+
+/// Error bodies are read up to here (accounts §5.2).
+const ERROR_BODY: usize = 64 * 1024;
+/// An error body that does not arrive in this time is judged without it.
+const ERROR_BODY_TIME: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Reads the failures of one attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blame<'a> {
+    /// The client's request.
+    pub exchange: &'a Exchange,
+    /// Who was asked.
+    pub target: &'a Target,
+    /// The credential can be refreshed.
+    pub oauth: bool,
+}
+
+impl Blame<'_> {
+    /// The upstream answered with an error status.
+    pub(super) async fn refused(&self, reply: Reply) -> Box<Failure> {
+        let (status, headers) = (reply.status, reply.headers);
+        let kind = header(&headers, "content-type").map(str::to_owned);
+        // A body that does not come is no reason to forget the status.
+        let body = reply.body.collect(ERROR_BODY, ERROR_BODY_TIME).await.unwrap_or_default();
+        let parsed = parse_error_body(status, kind.as_deref(), &body);
+        let classified = self.classify(Some(status), &headers, Some(&parsed), None);
+        let raw = (!body.is_empty() && !parsed.is_html).then_some(RawAnswer {
+            status,
+            content_type: kind,
+            body,
+        });
+        let (trouble, status) = (Trouble::Answer, Some(status));
+        Box::new(Failure { classified, trouble, transport: None, status, raw })
+    }
+
+    /// An error under a success status: classified by what it says (REL-UP-4).
+    pub(super) fn disguised(&self, headers: &HeaderMap, error: &UpstreamErrorBody) -> Box<Failure> {
+        self.said(Some(200), headers, error)
+    }
+
+    /// An error event before any content.
+    pub(super) fn event(&self, headers: &HeaderMap, error: &StreamError) -> Box<Failure> {
+        self.said(error.status.or(Some(200)), headers, &error.body)
+    }
+
+    fn said(
+        &self,
+        status: Option<u16>,
+        headers: &HeaderMap,
+        error: &UpstreamErrorBody,
+    ) -> Box<Failure> {
+        let classified = self.classify(status, headers, Some(error), None);
+        let (trouble, status) = (Trouble::Answer, classified.status);
+        Box::new(Failure { classified, trouble, transport: None, status, raw: None })
+    }
+
+    /// A redirect; none is followed.
+    pub(super) fn redirected(&self, status: u16) -> Box<Failure> {
+        let mut classified = self.classify(Some(status), &HeaderMap::new(), None, None);
+        classified.message = format!(
+            "upstream answered with redirect {status}, which is never followed; correct the base URL"
+        );
+        classified.code = Some("upstream_redirect".to_owned());
+        let (trouble, status) = (Trouble::BadAnswer, Some(status));
+        Box::new(Failure { classified, trouble, transport: None, status, raw: None })
+    }
+
+    /// A failure below HTTP.
+    pub(super) fn transport(&self, error: NetError) -> Box<Failure> {
+        let (what, trouble) = symptom(error);
+        self.without_status(what, trouble, error.code(), error.to_string())
+    }
+
+    /// An answer that is none of its dialect: the next candidate may do better (accounts §6.4).
+    pub(super) fn unusable(
+        &self,
+        status: u16,
+        what: TransportFailure,
+        message: impl Into<String>,
+    ) -> Box<Failure> {
+        let code = match what {
+            TransportFailure::Empty => "upstream_empty",
+            TransportFailure::Truncated => "upstream_truncated",
+            _ => "upstream_bad_body",
+        };
+        let failure = self.without_status(what, Trouble::BadAnswer, code, message.into());
+        Box::new(Failure { status: Some(status), ..*failure })
+    }
+
+    /// A head came, and no content in time.
+    pub(super) fn no_content(&self) -> Box<Failure> {
+        let message = "no content in time".to_owned();
+        self.without_status(
+            TransportFailure::ContentTimeout,
+            Trouble::Timeout,
+            "content_timeout",
+            message,
+        )
+    }
+
+    /// The request's own limit passed in the middle of the attempt.
+    pub(super) fn overdue(&self, deadline: Deadline) -> Box<Failure> {
+        let trouble = if deadline.by_client { Trouble::ClientsLimit } else { Trouble::Timeout };
+        let message = format!("cut at the request's limit of {} ms", deadline.limit.as_millis());
+        let what = TransportFailure::ContentTimeout;
+        let mut failure = self.without_status(what, trouble, "deadline", message);
+        if deadline.by_client {
+            failure.classified.scope = None;
+            failure.classified.cooldown = Cooldown::None;
+            failure.classified.penalize = false;
+        }
+        failure
+    }
+
+    /// The stream broke after its commit point.
+    pub(super) fn broke(&self, why: Broken, event: Option<&StreamError>) -> Box<Failure> {
+        let in_band = event.filter(|_| why == Broken::InBand);
+        let what = why.transport();
+        let mut classified = self.classify(
+            in_band.and_then(|event| event.status),
+            &HeaderMap::new(),
+            in_band.map(|event| &event.body),
+            in_band.is_none().then_some(what),
+        );
+        if in_band.is_none() {
+            let told = why.to_error("");
+            classified.code = told.code.map(|code| code.to_string());
+            classified.message = told.message.to_string();
+        }
+        let (trouble, transport) = (Trouble::BadAnswer, Some(what));
+        Box::new(Failure { classified, trouble, transport, status: None, raw: None })
+    }
+
+    fn without_status(
+        &self,
+        what: TransportFailure,
+        trouble: Trouble,
+        code: &str,
+        message: String,
+    ) -> Box<Failure> {
+        let transport = Some(what);
+        let mut classified = self.classify(None, &HeaderMap::new(), None, transport);
+        classified.message = message;
+        classified.code = Some(code.to_owned());
+        Box::new(Failure { classified, trouble, transport, status: None, raw: None })
+    }
+
+    fn classify(
+        &self,
+        status: Option<u16>,
+        headers: &HeaderMap,
+        body: Option<&UpstreamErrorBody>,
+        transport: Option<TransportFailure>,
+    ) -> Classified {
+        let target = self.target;
+        let symptom = Symptom {
+            provider: &target.provider.id,
+            family: target.provider.family,
+            status,
+            headers: &|name| header(headers, name),
+            body,
+            transport,
+            requested_model: &self.exchange.ask.model,
+            upstream_model: &target.upstream_model,
+            canonical: &target.canonical,
+            families: &target.families,
+            oauth: self.oauth,
+            now: self.exchange.shared.clock.now_ms(),
+        };
+        classify(&symptom, &self.exchange.snapshot.error_rules)
+    }
+}
+
+/// First value of a header, when it is text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn symptom(error: NetError) -> (TransportFailure, Trouble) {
+    match error {
+        NetError::Blocked { .. } => (TransportFailure::Blocked, Trouble::Blocked),
+        NetError::Dns(_) => (TransportFailure::Dns, Trouble::Unreachable),
+        NetError::Connect(_) => (TransportFailure::Connect, Trouble::Unreachable),
+        NetError::Tls(_) => (TransportFailure::Tls, Trouble::Unreachable),
+        NetError::ConnectTimeout => (TransportFailure::ConnectTimeout, Trouble::Timeout),
+        NetError::HeadTimeout => (TransportFailure::HeadTimeout, Trouble::Timeout),
+        NetError::SendStall => (TransportFailure::SendStall, Trouble::Timeout),
+        NetError::Idle => (TransportFailure::ContentTimeout, Trouble::Timeout),
+        NetError::BrokeWhileSending | NetError::Reset { .. } => {
+            (TransportFailure::Reset, Trouble::BadAnswer)
+        }
+        NetError::Protocol(_) => (TransportFailure::Protocol, Trouble::BadAnswer),
+        NetError::Truncated => (TransportFailure::Truncated, Trouble::BadAnswer),
+        NetError::BodyTooLarge(_) | NetError::BadEncoding(_) => {
+            (TransportFailure::BadBody, Trouble::BadAnswer)
+        }
+        NetError::Unsendable(_) => (TransportFailure::Protocol, Trouble::NotBuilt),
+    }
+}
+
+/// The request could not be built for this account.
+pub(super) fn not_built(message: String) -> Box<Failure> {
+    let classified = Classified {
+        class: Class::Unknown,
+        scope: None,
+        until: None,
+        retry_same_after_ms: None,
+        retry_same_max: 0,
+        next: Next::NextAccount,
+        penalize: false,
+        cooldown: Cooldown::None,
+        lower_concurrency: false,
+        learned_window: None,
+        rule: "request.not_built",
+        status: None,
+        code: None,
+        message,
+    };
+    let trouble = Trouble::NotBuilt;
+    Box::new(Failure { classified, trouble, transport: None, status: None, raw: None })
+}
