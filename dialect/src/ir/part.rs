@@ -228,6 +228,8 @@ pub struct ServerTool {
     pub result: Option<RawJson>,
     /// The dialect whose wire form `input` and `result` have.
     pub origin: Dialect,
+    /// Unknown fields of the call.
+    pub ext: Ext,
 }
 
 /// Proof of reasoning, verified by the model family that made it. Never forged, never read.

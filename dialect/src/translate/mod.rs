@@ -27,6 +27,8 @@ mod fold;
 pub mod ids;
 mod part_queue;
 mod reply;
+mod request;
+pub mod signature;
 mod target;
 mod unfold;
 
@@ -35,5 +37,7 @@ pub use error::{TranslateError, Warning, WarningKind, Warnings};
 pub use fold::{Fold, tool_input};
 pub use part_queue::PartQueue;
 pub use reply::{ClientTool, ClientTools, ReplyPlan, ResponseEcho};
+pub use request::EncodedRequest;
+pub use signature::{NoSignatures, Signatures};
 pub use target::{BudgetCaps, Envelope, LevelCaps, ModelCaps, Target, ThinkingCaps};
 pub use unfold::{PIECE_BYTES, unfold};
