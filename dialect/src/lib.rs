@@ -4,6 +4,7 @@
 //! All other traffic goes through the neutral form [`ir`], see [`translate`].
 
 pub mod body;
+pub mod chat;
 pub mod completion_stream;
 pub mod completions;
 pub mod count;

@@ -7,6 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "golden/chat.rs"]
+mod chat;
+#[path = "golden/compare.rs"]
+mod compare;
 #[path = "golden/story.rs"]
 mod story;
 
