@@ -125,6 +125,18 @@ pub(crate) fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// Puts JSON text on one line, as a stream of events needs it: values that are carried along may hold
+/// line breaks between their tokens. Inside strings JSON allows none.
+pub(crate) fn one_line(json: &mut [u8]) {
+    let mut from = 0;
+    while let Some(at) = json.get(from..).and_then(|rest| memchr2(b'\n', b'\r', rest)) {
+        from = from.saturating_add(at);
+        if let Some(byte) = json.get_mut(from) {
+            *byte = b' ';
+        }
+    }
+}
+
 /// Decodes bytes that may hold invalid UTF-8: a broken character never fails a stream (F39).
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
@@ -247,6 +259,13 @@ mod tests {
         ] {
             assert_eq!(too_deep(text.as_bytes()), want, "{text}");
         }
+    }
+
+    #[test]
+    fn json_goes_on_one_line() {
+        let mut json = b"{\r\n \"a\\n\":\n[1]}".to_vec();
+        one_line(&mut json);
+        assert_eq!(json, b"{   \"a\\n\": [1]}");
     }
 
     #[test]

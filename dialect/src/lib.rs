@@ -11,6 +11,7 @@ pub mod count;
 pub mod edit;
 pub mod effort;
 pub mod error;
+pub mod gem;
 pub mod hints;
 mod image_size;
 pub mod ir;

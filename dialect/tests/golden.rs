@@ -11,6 +11,8 @@
 mod chat;
 #[path = "golden/compare.rs"]
 mod compare;
+#[path = "golden/gem.rs"]
+mod gem;
 #[path = "golden/story.rs"]
 mod story;
 
