@@ -126,9 +126,9 @@ impl Relay {
         };
         self.attempts += 1;
         let marks = Marks::start(&exchange.shared.clock);
-        let mut route = self.route(exchange, &entry, &lease);
+        let route = self.route(exchange, &entry, &lease);
         exchange.recorder.attempt_started(&route, position, &marks);
-        exchange.running = Some(route.clone());
+        exchange.running = Some(route);
         let patched = Cell::new(false);
         let done = Attempt {
             exchange: &*exchange,
@@ -139,7 +139,9 @@ impl Relay {
         }
         .run()
         .await;
-        exchange.running = None;
+        let Some(mut route) = exchange.running.take() else {
+            return Step::End(self.give_up(exchange));
+        };
         route.patched = patched.get();
         match done {
             Ok(Served::Whole(whole)) => {

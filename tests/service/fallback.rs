@@ -229,7 +229,7 @@ fn failures_pick_their_status_and_code_in_every_dialect() {
         let mut setup = Setup::new()
             .setting("timeouts.head_ms", 1000)
             .setting("timeouts.head_stream_ms", 1000)
-            .node(dialect, "nobody", "http://127.0.0.1:9/v1")
+            .node(dialect, "nobody", &format!("{}/v1", closed.url()))
             .upstream(dialect, "refused", &format!("{}/v1", closed.url()));
         for (row, chaos) in table.iter().zip(&upstreams) {
             setup = setup.upstream(dialect, &format!("n{}", row.0), &chaos.url(dialect.base()));

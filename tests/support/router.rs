@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -147,7 +147,8 @@ impl Router {
 
     /// Everything the process wrote so far, over all starts.
     pub(crate) fn output(&self) -> String {
-        self.output.lock().unwrap().clone()
+        // A test that panicked may have held it.
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn pid(&self) -> Pid {
