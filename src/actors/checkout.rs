@@ -92,9 +92,10 @@ pub struct Journey {
     pub plan: Option<Plan>,
     /// Entry that is tried now.
     pub position: usize,
-    /// Accounts that were tried.
-    pub tried: Vec<AccountId>,
-    /// Accounts not to be looked at: those tried, and those that refused in this walk.
+    /// Accounts that were tried, with the entry they were tried for: an account that failed with one
+    /// model may serve another (accounts §6.4).
+    tried: Vec<(usize, AccountId)>,
+    /// Accounts not to be looked at for this entry: those tried, and those that refused in this walk.
     pub excluded: Vec<AccountId>,
     /// Accounts tried at this entry.
     pub tried_here: u32,
@@ -149,26 +150,43 @@ impl Journey {
 
     /// Goes back to an account that failed, for its one repetition.
     pub fn return_to(&mut self, entry: usize, account: AccountId) {
-        self.position = entry;
-        self.tried_here = 0;
+        self.tried.retain(|tried| *tried != (entry, account));
         self.pinned = Some(account);
-        self.tried.retain(|id| *id != account);
-        self.excluded.retain(|id| *id != account);
+        self.tried_here = 0;
+        self.go_to(entry);
     }
 
     /// Begins another round: every account may be asked again.
     pub fn start_over(&mut self) {
-        self.position = 0;
-        self.tried_here = 0;
-        self.pinned = None;
         self.tried.clear();
-        self.excluded.clear();
+        self.pinned = None;
+        self.tried_here = 0;
+        self.go_to(0);
     }
 
     /// Leaves the present entry.
     pub fn next_entry(&mut self) {
-        self.position += 1;
         self.tried_here = 0;
+        self.go_to(self.position + 1);
+    }
+
+    /// Stands at an entry as if its accounts had not been looked at; those tried stay excluded.
+    pub fn go_to(&mut self, entry: usize) {
+        self.position = entry;
+        self.excluded = self.tried_at(entry);
+    }
+
+    /// An account of the present entry is tried now.
+    pub fn takes(&mut self, account: AccountId) {
+        self.tried_here += 1;
+        self.tried.push((self.position, account));
+        self.excluded.push(account);
+    }
+
+    /// Accounts that were tried for an entry.
+    #[must_use]
+    pub fn tried_at(&self, entry: usize) -> Vec<AccountId> {
+        self.tried.iter().filter(|(at, _)| *at == entry).map(|(_, id)| *id).collect()
     }
 }
 

@@ -699,3 +699,30 @@ fn the_wrong_kind_of_answer_is_named() {
         }
     }
 }
+
+#[test]
+fn the_next_model_of_a_provider_is_tried_with_the_same_accounts() {
+    for (status, accounts) in [(500, 1), (500, 2), (429, 2), (404, 1), (503, 2)] {
+        let chaos = Chaos::start(Reading::Whole, move |request| {
+            let asked = String::from_utf8_lossy(&request.body).into_owned();
+            if asked.contains("\"last\"") {
+                return vec![Step::send(answer(Dialect::Chat, false))];
+            }
+            let name = if asked.contains("\"first\"") { "first" } else { "second" };
+            let why = format!("the model `{name}` does not exist here");
+            let body = Dialect::Chat.error(status, "some_error", "some_code", &why);
+            vec![Step::send(reply::json(status, &body))]
+        })
+        .unwrap();
+        let mut setup = Setup::new().node(Dialect::Chat, "one", &chaos.url("/v1"));
+        for n in 1..=accounts {
+            setup = setup.account_with("one", &format!("a{n}"), &format!("priority = {n}"));
+        }
+        let router = setup.combo("stack", &["one/first", "one/second", "one/last"]).start();
+        let got = router.ask(Dialect::Chat, "stack", false);
+        assert_answer(Dialect::Chat, false, &got);
+        assert_eq!(got.header("x-ninerouter-model"), Some("one/last"), "{status} {accounts}");
+        let tried = chaos.requests().iter().filter(|r| key_of(r) == "key-a1").count();
+        assert_eq!(tried, 3, "{status}: the account serves each model, {:?}", keys(&chaos));
+    }
+}

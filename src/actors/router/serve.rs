@@ -75,10 +75,9 @@ impl Mark {
     }
 
     fn rewind(&self, journey: &mut Journey) {
-        journey.position = self.position;
+        journey.go_to(self.position);
         journey.tried_here = self.tried_here;
         journey.skips.truncate(self.skips);
-        journey.excluded.clone_from(&journey.tried);
     }
 }
 
@@ -167,11 +166,12 @@ impl Desk {
         {
             let room = &mut self.state.borrow_mut().waiting;
             room.leave(waiter.ticket);
-            for entry in full.entries.iter().filter_map(|at| entries.get(*at)) {
+            let full = full.entries.iter().filter_map(|at| Some((*at, entries.get(*at)?)));
+            for (at, entry) in full {
                 let wish = Wish {
                     entry: Arc::clone(entry),
                     pin: journey.pinned.or(entry.pin),
-                    tried: journey.tried.clone(),
+                    tried: journey.tried_at(at),
                 };
                 let provider = &entry.target.provider.id;
                 if room.sit(provider, waiter, wish) && !seated.contains(provider) {
@@ -270,9 +270,7 @@ impl Desk {
                     };
                     match self.ask(&entry, &account, probe).await {
                         Ok(lease) => {
-                            journey.tried_here += 1;
-                            journey.tried.push(id);
-                            journey.excluded.push(id);
+                            journey.takes(id);
                             return Walk::Lease(Box::new(lease));
                         }
                         Err(refusal) => self.note_refusal(journey, id, refusal, &mut full),

@@ -14,7 +14,7 @@ use crate::config::file::{AccountSpec, At, ConfigFile, FileError, KeySpec, Trail
 use crate::config::keys;
 use crate::config::settings::Settings;
 use crate::id::EntryId;
-use crate::net::url::accept;
+use crate::net::url::{UrlRefusal, accept};
 use crate::provider::catalog::Catalog;
 use crate::provider::entry::Provider;
 use crate::provider::node::{Node, validate_node};
@@ -107,9 +107,15 @@ impl Checker<'_> {
             };
             match validate_node(&row.node, builtin) {
                 Ok(node) => {
-                    // What its policy refuses whatever a name resolves to is said now, not at the
+                    // A host its policy refuses, whatever it resolves to, is named now and not at the
                     // first request; the connector judges again (SEC §9.4).
-                    if let Err(why) = accept(&node.base_url, node.network, node.insecure_http) {
+                    let judged = accept(&node.base_url, node.network, node.insecure_http);
+                    if let Err(
+                        why @ (UrlRefusal::Address(_)
+                        | UrlRefusal::LocalName
+                        | UrlRefusal::MetadataName),
+                    ) = judged
+                    {
                         self.fail(&trail.key("base_url"), format!("base url: {why}"));
                     }
                     row.node = node;
