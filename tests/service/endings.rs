@@ -146,16 +146,17 @@ fn a_trickle_is_judged_by_its_content() {
 /// While the client takes nothing, no limit of the upstream runs (security §26).
 #[test]
 fn a_slow_reader_is_not_the_upstreams_fault() {
-    let content = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"xxxxxxxx\"}}]}\n\n";
-    let chunk = reply::chunk(content.repeat(800).as_bytes());
+    // Megabytes that are no content: nothing that is read after the stall excuses it.
+    let noise = reply::chunk(format!(": {}\n\n", "x".repeat(500)).repeat(100).as_bytes());
     let story = Dialect::Chat.story();
+    let begun = format!("{}{}", story.start, story.content[0]);
     let end = reply::chunk(format!("{}{}", story.finish, story.done).as_bytes());
     let chaos = Chaos::start(Reading::Whole, move |_| {
         let ping = reply::chunk(b": ping\n\n");
         vec![
-            Step::send(reply::sse_head()),
-            Step::Repeat { bytes: chunk.clone().into(), times: 600 },
-            // No content when the client reads again, but not for long.
+            Step::send([reply::sse_head(), reply::chunk(begun.as_bytes())].concat()),
+            Step::Repeat { bytes: noise.clone().into(), times: 600 },
+            // A look at the limits, then the rest.
             Step::send(ping.clone()),
             Step::Drip { bytes: ping[..1].to_vec().into(), pause: Duration::from_millis(300) },
             Step::send(ping[1..].to_vec()),
