@@ -29,6 +29,7 @@ use crate::config::data_dir;
 use crate::config::error::{ConfigError, exit};
 use crate::config::options::{Inputs, Options};
 use crate::config::settings::Settings;
+use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
 use crate::net::{NetSettings, NetShared};
@@ -194,6 +195,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     let shared = share(store, snapshot, &accounts, clock.clone())?;
     let managed = options.service_manager;
     let workers = options.workers;
+    let watched = Watched::new(&options, &inputs);
     let reload = reloader(Arc::clone(&shared), fixed, options, inputs);
     let quiet = kind.quiet;
     let demo = kind.demo;
@@ -207,6 +209,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         listeners: sockets,
         workers,
         reload,
+        fingerprint: Arc::new(move || watched.fingerprint()),
         ready,
         background: !kind.no_background,
         managed,

@@ -18,3 +18,4 @@ pub mod published;
 pub mod settings;
 pub mod table;
 pub mod variables;
+pub mod watched;

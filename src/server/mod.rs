@@ -2,6 +2,7 @@
 
 mod dispatch;
 mod pages;
+mod watch;
 
 use std::io;
 use std::net::TcpListener;
@@ -25,6 +26,8 @@ use crate::actors::upkeep::Upkeep;
 use crate::config::listen::Listen;
 use crate::gateway::LocalEnd;
 use crate::gateway::worker::Worker;
+pub use crate::server::watch::Fingerprint;
+use crate::server::watch::Watch;
 
 /// A head must arrive in this time (security §10).
 const HEAD: Duration = Duration::from_secs(5);
@@ -173,6 +176,8 @@ pub struct Server {
     pub workers: usize,
     /// Reads configuration again; blocking.
     pub reload: Box<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>,
+    /// State of the files a reload reads.
+    pub fingerprint: Fingerprint,
     /// Called once everything is up.
     pub ready: Box<dyn FnOnce()>,
     /// Refresh, polling and pruning run.
@@ -193,8 +198,17 @@ impl Server {
     /// # Errors
     /// When the listeners cannot be used or signals cannot be watched.
     pub async fn run(self) -> io::Result<Ended> {
-        let Self { shared, accounts, listeners, workers, reload, ready, background, managed } =
-            self;
+        let Self {
+            shared,
+            accounts,
+            listeners,
+            workers,
+            reload,
+            fingerprint,
+            ready,
+            background,
+            managed,
+        } = self;
         let mut signals = Signals::watch()?;
         let arbiter = actix::Arbiter::current();
         let router = Router::start_on(&arbiter, Arc::clone(&shared), accounts);
@@ -211,8 +225,9 @@ impl Server {
         let reload: Arc<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync> =
             reload.into();
         let gate = Rc::new(tokio::sync::Mutex::new(()));
+        let mut watch = background.then(|| Watch::new(fingerprint));
         loop {
-            match signals.next().await {
+            match signals.next_or_change(watch.as_mut()).await {
                 Received::Stop => break,
                 Received::Reload => {
                     let (shared, desk) = (Arc::clone(&shared), Arc::clone(&desk));
@@ -436,6 +451,18 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             user: signal(SignalKind::user_defined1())?,
         })
+    }
+
+    /// The next signal; a change of the watched files counts as SIGHUP.
+    async fn next_or_change(&mut self, watch: Option<&mut Watch>) -> Received {
+        let Some(watch) = watch else { return self.next().await };
+        tokio::select! {
+            received = self.next() => received,
+            () = watch.changed() => {
+                info!("configuration changed on disk");
+                Received::Reload
+            }
+        }
     }
 
     async fn next(&mut self) -> Received {

@@ -141,6 +141,23 @@ fn a_reload_reads_the_env_files_too() {
 }
 
 #[test]
+fn a_changed_config_file_is_taken_without_a_signal_and_a_bad_one_is_not() {
+    let router = Setup::new().toml("[aliases]\nfirst = \"openai/gpt-4o\"\n").background().start();
+    let listed = |name: &str| router.get("/v1/models").text().contains(name).then_some(());
+    until(PATIENCE, "the file is read at the start", || listed("first"));
+    let file = router.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    // As editors do it: a new file takes the old one's place.
+    let fresh = file.with_extension("new");
+    std::fs::write(&fresh, text.replace("first", "second")).unwrap();
+    std::fs::rename(&fresh, &file).unwrap();
+    until(PATIENCE, "the change is seen", || listed("second"));
+    std::fs::write(&file, "[aliases]\nthird = 3\n").unwrap();
+    until(PATIENCE, "it complains", || router.output().contains("not reloaded").then_some(()));
+    assert!(listed("second").is_some(), "the old one stays");
+}
+
+#[test]
 fn sec_ak_8_a_key_taken_out_of_the_file_is_refused_after_the_reload() {
     let mut router = Setup::new().setting("require_api_key", true).key("mine", KEY, "").start();
     let ask = |router: &Router| router.send("GET", "/v1/models", &[("api-key", KEY)], b"").status;
