@@ -18,6 +18,38 @@ pub enum ReasoningStyle {
     None,
 }
 
+/// How a model is told to reason (providers §1.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Think {
+    /// `thinking: {type: adaptive}` and `output_config.effort`.
+    ClaudeAdaptive,
+    /// `thinking: {type: enabled, budget_tokens}`.
+    ClaudeBudget,
+    /// `reasoning_effort`, or `reasoning.effort` on the responses wires.
+    OpenaiEffort,
+    /// `thinkingConfig.thinkingLevel`.
+    GeminiLevel,
+    /// `thinkingConfig.thinkingBudget`.
+    GeminiBudget,
+    /// `thinking: {type}`, newer models also `reasoning_effort`.
+    Zai,
+    /// `enable_thinking`, `thinking_budget`.
+    Qwen,
+    /// `thinking: {type}`, the K3 family also `reasoning_effort`.
+    Kimi,
+    /// `thinking: {type}` and `reasoning_effort` high or max.
+    Deepseek,
+    /// `thinking: {type: adaptive}`.
+    Minimax,
+    /// `thinking: {type}` with a budget.
+    Hunyuan,
+    /// `reasoning_effort` up to high.
+    Step,
+    /// Tags or request fields of the Kiro wire.
+    Kiro,
+}
+
 /// Spelling of the output limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +106,8 @@ pub struct Profile {
     pub no_penalties: bool,
     /// `seed` is refused.
     pub no_seed: bool,
+    /// `top_k` is taken.
+    pub top_k: bool,
     /// Tool call ids have exactly nine letters and digits.
     pub id_len9: bool,
     /// Reasoning tokens are not part of the completion tokens.
@@ -107,6 +141,7 @@ impl Default for Profile {
             no_response_schema: false,
             no_penalties: false,
             no_seed: false,
+            top_k: false,
             id_len9: false,
             xai_usage: false,
             single_choice: false,

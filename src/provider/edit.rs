@@ -1,11 +1,11 @@
 //! Tier B: the bounded list of top-level edits a provider demands (translation §1.2, §5.5).
 
+use ninerouter_dialect::chat::reasoning::kimi_version;
 use ninerouter_dialect::{BodyEdit, Dialect};
 use serde_json::json;
 
 use crate::provider::catalog::{Provider, Think};
 use crate::provider::profile::{MaxField, Profile, Quirk, ReasoningStyle};
-use crate::provider::think::kimi_version;
 
 /// What the edits depend on.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+pub use ninerouter_dialect::profile::Think;
+
 use crate::provider::effort::Levels;
 use crate::provider::price::Price;
 use crate::provider::transport::Wire;
@@ -90,38 +92,6 @@ impl From<Vec<Cap>> for Caps {
     fn from(caps: Vec<Cap>) -> Self {
         Self(caps.into_iter().fold(0, |bits, cap| bits | cap.bit()))
     }
-}
-
-/// How a model is told to reason (providers §1.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Think {
-    /// `thinking: {type: adaptive}` and `output_config.effort`.
-    ClaudeAdaptive,
-    /// `thinking: {type: enabled, budget_tokens}`.
-    ClaudeBudget,
-    /// `reasoning_effort`, or `reasoning.effort` on the responses wires.
-    OpenaiEffort,
-    /// `thinkingConfig.thinkingLevel`.
-    GeminiLevel,
-    /// `thinkingConfig.thinkingBudget`.
-    GeminiBudget,
-    /// `thinking: {type}`, newer models also `reasoning_effort`.
-    Zai,
-    /// `enable_thinking`, `thinking_budget`.
-    Qwen,
-    /// `thinking: {type}`, the K3 family also `reasoning_effort`.
-    Kimi,
-    /// `thinking: {type}` and `reasoning_effort` high or max.
-    Deepseek,
-    /// `thinking: {type: adaptive}`.
-    Minimax,
-    /// `thinking: {type}` with a budget.
-    Hunyuan,
-    /// `reasoning_effort` up to high.
-    Step,
-    /// Tags or request fields of the Kiro wire.
-    Kiro,
 }
 
 /// Where a catalog price comes from.

@@ -1,5 +1,6 @@
 //! A model id's effort suffix, written into the body the way the upstream wants it (providers §1.3).
 
+use ninerouter_dialect::chat::reasoning::{self, Reasoner, step, up_to_high};
 use ninerouter_dialect::{BodyEdit, Dialect};
 use serde_json::json;
 
@@ -28,6 +29,17 @@ pub(super) struct ThinkCx<'a> {
     pub(super) tools: bool,
 }
 
+impl ThinkCx<'_> {
+    fn reasoner(&self) -> Reasoner<'_> {
+        Reasoner {
+            model: self.model,
+            style: self.style,
+            think: self.facts.and_then(|f| f.think),
+            levels: self.facts.and_then(|f| f.levels),
+        }
+    }
+}
+
 /// The edits an effort comes to, and the betas they need on Anthropic's own host.
 #[derive(Debug, Default)]
 pub(super) struct ThinkEdits {
@@ -39,21 +51,6 @@ impl ThinkEdits {
     fn of(edits: Vec<BodyEdit>) -> Self {
         Self { edits, betas: Vec::new() }
     }
-}
-
-/// How a chat upstream is told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum ChatStyle {
-    Effort,
-    Step,
-    ThinkingType,
-    Zai,
-    Deepseek,
-    Kimi,
-    Minimax,
-    Hunyuan,
-    EnableThinking,
-    Openrouter,
 }
 
 /// Writes `effort` for the wire. Nothing for models known not to reason.
@@ -81,175 +78,30 @@ fn allowed(effort: Effort, cx: &ThinkCx<'_>) -> Effort {
     }
 }
 
-/// The step for an upstream that lists its steps, else `within` of them.
-fn step(effort: Effort, cx: &ThinkCx<'_>, within: fn(Level) -> Level) -> Option<Level> {
-    let level = effort.level()?;
-    let levels = cx.facts.and_then(|f| f.levels).filter(|l| !l.steps().is_empty());
-    Some(match levels {
-        Some(levels) => levels.nearest(level).unwrap_or(level),
-        None => within(level),
-    })
-}
-
-fn any(level: Level) -> Level {
-    if level == Level::Ultra { Level::Max } else { level }
-}
-
-fn up_to_high(level: Level) -> Level {
-    level.min(Level::High)
-}
-
 fn quoted(word: &str) -> String {
     json!(word).to_string()
 }
 
-/// The word for `reasoning_effort`; `None` leaves the field to the model.
-fn effort_word(effort: Effort, cx: &ThinkCx<'_>, within: fn(Level) -> Level) -> Option<String> {
-    let word = match effort {
-        Effort::Auto => return None,
-        Effort::Off => {
-            let levels = cx.facts.and_then(|f| f.levels);
-            match levels {
-                Some(levels) if !levels.has_none() => {
-                    levels.lowest().unwrap_or(Level::Low).as_str()
-                }
-                Some(_) | None => "none",
-            }
-        }
-        Effort::Level(_) | Effort::Budget(_) => step(effort, cx, within)?.as_str(),
-    };
-    Some(quoted(word))
-}
-
 fn responses(effort: Effort, cx: &ThinkCx<'_>) -> Vec<BodyEdit> {
-    match effort_word(effort, cx, any) {
-        Some(word) => vec![set_member("reasoning", "effort", word)],
+    match reasoning::word(effort, &cx.reasoner()) {
+        Some(word) => vec![set_member("reasoning", "effort", quoted(word))],
         // the suffix outranks the body: auto takes the body's word back
         None => vec![remove("reasoning")],
     }
 }
 
 fn chat(effort: Effort, cx: &ThinkCx<'_>) -> Vec<BodyEdit> {
-    let Some(style) = chat_style(cx) else { return Vec::new() };
-    match style {
-        ChatStyle::Effort => chat_effort(effort, cx, any),
-        ChatStyle::Step => match effort {
-            Effort::Off => vec![remove("reasoning_effort")],
-            Effort::Auto | Effort::Level(_) | Effort::Budget(_) => {
-                chat_effort(effort, cx, up_to_high)
-            }
-        },
-        ChatStyle::ThinkingType => vec![thinking_type(effort, "enabled")],
-        ChatStyle::Minimax => vec![thinking_type(effort, "adaptive")],
-        ChatStyle::Zai => with_word(effort, cx, takes_effort_zai(cx.model), |level| match level {
-            Level::Minimal | Level::Low | Level::Medium => Level::Low,
-            Level::High | Level::XHigh => Level::High,
-            Level::Max | Level::Ultra => Level::Max,
-        }),
-        ChatStyle::Deepseek => with_word(effort, cx, true, |level| match level {
-            Level::XHigh | Level::Max | Level::Ultra => Level::Max,
-            Level::Minimal | Level::Low | Level::Medium | Level::High => Level::High,
-        }),
-        ChatStyle::Kimi => with_word(effort, cx, is_kimi_k3(cx.model), |level| match level {
-            Level::Minimal | Level::Low => Level::Low,
-            Level::Medium => Level::Medium,
-            Level::High | Level::XHigh => Level::High,
-            Level::Max | Level::Ultra => Level::Max,
-        }),
-        ChatStyle::Hunyuan => match effort.budget() {
-            Some(0) => vec![thinking_type(Effort::Off, "")],
-            None => vec![thinking_type(Effort::Auto, "enabled")],
-            Some(budget) => {
-                vec![set(
-                    "thinking",
-                    json!({"type": "enabled", "budget_tokens": budget}).to_string(),
-                )]
-            }
-        },
-        ChatStyle::EnableThinking => match effort.budget() {
-            Some(0) => vec![set("enable_thinking", "false".into()), remove("thinking_budget")],
-            None => vec![set("enable_thinking", "true".into()), remove("thinking_budget")],
-            Some(budget) => vec![
-                set("enable_thinking", "true".into()),
-                set("thinking_budget", budget.to_string()),
-            ],
-        },
-        ChatStyle::Openrouter => vec![set("reasoning", openrouter(effort, cx))],
-    }
-}
-
-/// The provider's style wins over the model's; a provider that says nothing takes the model's.
-fn chat_style(cx: &ThinkCx<'_>) -> Option<ChatStyle> {
-    let think = cx.facts.and_then(|f| f.think);
-    let own_switch = match think {
-        Some(Think::Zai) => Some(ChatStyle::Zai),
-        Some(Think::Deepseek) => Some(ChatStyle::Deepseek),
-        Some(Think::Kimi) => Some(ChatStyle::Kimi),
-        Some(Think::Minimax) => Some(ChatStyle::Minimax),
-        Some(Think::Hunyuan) => Some(ChatStyle::Hunyuan),
-        Some(
-            Think::ClaudeAdaptive
-            | Think::ClaudeBudget
-            | Think::OpenaiEffort
-            | Think::GeminiLevel
-            | Think::GeminiBudget
-            | Think::Qwen
-            | Think::Step
-            | Think::Kiro,
-        )
-        | None => None,
+    let fields = reasoning::fields(effort, &cx.reasoner());
+    let edit = |(field, value): reasoning::Field| match value {
+        Some(value) => set(field, value.to_string()),
+        None => remove(field),
     };
-    match cx.style {
-        Some(ReasoningStyle::Effort) => Some(ChatStyle::Effort),
-        Some(ReasoningStyle::ThinkingType) => Some(own_switch.unwrap_or(ChatStyle::ThinkingType)),
-        Some(ReasoningStyle::EnableThinking) => Some(ChatStyle::EnableThinking),
-        Some(ReasoningStyle::Openrouter) => Some(ChatStyle::Openrouter),
-        Some(ReasoningStyle::None) => None,
-        None => Some(match think {
-            Some(Think::Qwen) => ChatStyle::EnableThinking,
-            Some(Think::Step) => ChatStyle::Step,
-            _ => own_switch.unwrap_or(ChatStyle::Effort),
-        }),
-    }
-}
-
-fn chat_effort(effort: Effort, cx: &ThinkCx<'_>, within: fn(Level) -> Level) -> Vec<BodyEdit> {
-    match effort_word(effort, cx, within) {
-        Some(word) => vec![set("reasoning_effort", word)],
-        None => vec![remove("reasoning_effort")],
-    }
+    fields.into_iter().map(edit).collect()
 }
 
 fn thinking_type(effort: Effort, on: &str) -> BodyEdit {
     let word = if effort.budget() == Some(0) { "disabled" } else { on };
     set("thinking", json!({ "type": word }).to_string())
-}
-
-/// `thinking: {type}`, and `reasoning_effort` where the model takes one.
-fn with_word(
-    effort: Effort,
-    cx: &ThinkCx<'_>,
-    takes_word: bool,
-    within: fn(Level) -> Level,
-) -> Vec<BodyEdit> {
-    let mut edits = vec![thinking_type(effort, "enabled")];
-    match step(effort, cx, within).filter(|_| takes_word) {
-        Some(level) => edits.push(set("reasoning_effort", quoted(level.as_str()))),
-        None => edits.push(remove("reasoning_effort")),
-    }
-    edits
-}
-
-fn openrouter(effort: Effort, cx: &ThinkCx<'_>) -> String {
-    match effort {
-        Effort::Off => json!({"enabled": false}),
-        Effort::Auto => json!({"enabled": true}),
-        Effort::Budget(tokens) => json!({"max_tokens": tokens}),
-        Effort::Level(level) => {
-            json!({"effort": step(effort, cx, any).unwrap_or(level).as_str()})
-        }
-    }
-    .to_string()
 }
 
 fn anthropic(effort: Effort, cx: &ThinkCx<'_>) -> ThinkEdits {
@@ -339,7 +191,7 @@ fn gemini(effort: Effort, cx: &ThinkCx<'_>) -> Vec<BodyEdit> {
                 json!({"thinkingLevel": lowest.unwrap_or(Level::Low).as_str()})
             }
             Effort::Level(_) | Effort::Budget(_) => {
-                let level = step(effort, cx, up_to_high).unwrap_or(Level::High);
+                let level = step(effort, &cx.reasoner(), up_to_high).unwrap_or(Level::High);
                 json!({"thinkingLevel": level.as_str()})
             }
         },
@@ -365,33 +217,6 @@ fn gemini_budget(tokens: u32, model: &str) -> i64 {
 
 fn is_claude_4_6(model: &str) -> bool {
     model.contains("4-6") || model.contains("4.6")
-}
-
-/// GLM from 5.2 on takes an effort word.
-fn takes_effort_zai(model: &str) -> bool {
-    version_after(model, "glm-").is_some_and(|v| v >= (5, 2))
-}
-
-fn is_kimi_k3(model: &str) -> bool {
-    kimi_version(model).is_some_and(|v| v >= (3, 0))
-}
-
-/// Version of a Kimi model: `kimi-k2.5` is (2, 5).
-pub(super) fn kimi_version(model: &str) -> Option<(u32, u32)> {
-    let lower = model.to_ascii_lowercase();
-    version_after(&lower, "kimi-k")
-        .or_else(|| lower.strip_prefix('k').and_then(|_| version_after(&lower, "k")))
-}
-
-/// The `major.minor` after the first `mark`.
-fn version_after(model: &str, mark: &str) -> Option<(u32, u32)> {
-    let lower = model.to_ascii_lowercase();
-    let (_, rest) = lower.split_once(mark)?;
-    let digits = |t: &str| t.chars().take_while(char::is_ascii_digit).collect::<String>();
-    let major = digits(rest);
-    let minor = rest.get(major.len()..).and_then(|t| t.strip_prefix('.')).map(digits);
-    let minor = minor.and_then(|m| m.parse().ok()).unwrap_or(0);
-    major.parse().ok().map(|major| (major, minor))
 }
 
 #[cfg(test)]

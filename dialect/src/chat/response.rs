@@ -192,5 +192,5 @@ fn encode_call(call: &ToolUse) -> ToolCall<'_> {
         ToolInput::Text(text) if text.trim().is_empty() && !custom => "{}",
         ToolInput::Text(text) => text,
     };
-    ToolCall::new(&call.id, &call.name, input, custom).signed(call.signature.as_ref())
+    ToolCall::new(&*call.id, &call.name, input, custom).signed(call.signature.as_ref())
 }

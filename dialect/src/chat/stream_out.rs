@@ -243,7 +243,7 @@ impl StreamEncoder {
                 let index = state.calls;
                 state.calls = index.saturating_add(1);
                 let custom = *kind == ToolKind::Custom;
-                let mut call = ToolCall::new(id, name, "", custom).signed(signature.as_ref());
+                let mut call = ToolCall::new(&**id, name, "", custom).signed(signature.as_ref());
                 call.index = Some(index);
                 let first = Delta { tool_calls: Some([call]), ..Delta::default() };
                 self.delta(choice, first, out);

@@ -1,5 +1,7 @@
 //! What the encoders of answers write: the members that whole answers and chunks share.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::Dialect;
@@ -12,7 +14,7 @@ pub(super) struct ToolCall<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) index: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<&'a str>,
+    pub(super) id: Option<Cow<'a, str>>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,21 +29,26 @@ pub(super) struct ToolCall<'a> {
 pub(super) struct Function<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
-    arguments: &'a str,
+    arguments: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Custom<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
-    input: &'a str,
+    input: Cow<'a, str>,
 }
 
 impl<'a> ToolCall<'a> {
     /// A call, or the first chunk of one.
-    pub(super) fn new(id: &'a str, name: &'a str, input: &'a str, custom: bool) -> Self {
+    pub(super) fn new(
+        id: impl Into<Cow<'a, str>>,
+        name: &'a str,
+        input: impl Into<Cow<'a, str>>,
+        custom: bool,
+    ) -> Self {
         let mut call = Self::more(input, custom);
-        call.id = Some(id);
+        call.id = Some(id.into());
         call.kind = Some(if custom { "custom" } else { "function" });
         if let Some(function) = &mut call.function {
             function.name = Some(name);
@@ -53,15 +60,14 @@ impl<'a> ToolCall<'a> {
     }
 
     /// A later chunk of a call.
-    pub(super) fn more(input: &'a str, custom: bool) -> Self {
-        Self {
-            index: None,
-            id: None,
-            kind: None,
-            function: (!custom).then_some(Function { name: None, arguments: input }),
-            custom: custom.then_some(Custom { name: None, input }),
-            extra_content: None,
-        }
+    pub(super) fn more(input: impl Into<Cow<'a, str>>, custom: bool) -> Self {
+        let input = input.into();
+        let (function, custom) = if custom {
+            (None, Some(Custom { name: None, input }))
+        } else {
+            (Some(Function { name: None, arguments: input }), None)
+        };
+        Self { index: None, id: None, kind: None, function, custom, extra_content: None }
     }
 
     /// With Gemini's signature, where Google's own chat endpoint puts it; those of others stay here.

@@ -3,7 +3,7 @@
 use crate::Dialect;
 use crate::effort::Levels;
 use crate::ir::{SigFamily, Str};
-use crate::profile::{Profile, Quirk};
+use crate::profile::{Profile, Quirk, Think};
 
 /// One upstream model, as the catalog knows it. The caller fills it in for each attempt.
 #[derive(Clone, PartialEq, Debug)]
@@ -68,6 +68,8 @@ pub enum Envelope {
 pub struct ModelCaps {
     /// How it reasons.
     pub thinking: ThinkingCaps,
+    /// The words in which it is told, where the catalog names them.
+    pub think: Option<Think>,
     /// The most that it writes, tokens.
     pub max_output: Option<u32>,
     /// It takes no `temperature`, `top_p`, `top_k`, penalties, `logprobs` or stop texts.
@@ -104,6 +106,16 @@ pub enum ThinkingCaps {
     Adaptive(LevelCaps),
     /// By a number of tokens, or as [`ThinkingCaps::Adaptive`].
     Hybrid(BudgetCaps, LevelCaps),
+}
+
+impl ThinkingCaps {
+    /// The named steps, where the model has any.
+    pub fn levels(&self) -> Option<&Levels> {
+        match self {
+            Self::Levels(caps) | Self::Adaptive(caps) | Self::Hybrid(_, caps) => Some(&caps.levels),
+            Self::Unknown | Self::None | Self::Switch | Self::Budget(_) => None,
+        }
+    }
 }
 
 /// A range of thinking budgets.

@@ -1,8 +1,10 @@
 //! The story through the chat codec.
 
-use ninerouter_dialect::chat::{StreamDecoder, StreamEncoder, decode_response, encode_response};
+use ninerouter_dialect::chat::{
+    StreamDecoder, StreamEncoder, decode_request, decode_response, encode_request, encode_response,
+};
 use ninerouter_dialect::ir::Event;
-use ninerouter_dialect::translate::Source;
+use ninerouter_dialect::translate::{Source, Target, Warnings};
 use ninerouter_dialect::{Dialect, Framing};
 use serde_json::Value;
 
@@ -76,6 +78,28 @@ fn chat_writes_the_whole_answer() {
         let body = encode_response(&story::response(source), &compare::plan(Dialect::Chat));
         let mut got: Value = serde_json::from_slice(&body).unwrap();
         compare::mask(&mut got);
+        assert_eq!(got, want, "{source:?}");
+    }
+}
+
+#[test]
+fn chat_reads_the_request() {
+    let mut warnings = Warnings::default();
+    let got = decode_request(&file("chat.request.json"), &mut warnings);
+    assert_eq!(got, Ok(story::request(Dialect::Chat)));
+    assert!(warnings.as_slice().is_empty());
+}
+
+#[test]
+fn chat_writes_the_request() {
+    let want: Value = serde_json::from_slice(&file("chat.request.json")).unwrap();
+    for source in DIALECTS {
+        let mut request = story::request(source);
+        // Only Messages demands a cap, which chat passes on.
+        request.max_tokens = None;
+        let target = Target::new(Dialect::Chat, "m1");
+        let encoded = encode_request(&request, &target, &mut Warnings::default()).unwrap();
+        let got: Value = serde_json::from_slice(&encoded.body).unwrap();
         assert_eq!(got, want, "{source:?}");
     }
 }
