@@ -15,7 +15,7 @@ use crate::actors::lease::Lease;
 use crate::auth::key::KeyRecord;
 use crate::clock::UnixMs;
 use crate::id::AccountId;
-use crate::routing::affinity::SessionKey;
+use crate::routing::affinity::SessionKeys;
 use crate::routing::choose::Ineligible;
 use crate::routing::combo::Combo;
 use crate::routing::plan::{Plan, PlannedEntry};
@@ -87,7 +87,7 @@ pub struct Journey {
     /// What the current turn asks of a model; entries that are known to lack it come last.
     pub needs: Needs,
     /// Conversation, when one is known: keeps the prompt cache warm.
-    pub session: Option<SessionKey>,
+    pub session: SessionKeys,
     /// Entries in order; made at the first checkout.
     pub plan: Option<Plan>,
     /// Entry that is tried now.
@@ -114,7 +114,7 @@ pub struct Journey {
 impl Journey {
     /// A journey that has not started.
     #[must_use]
-    pub fn new(resolved: Resolved, dialect: Dialect, session: Option<SessionKey>) -> Self {
+    pub fn new(resolved: Resolved, dialect: Dialect, session: SessionKeys) -> Self {
         Self {
             resolved,
             dialect,

@@ -29,7 +29,7 @@ use crate::gateway::relay::relay;
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
 use crate::gateway::stream::{Cut, StreamBody};
-use crate::routing::affinity::{SessionKey, session_key};
+use crate::routing::affinity::{SessionKey, SessionKeys, session_keys};
 use crate::routing::combo::Entry;
 use crate::routing::resolve::{Resolved, resolve};
 
@@ -79,7 +79,7 @@ async fn prepare(
         .map_err(|error| Box::new(finale::unresolved(&error)))?;
     let key = inside.caller().key();
     let mut journey = Journey::new(resolved, ask.dialect, session(door, &ask, inside.caller()));
-    if let Some(session) = journey.session {
+    if let Some(session) = journey.session.primary {
         recorder.session(snapshot.keys.session_mac(&session.0));
     }
     if is_filtered(&journey.resolved) {
@@ -211,15 +211,15 @@ fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The conversation this request belongs to (accounts §6.5), per key.
-fn session(door: &Door, ask: &Ask, caller: &Caller) -> Option<SessionKey> {
+/// The keys of the conversation this request belongs to (accounts §6.5), per key.
+fn session(door: &Door, ask: &Ask, caller: &Caller) -> SessionKeys {
     let key = caller.key().map(|key| key.id);
     if let Some(previous) = &ask.peek.previous_response_id {
         // An opaque item of one account: only that account knows it.
-        return Some(SessionKey::of_response(key, previous));
+        return SessionKeys::only(SessionKey::of_response(key, previous));
     }
     let hints = session_hints(ask.dialect, &ask.body, &ask.peek);
-    session_key(&|name| door.header(name), &hints, key)
+    session_keys(&|name| door.header(name), &hints, key)
 }
 
 /// Only a combo that leads to more than one model has an order to change (accounts §6.3).

@@ -21,6 +21,7 @@ use crate::gateway::record::Ending;
 use crate::gateway::reply::Refusal;
 use crate::gateway::retry::{self, Stumble};
 use crate::id::AccountId;
+use crate::routing::affinity::SessionKeys;
 use crate::routing::breaker::HostResult;
 use crate::routing::classify::{Class, Classified, Next};
 use crate::routing::plan::PlannedEntry;
@@ -181,7 +182,7 @@ impl Relay {
         let target = &route.entry.target;
         shared.breakers.record(&target.provider.id, &target.canonical, Ended::Served);
         let Some(journey) = &self.journey else { return };
-        if let Some(session) = journey.session {
+        for session in journey.session.iter() {
             let (provider, model) = (&target.provider.id, &target.canonical);
             let ttl = exchange.snapshot.affinity_ttl(provider);
             shared.affinity.bind(session, provider, model, route.account, ttl);
@@ -263,7 +264,8 @@ impl Relay {
             | Class::ClientCancelled
             | Class::Unknown => false,
         };
-        if let (true, Some(session)) = (unbinds, self.journey.as_ref().and_then(|j| j.session)) {
+        let sessions = self.journey.as_ref().filter(|_| unbinds).map(|j| j.session);
+        for session in sessions.into_iter().flat_map(SessionKeys::iter) {
             shared.affinity.unbind(session, &target.provider.id, &target.canonical, account);
         }
     }

@@ -18,6 +18,19 @@ pub struct SessionKeys {
     pub content: Option<SessionKey>,
 }
 
+impl SessionKeys {
+    /// Bound by one key alone.
+    #[must_use]
+    pub fn only(key: SessionKey) -> Self {
+        Self { primary: Some(key), content: None }
+    }
+
+    /// The keys there are, the strongest first.
+    pub fn iter(self) -> impl Iterator<Item = SessionKey> {
+        self.primary.into_iter().chain(self.content)
+    }
+}
+
 /// Where a key comes from. Part of the hash, so that equal texts of different origin do not meet.
 #[derive(Clone, Copy, Debug)]
 enum Origin {
@@ -33,16 +46,6 @@ const SESSION_HEADERS: [&str; 5] =
     ["session-id", "session_id", "x-session-id", "x-session-affinity", "x-amp-thread-id"];
 /// Unique per request with many clients: the last resort.
 const REQUEST_HEADER: &str = "x-client-request-id";
-
-/// The key of a request: the strongest there is.
-#[must_use]
-pub fn session_key<'a>(
-    headers: &dyn Fn(&str) -> Option<&'a str>,
-    hints: &SessionHints,
-    key_id: Option<KeyId>,
-) -> Option<SessionKey> {
-    session_keys(headers, hints, key_id).primary
-}
 
 /// All keys of a request.
 #[must_use]

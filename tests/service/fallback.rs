@@ -396,6 +396,37 @@ fn conversation_stays_with_its_account_while_others_rotate() {
 }
 
 #[test]
+fn conversation_is_known_again_when_its_client_begins_to_send_an_id() {
+    let chaos = Chaos::always(answer(Dialect::Chat, false)).unwrap();
+    let router = Setup::new()
+        .setting("account_strategy", "\"round-robin\"")
+        .setting("sticky_count", 1)
+        .node(Dialect::Chat, "one", &chaos.url("/v1"))
+        .account("one", "a")
+        .account("one", "b")
+        .account("one", "c")
+        .start();
+    let talk = |first: &str| {
+        format!(
+            r#"{{"model":"one/m","messages":[{{"role":"user","content":"{first}"}},
+                {{"role":"assistant","content":"yes"}},{{"role":"user","content":"go on"}}]}}"#
+        )
+    };
+    let send = |id: Option<&str>, body: &str| {
+        let headers: Vec<_> = id.map(|id| ("x-session-id", id)).into_iter().collect();
+        router.send("POST", "/v1/chat/completions", &headers, body.as_bytes())
+    };
+    send(None, &talk("known by its words"));
+    send(Some("s1"), &talk("known by its words"));
+    // The id is bound as well now: the words may change, and another's words lead elsewhere.
+    send(Some("s1"), &talk("compacted"));
+    send(Some("s2"), &talk("somebody else"));
+    let bound = keys(&chaos);
+    assert!(bound[..3].iter().all(|key| *key == bound[0]), "{bound:?}");
+    assert_ne!(bound[3], bound[0], "{bound:?}");
+}
+
+#[test]
 fn nested_combos_aliases_and_suffixes_resolve() {
     let chaos = Chaos::always(answer(Dialect::Chat, false)).unwrap();
     let router = Setup::new()

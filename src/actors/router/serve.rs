@@ -232,11 +232,12 @@ impl Desk {
     fn plan(&self, journey: &Journey) -> Result<Plan, ResolveError> {
         let snapshot = self.shared.snapshot.load();
         let now = self.shared.clock.now_ms();
-        let sticky = match (&journey.resolved, journey.session) {
-            (Resolved::Combo { combo, .. }, Some(session)) => {
-                self.shared.affinity.entry(session, combo.id)
+        let sticky = match &journey.resolved {
+            Resolved::Combo { combo, .. } => {
+                let bound = |session| self.shared.affinity.entry(session, combo.id);
+                journey.session.iter().find_map(bound)
             }
-            (Resolved::Combo { .. } | Resolved::Target(_), _) => None,
+            Resolved::Target(_) => None,
         };
         let table = self.table.borrow();
         let usable = |entry: &PlannedEntry| {
@@ -327,9 +328,8 @@ impl Desk {
             full.here = true;
             return Look::Leave;
         }
-        let affinity = journey
-            .session
-            .and_then(|session| self.shared.affinity.account(session, provider, &target.canonical));
+        let bound = |session| self.shared.affinity.account(session, provider, &target.canonical);
+        let affinity = journey.session.iter().find_map(bound);
         let choice = choose(ChooseCx {
             now: self.shared.clock.now_ms(),
             views: group.views(),

@@ -13,6 +13,7 @@ use crate::cli::start::share;
 use crate::clock::{Clock, UnixMs};
 use crate::config::settings::Found;
 use crate::routing::account::{AccountKind, AccountView};
+use crate::routing::affinity::SessionKeys;
 use crate::routing::classify::{Class, Classified, Next};
 use crate::routing::lock::Scope;
 use crate::routing::resolve::resolve;
@@ -115,7 +116,7 @@ impl World {
     fn journey(&self, model: &str) -> Box<Journey> {
         let snapshot = self.shared.snapshot.load();
         let resolved = resolve(model, &snapshot.names, &snapshot.catalog, None).unwrap();
-        Box::new(Journey::new(resolved, Dialect::Chat, None))
+        Box::new(Journey::new(resolved, Dialect::Chat, SessionKeys::default()))
     }
 
     /// Asks for a lease; dropping the guard is the caller going away.
