@@ -120,6 +120,10 @@ pub struct Profile {
     pub tool_content_string: bool,
     /// An assistant message with tool calls needs `content: null`.
     pub assistant_null_content: bool,
+    /// Schemas are plain JSON Schema (`parametersJsonSchema`), not Google's subset (wire `gemini`).
+    pub gem_json_schema: bool,
+    /// Google's subset takes `anyOf`.
+    pub gem_anyof: bool,
 }
 
 impl Default for Profile {
@@ -148,6 +152,8 @@ impl Default for Profile {
             eof_is_end: false,
             tool_content_string: false,
             assistant_null_content: false,
+            gem_json_schema: false,
+            gem_anyof: false,
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod data_url;
 mod error;
 pub mod finish;
 mod fold;
+pub mod gem3;
 pub mod ids;
 mod part_queue;
 mod reply;

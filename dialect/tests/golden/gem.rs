@@ -1,8 +1,10 @@
 //! The story through the codec of Gemini, from and to the neutral form.
 
-use ninerouter_dialect::gem::{StreamDecoder, StreamEncoder, decode_response, encode_response};
-use ninerouter_dialect::ir::{Event, EventOrder};
-use ninerouter_dialect::translate::{ReplyPlan, Source};
+use ninerouter_dialect::gem::{
+    StreamDecoder, StreamEncoder, decode_request, decode_response, encode_request, encode_response,
+};
+use ninerouter_dialect::ir::{Event, EventOrder, Request};
+use ninerouter_dialect::translate::{ReplyPlan, Source, Target, Warnings};
 use ninerouter_dialect::{Dialect, Framing};
 use serde_json::Value;
 
@@ -86,4 +88,20 @@ fn thoughts_stay_hidden_from_clients_that_did_not_ask() {
     let mut out = Vec::new();
     story::events(Dialect::Chat).iter().for_each(|event| encoder.event(event, &mut out));
     assert_eq!(compare::frames(&out).len(), 3);
+}
+
+#[test]
+fn gemini_decodes_and_encodes_the_request_of_the_story() {
+    let mut warnings = Warnings::default();
+    let told = decode_request(&file("gem.request.json"), &mut warnings).unwrap();
+    assert_eq!(told, story::request(Dialect::Gem));
+    for dialect in DIALECTS {
+        let target = Target::new(Dialect::Gem, "m1");
+        let request = Request { max_tokens: None, ..story::request(dialect) };
+        let encoded = encode_request(&request, &target, &mut warnings).unwrap();
+        let encoded: Value = serde_json::from_slice(&encoded.body).unwrap();
+        let want: Value = serde_json::from_slice(&file("gem.request.json")).unwrap();
+        assert_eq!(encoded, want, "{dialect:?}");
+    }
+    assert_eq!(warnings, Warnings::default());
 }
