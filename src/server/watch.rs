@@ -16,7 +16,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub type Fingerprint = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Watches the files of the configuration.
-pub struct Watch {
+pub(super) struct Watch {
     fingerprint: Fingerprint,
     seen: Option<u64>,
     look_every: Duration,
@@ -25,13 +25,12 @@ pub struct Watch {
 
 impl Watch {
     /// Counts changes from the first look on.
-    #[must_use]
-    pub fn new(fingerprint: Fingerprint) -> Self {
+    pub(super) fn new(fingerprint: Fingerprint) -> Self {
         Self { fingerprint, seen: None, look_every: LOOK, settle: SETTLE }
     }
 
     /// Waits for a change that has settled. May be dropped and called again.
-    pub async fn changed(&mut self) {
+    pub(super) async fn changed(&mut self) {
         loop {
             let now = self.look().await;
             let seen = *self.seen.get_or_insert(now);
