@@ -259,7 +259,10 @@ pub fn error_body(shape: ErrorShape, error: &ApiError) -> Vec<u8> {
         ErrorShape::Gem => json!({ "error": {
             "code": error_status(shape, error),
             "message": error.message,
-            "status": error.kind.gem_status(),
+            "status": match error.status {
+                Some(501) => "UNIMPLEMENTED",
+                _ => error.kind.gem_status(),
+            },
         } }),
         ErrorShape::Ollama => json!({ "error": error.message }),
     };
@@ -352,6 +355,10 @@ mod tests {
         error.code = Some("unsupported_media_type".into());
         assert_eq!(error_status(ErrorShape::Chat, &error), 415);
         assert!(body(ErrorShape::Chat, &error).contains(r#""code":"unsupported_media_type""#));
+        assert!(body(ErrorShape::Gem, &error).contains(r#""status":"INVALID_ARGUMENT""#));
+        error.status = Some(501);
+        assert!(body(ErrorShape::Gem, &error).contains(r#""code":501,"#));
+        assert!(body(ErrorShape::Gem, &error).contains(r#""status":"UNIMPLEMENTED""#));
     }
 
     #[test]
