@@ -215,6 +215,24 @@ pub fn eligible(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), 
     Ok(())
 }
 
+/// Whether [`eligible`] finds nothing against an account; what is cheap to see is looked at first.
+#[must_use]
+pub fn is_eligible(now: UnixMs, view: &AccountView, target: &Target) -> bool {
+    let config = &view.config;
+    let token = match view.auth {
+        AuthState::Ok => true,
+        AuthState::Expired { next_try } => next_try.is_some_and(|at| at <= now),
+        AuthState::Dead => false,
+    };
+    config.enabled
+        && token
+        && !view.missing_params
+        && !view.faulted
+        && view.in_flight < view.max_concurrent
+        && check_locks(now, view, target).is_ok()
+        && allows(&config.allowed_models, &config.excluded_models, target)
+}
+
 fn allows(allowed: &[String], excluded: &[String], target: &Target) -> bool {
     let fits = |pattern: &String| {
         glob::fits_model(pattern, &target.model)
@@ -303,43 +321,54 @@ pub fn choose(cx: ChooseCx<'_>) -> Choice {
         tags,
     } = cx;
     let ask = Ask { now, target, strategy, sticky_count, tried, affinity, pin, tags };
-    choose_among(views.iter(), &ask, cursors)
+    choose_among(views, &ask, cursors)
 }
 
-fn choose_among<'a, I>(views: I, ask: &Ask<'_>, cursors: &mut Cursors) -> Choice
-where
-    I: Iterator<Item = &'a AccountView> + Clone,
-{
-    // Pass 1: the bound account, and the best group of the others.
-    let mut best: Option<Rank> = None;
-    for view in views.clone() {
-        if check(view, ask).is_err() {
-            continue;
-        }
-        if ask.affinity == Some(view.config.id) {
-            return Choice::Account(view.config.id);
-        }
-        let rank = rank(view);
-        if best.is_none_or(|b| rank < b) {
-            best = Some(rank);
-        }
+/// What is cheap to compare comes first, and only those who would win are asked whether they can serve: of a thousand
+/// accounts few are.
+fn choose_among(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors) -> Choice {
+    let bound = ask.affinity.and_then(|id| views.iter().find(|view| view.config.id == id));
+    if let Some(bound) = bound.filter(|view| is_able(view, ask)) {
+        return Choice::Account(bound.config.id);
     }
-    let Some(best) = best else { return none(views, ask) };
-    let group = views.filter(|view| rank(view) == best && check(view, ask).is_ok());
+    let Some(leader) = least(views.iter(), rank, ask) else { return none(views, ask) };
+    let best = rank(leader);
+    let group = views.iter().filter(|view| rank(view) == best);
     let picked = match ask.strategy {
-        AccountStrategy::Priority => group.min_by_key(|view| view.config.id),
+        AccountStrategy::Priority => least(group, |view| view.config.id, ask),
         AccountStrategy::RoundRobin => round_robin(group, ask, cursors),
         AccountStrategy::Weighted => weighted(group, ask, cursors),
-        AccountStrategy::LeastUsed => group.min_by_key(|view| {
-            (view.in_flight, Reverse(remaining(view)), view.last_used_at, view.config.id)
-        }),
-        AccountStrategy::QuotaBalanced => quota_balanced(group),
+        AccountStrategy::LeastUsed => {
+            let used = |view: &AccountView| {
+                (view.in_flight, Reverse(remaining(view)), view.last_used_at, view.config.id)
+            };
+            least(group, used, ask)
+        }
+        AccountStrategy::QuotaBalanced => quota_balanced(group, ask),
     };
-    match picked {
-        Some(view) => Choice::Account(view.config.id),
-        // A group is never empty: its rank came from one of its members.
-        None => Choice::None { reasons: Vec::new() },
+    // A group is never empty: its leader is one of its members.
+    Choice::Account(picked.unwrap_or(leader).config.id)
+}
+
+/// The account with the smallest key among those that can serve.
+fn least<'a, K: Ord>(
+    views: impl Iterator<Item = &'a AccountView>,
+    key: impl Fn(&AccountView) -> K,
+    ask: &Ask<'_>,
+) -> Option<&'a AccountView> {
+    let mut best: Option<(K, &AccountView)> = None;
+    for view in views {
+        let key = key(view);
+        if best.as_ref().is_none_or(|(least, _)| key < *least) && is_able(view, ask) {
+            best = Some((key, view));
+        }
     }
+    best.map(|(_, view)| view)
+}
+
+fn is_able(view: &AccountView, ask: &Ask<'_>) -> bool {
+    is_wanted(view, ask.strategy, ask.tried, ask.pin, ask.tags)
+        && is_eligible(ask.now, view, ask.target)
 }
 
 /// (token must be refreshed first, priority): smaller is better.
@@ -356,8 +385,9 @@ fn check(view: &AccountView, ask: &Ask<'_>) -> Result<(), Ineligible> {
     eligible(ask.now, view, ask.target)
 }
 
-fn none<'a>(views: impl Iterator<Item = &'a AccountView>, ask: &Ask<'_>) -> Choice {
+fn none(views: &[AccountView], ask: &Ask<'_>) -> Choice {
     let reasons = views
+        .iter()
         .filter_map(|view| check(view, ask).err().map(|reason| (view.config.id, reason)))
         .collect();
     Choice::None { reasons }
@@ -388,13 +418,13 @@ fn round_robin<'a>(
     let mut first: Option<&AccountView> = None;
     let earlier = |a: Option<&AccountView>, b: &AccountView| a.is_none_or(|a| place(b) < place(a));
     for view in group {
-        if earlier(first, view) {
-            first = Some(view);
-        }
-        match turn {
-            Some(turn) if place(view) == turn.at => current = Some(view),
-            Some(turn) if place(view) > turn.at && earlier(next, view) => next = Some(view),
-            Some(_) | None => {}
+        let is_first = earlier(first, view);
+        let is_current = turn.is_some_and(|turn| place(view) == turn.at);
+        let is_next = turn.is_some_and(|turn| place(view) > turn.at) && earlier(next, view);
+        if (is_first || is_current || is_next) && is_able(view, ask) {
+            first = if is_first { Some(view) } else { first };
+            current = if is_current { Some(view) } else { current };
+            next = if is_next { Some(view) } else { next };
         }
     }
     let stays = current.filter(|_| keeps);
@@ -411,18 +441,20 @@ fn round_robin<'a>(
 }
 
 fn weighted<'a>(
-    group: impl Iterator<Item = &'a AccountView> + Clone,
+    group: impl Iterator<Item = &'a AccountView>,
     ask: &Ask<'_>,
     cursors: &mut Cursors,
 ) -> Option<&'a AccountView> {
     let state = cursors.weights(ask.target)?;
-    let total: i64 = group.clone().map(|view| i64::from(view.config.weight)).sum();
+    // Everybody's share counts, so everybody is asked.
+    let group: Vec<&AccountView> = group.filter(|view| is_able(view, ask)).collect();
+    let total: i64 = group.iter().map(|view| i64::from(view.config.weight)).sum();
     let score = |state: &HashMap<AccountId, i64>, view: &AccountView| {
         let current = state.get(&view.config.id).copied().unwrap_or(0);
         current.saturating_add(i64::from(view.config.weight))
     };
     // Ties go to the smaller id, so that the order is the same every time.
-    let picked = group.clone().max_by_key(|view| (score(state, view), Reverse(view.config.id)))?;
+    let picked = *group.iter().max_by_key(|view| (score(state, view), Reverse(view.config.id)))?;
     if ask.tried.is_empty() {
         for view in group {
             let id = view.config.id;
@@ -436,14 +468,17 @@ fn weighted<'a>(
 
 fn quota_balanced<'a>(
     group: impl Iterator<Item = &'a AccountView> + Clone,
+    ask: &Ask<'_>,
 ) -> Option<&'a AccountView> {
     /// Within this many percent the sooner reset decides.
     const NEARLY_EQUAL: u8 = 5;
-    let most = group.clone().map(remaining).max()?;
-    group.filter(|view| remaining(view) >= most.saturating_sub(NEARLY_EQUAL)).min_by_key(|view| {
+    let fullest = least(group.clone(), |view| Reverse(remaining(view)), ask)?;
+    let enough = remaining(fullest).saturating_sub(NEARLY_EQUAL);
+    let sooner = |view: &AccountView| {
         let reset = view.resets_at.unwrap_or(UnixMs::MAX);
         (reset, view.in_flight, view.last_used_at, view.config.id)
-    })
+    };
+    least(group.filter(|view| remaining(view) >= enough), sooner, ask)
 }
 
 /// Whose turn it is, per provider and canonical model. In memory only: a restart starts the rings anew.

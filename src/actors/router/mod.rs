@@ -3,6 +3,7 @@
 
 mod roster;
 mod serve;
+mod walk;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -68,7 +68,7 @@ fn ask(target: &Target, strategy: AccountStrategy) -> Ask<'_> {
 }
 
 fn pick(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors) -> Option<usize> {
-    match choose_among(views.iter(), ask, cursors) {
+    match choose_among(views, ask, cursors) {
         Choice::Account(id) => views.iter().position(|v| v.config.id == id),
         Choice::None { .. } => None,
     }
@@ -223,9 +223,7 @@ fn pins_tags_and_tried_accounts_are_respected() {
     assert_eq!(pick(&views, &Ask { tried: &tried, ..base }, &mut cursors), Some(2));
     // A pinned account that was tried leaves nobody; affinity never overrides a pin.
     let spent = Ask { pin: Some(tried[0]), tried: &tried, affinity: pin, ..base };
-    let Choice::None { reasons } = choose_among(views.iter(), &spent, &mut cursors) else {
-        panic!()
-    };
+    let Choice::None { reasons } = choose_among(&views, &spent, &mut cursors) else { panic!() };
     assert!(reasons.iter().all(|(_, why)| *why == Ineligible::Excluded));
     assert_eq!(reasons.len(), 3);
 }
@@ -366,10 +364,10 @@ fn nobody_to_choose_lists_every_account_and_why() {
     let views = [with(&view(1), |c| c.enabled = false), AccountView { in_flight: 8, ..view(1) }];
     let mut cursors = Cursors::default();
     let ask = ask(&target, AccountStrategy::Priority);
-    let Choice::None { reasons } = choose_among(views.iter(), &ask, &mut cursors) else { panic!() };
+    let Choice::None { reasons } = choose_among(&views, &ask, &mut cursors) else { panic!() };
     let why: Vec<Ineligible> = reasons.into_iter().map(|(_, why)| why).collect();
     assert_eq!(why, [Ineligible::Disabled, Ineligible::Busy]);
-    let Choice::None { reasons } = choose_among([].iter(), &ask, &mut cursors) else { panic!() };
+    let Choice::None { reasons } = choose_among(&[], &ask, &mut cursors) else { panic!() };
     assert!(reasons.is_empty());
 }
 
@@ -423,4 +421,50 @@ fn reasons_know_when_they_end() {
     for (why, until, text) in table {
         assert_eq!((why.until(), why.to_string()), (until, text.to_owned()));
     }
+}
+
+#[test]
+fn the_quick_answer_and_the_reason_agree() {
+    let target = target();
+    let auths = [
+        AuthState::Ok,
+        AuthState::Dead,
+        AuthState::Expired { next_try: None },
+        AuthState::Expired { next_try: Some(NOW) },
+        AuthState::Expired { next_try: Some(NOW + 1) },
+    ];
+    let locks = [
+        vec![],
+        vec![lock(Scope::All, NOW + 1, Class::RateLimited)],
+        vec![lock(Scope::Model("other".into()), NOW + 1, Class::RateLimited)],
+        vec![lock(Scope::Family("opus".into()), NOW - 1, Class::QuotaExhausted)],
+    ];
+    let models: [&[&str]; 3] = [&[], &["claude-*"], &["gpt-*"]];
+    let (mut yes, mut no) = (0, 0);
+    for auth in auths {
+        for locks in &locks {
+            for models in models {
+                for bits in 0..16_u32 {
+                    let bit = |n: u32| bits & (1 << n) != 0;
+                    let one = with(&view(1), |config| {
+                        config.enabled = bit(0);
+                        config.allowed_models = models.iter().map(|m| (*m).to_owned()).collect();
+                    });
+                    let one = AccountView {
+                        auth,
+                        locks: locks.clone(),
+                        missing_params: bit(1),
+                        faulted: bit(2),
+                        in_flight: if bit(3) { 8 } else { 1 },
+                        last_used_at: NOW - 10,
+                        ..one
+                    };
+                    let quick = is_eligible(NOW, &one, &target);
+                    assert_eq!(quick, eligible(NOW, &one, &target).is_ok(), "{one:?}");
+                    if quick { yes += 1 } else { no += 1 }
+                }
+            }
+        }
+    }
+    assert!(yes > 0 && no > 0);
 }
