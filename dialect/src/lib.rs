@@ -3,6 +3,7 @@
 //! Traffic whose two sides speak one dialect is looked at but not parsed: [`peek()`], [`edit`], [`tap`].
 //! All other traffic goes through the neutral form [`ir`], see [`translate`].
 
+pub mod anth;
 pub mod body;
 pub mod chat;
 pub mod completion_stream;

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "golden/anth.rs"]
+mod anth;
 #[path = "golden/chat.rs"]
 mod chat;
 #[path = "golden/compare.rs"]

@@ -83,6 +83,11 @@ pub fn nine_character_call_id(id: &str) -> Cow<'_, str> {
     Cow::Owned(letters.collect())
 }
 
+/// The SHA-256 of a text, in hex digits: what stands for a name that is too long.
+pub fn sha256_hex(text: &str) -> String {
+    hex(Sha256::digest(text.as_bytes()).as_slice())
+}
+
 /// The first `length` hex digits of the SHA-256 of the parts. Each part is followed by a zero byte, so
 /// that two lists of parts never run together.
 pub fn digest(parts: &[&[u8]], length: usize) -> String {
@@ -91,13 +96,18 @@ pub fn digest(parts: &[&[u8]], length: usize) -> String {
         hash.update(part);
         hash.update([0]);
     }
-    let mut hex = String::with_capacity(64);
-    for byte in hash.finalize() {
+    let mut digits = hex(hash.finalize().as_slice());
+    digits.truncate(length);
+    digits
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
         // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
+        let _ = write!(digits, "{byte:02x}");
     }
-    hex.truncate(length);
-    hex
+    digits
 }
 
 #[cfg(test)]
