@@ -20,20 +20,24 @@
 //! * Signatures, fetched media, the time and the model's abilities come from the caller.
 
 mod answer;
+mod client_names;
 pub mod data_url;
 mod error;
 pub mod finish;
 mod fold;
 pub mod gem3;
 pub mod ids;
+pub mod names;
 mod part_queue;
 mod reply;
 mod request;
 pub mod signature;
 mod target;
+pub mod tools;
 mod unfold;
 
 pub use answer::{BadFrame, Source};
+pub use client_names::{ClientNames, PLACEHOLDER};
 pub use error::{TranslateError, Warning, WarningKind, Warnings};
 pub use fold::{Fold, tool_input};
 pub use part_queue::PartQueue;
