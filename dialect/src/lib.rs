@@ -21,6 +21,7 @@ mod json_array;
 pub mod needs;
 pub mod peek;
 pub mod profile;
+pub mod resp;
 mod sse;
 pub mod stream_error;
 pub mod tap;

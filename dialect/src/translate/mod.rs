@@ -19,6 +19,7 @@
 //!   it. What the client is told is up to the caller, who knows whether another target may still be asked.
 //! * Signatures, fetched media, the time and the model's abilities come from the caller.
 
+pub mod allow_list;
 mod answer;
 mod client_names;
 pub mod data_url;
@@ -36,6 +37,7 @@ mod target;
 pub mod tools;
 mod unfold;
 
+pub use allow_list::foreign_fields;
 pub use answer::{BadFrame, Source};
 pub use client_names::{ClientNames, PLACEHOLDER};
 pub use error::{TranslateError, Warning, WarningKind, Warnings};
