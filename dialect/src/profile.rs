@@ -124,6 +124,13 @@ pub struct Profile {
     pub gem_json_schema: bool,
     /// Google's subset takes `anyOf`.
     pub gem_anyof: bool,
+    /// Tool calls in the history are refused without declarations of tools.
+    pub needs_tools_with_history: bool,
+    /// Text behind a tool call of the same turn is refused (wire `anthropic_messages`).
+    pub anth_strict_tool_tail: bool,
+    /// The router places caching marks where the client has none (wire `anthropic_messages`); `None` =
+    /// for Claude alone.
+    pub auto_cache: Option<bool>,
 }
 
 impl Default for Profile {
@@ -154,6 +161,9 @@ impl Default for Profile {
             assistant_null_content: false,
             gem_json_schema: false,
             gem_anyof: false,
+            needs_tools_with_history: false,
+            anth_strict_tool_tail: false,
+            auto_cache: None,
         }
     }
 }

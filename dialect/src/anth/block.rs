@@ -10,7 +10,7 @@ use crate::ir::{
     TextPart, Thinking, ToolInput, ToolKind, ToolResult, ToolUse,
 };
 use crate::translate::data_url::{self, DataUrl};
-use crate::translate::{ids, signature};
+use crate::translate::{ids, signature, turns};
 use crate::{Dialect, json};
 
 /// Reads the content of a message: a text, or blocks.
@@ -273,10 +273,12 @@ pub(super) fn write(part: &Part) -> Vec<Block<'_>> {
         Part::Refusal { text } => own_text(Cow::Borrowed(text)),
         Part::ServerTool(call) => return write_server_call(call),
         // Before encoding, notes are put into words where their place is known.
-        Part::SystemNote { text, cache, .. } => own_text(Cow::Owned(reminder(text))).map(|block| {
-            let Block::Text(text) = block else { return block };
-            Block::Text(wire::Text { cache_control: Mark::of(cache.as_ref()), ..text })
-        }),
+        Part::SystemNote { text, cache, .. } => {
+            own_text(Cow::Owned(turns::reminder(text).to_string())).map(|block| {
+                let Block::Text(text) = block else { return block };
+                Block::Text(wire::Text { cache_control: Mark::of(cache.as_ref()), ..text })
+            })
+        }
         Part::Opaque { dialect: Dialect::Anth, raw } => Some(Block::Same(Cow::Borrowed(raw))),
         Part::Audio { transcript, .. } => {
             transcript.as_deref().and_then(|text| own_text(Cow::Borrowed(text)))
@@ -284,11 +286,6 @@ pub(super) fn write(part: &Part) -> Vec<Block<'_>> {
         Part::Video { .. } | Part::Opaque { .. } => None,
     };
     block.into_iter().collect()
-}
-
-/// Instructions that stand between turns, as text that models take for such.
-pub(super) fn reminder(text: &str) -> String {
-    format!("<system-reminder>\n{text}\n</system-reminder>")
 }
 
 static NO_FIELDS: std::sync::LazyLock<Ext> = std::sync::LazyLock::new(Ext::default);

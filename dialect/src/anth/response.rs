@@ -21,12 +21,16 @@ use crate::{Dialect, json};
 /// anything in it, [`Failure::NotAnAnswer`] for what is no JSON object.
 pub fn decode_response(body: &[u8], source: &Source) -> Result<ir::Response, Failure> {
     match judge_body(Dialect::Anth, body) {
-        BodyVerdict::Ok(_) => {}
+        // An answer that ended without a word is one all the same (T123): whether another account should
+        // be asked instead is not for a codec to say. Without an end it is none.
+        BodyVerdict::Ok(_) | BodyVerdict::Empty => {}
         BodyVerdict::Error(_) => return Err(upstream_error(body)),
-        BodyVerdict::Empty => return Err(Failure::Empty),
         BodyVerdict::NotJson { .. } => return Err(Failure::NotAnAnswer("it is no JSON".into())),
     }
     let text = json::lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii());
+    if matches!(&*text, "" | "null") {
+        return Err(Failure::Empty);
+    }
     let message =
         Object::read(&text).ok_or_else(|| Failure::NotAnAnswer("it is no JSON object".into()))?;
     let mut events = Vec::new();
@@ -117,4 +121,49 @@ fn signature_alone(signature: &str) -> Block<'_> {
 fn is_cut(choice: &Choice, input: &ToolInput) -> bool {
     matches!(choice.finish, Finish::Length | Finish::ContextLength)
         && matches!(input, ToolInput::Text(text) if RawJson::parse(&**text).is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t178_nothing_is_no_answer() {
+        let read = |body: &[u8]| decode_response(body, &Source::new(Dialect::Anth));
+        for body in ["", " \n", "null", "{}", r#"{"content":[],"stop_reason":null}"#] {
+            assert_eq!(read(body.as_bytes()), Err(Failure::Empty), "{body}");
+        }
+        for body in ["<html>", "[1", "{\"a\""] {
+            assert!(matches!(read(body.as_bytes()), Err(Failure::NotAnAnswer(_))), "{body}");
+        }
+        let error = br#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#;
+        assert!(matches!(read(error), Err(Failure::Upstream(_))));
+    }
+
+    #[test]
+    fn arguments_that_the_cap_cut_are_not_taken_for_whole() {
+        let call = |input: &str| {
+            Part::ToolUse(ir::ToolUse {
+                id: "t".into(),
+                name: "f".into(),
+                input: ToolInput::Text(input.into()),
+                kind: ir::ToolKind::Function,
+                namespace: None,
+                signature: None,
+                cache: None,
+                ext: Ext::default(),
+            })
+        };
+        let plan = ReplyPlan::new(Dialect::Anth, &ir::Request::default(), 0);
+        for (finish, input, want) in [
+            (Finish::Length, "{\"a\":", "{}"),
+            (Finish::ToolUse, "{\"a\":", r#"{"_raw":"{\"a\":"}"#),
+            (Finish::Length, "[1]", r#"{"value":[1]}"#),
+        ] {
+            let choice = Choice { parts: vec![call(input)], finish, ..Choice::new(0) };
+            let blocks = content(&choice, &plan);
+            let [Block::ToolUse(block)] = blocks.as_slice() else { panic!("{input}") };
+            assert_eq!(block.input.get(), want);
+        }
+    }
 }

@@ -21,6 +21,7 @@
 
 pub mod allow_list;
 mod answer;
+pub mod cache_marks;
 mod client_names;
 pub mod data_url;
 pub mod effort_fit;
@@ -31,13 +32,17 @@ mod fold;
 pub mod gem3;
 pub mod ids;
 pub mod names;
+pub mod pairing;
 pub mod parameters;
 mod part_queue;
 mod reply;
 mod request;
 pub mod signature;
+mod signature_notes;
 mod target;
+pub mod thinking;
 pub mod tools;
+pub mod turns;
 mod unfold;
 
 pub use allow_list::foreign_fields;
@@ -49,5 +54,6 @@ pub use part_queue::PartQueue;
 pub use reply::{ClientTool, ClientTools, ReplyPlan, ResponseEcho};
 pub use request::EncodedRequest;
 pub use signature::{NoSignatures, Signatures};
+pub use signature_notes::SignatureNotes;
 pub use target::{BudgetCaps, Envelope, LevelCaps, ModelCaps, Target, ThinkingCaps};
 pub use unfold::{PIECE_BYTES, unfold};
