@@ -15,6 +15,8 @@ mod chat;
 mod compare;
 #[path = "golden/gem.rs"]
 mod gem;
+#[path = "golden/pairs.rs"]
+mod pairs;
 #[path = "golden/resp.rs"]
 mod resp;
 #[path = "golden/story.rs"]

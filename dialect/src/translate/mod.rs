@@ -52,7 +52,7 @@ pub use error::{TranslateError, Warning, WarningKind, Warnings};
 pub use fold::{Fold, tool_input};
 pub use part_queue::PartQueue;
 pub use reply::{ClientTool, ClientTools, ReplyPlan, ResponseEcho};
-pub use request::EncodedRequest;
+pub use request::{Encoded, EncodedRequest, PrepareCx, Prepared, RequestTranslator};
 pub use signature::{NoSignatures, Signatures};
 pub use signature_notes::SignatureNotes;
 pub use target::{BudgetCaps, Envelope, LevelCaps, ModelCaps, Target, ThinkingCaps};
