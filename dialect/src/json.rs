@@ -137,18 +137,6 @@ pub(crate) fn one_line(json: &mut [u8]) {
     }
 }
 
-/// Takes line ends out of the JSON text that `out` holds from `start` on: an event stream has one line per
-/// text. In JSON they are white space between tokens; strings have them escaped.
-pub(crate) fn on_one_line(out: &mut Vec<u8>, start: usize) {
-    let is_line_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
-    let Some(text) = out.get(start..) else { return };
-    if memchr2(b'\n', b'\r', text).is_some() {
-        let kept: Vec<u8> = text.iter().copied().filter(|byte| !is_line_end(byte)).collect();
-        out.truncate(start);
-        out.extend(kept);
-    }
-}
-
 /// Decodes bytes that may hold invalid UTF-8: a broken character never fails a stream (F39).
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
@@ -257,13 +245,6 @@ mod tests {
             ("bc".to_owned(), r#""b\u0063""#.to_owned(), r#"{"x":[1, 2]}"#.to_owned()),
         ];
         assert_eq!(seen, want);
-    }
-
-    #[test]
-    fn line_ends_between_tokens_are_taken_out() {
-        let mut out = b"data: {\r\n\"a\": \"x\\ny\"\n}".to_vec();
-        on_one_line(&mut out, 6);
-        assert_eq!(out, br#"data: {"a": "x\ny"}"#);
     }
 
     #[test]

@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "golden/answers.rs"]
+mod answers;
 #[path = "golden/anth.rs"]
 mod anth;
 #[path = "golden/chat.rs"]

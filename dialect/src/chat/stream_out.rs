@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::ir::{Citation, CitationSpan, Event, Finish, PartKind, RawJson, Str, ToolKind, Usage};
 use crate::translate::{ReplyPlan, finish, ids};
 use crate::usage::ChatCounts;
-use crate::{ApiError, Dialect, Framing, StreamPosition, stream_error_at};
+use crate::{ApiError, Dialect, Framing, StreamPosition, json, stream_error_at};
 
 use super::wire::{Annotation, Image, ToolCall};
 
@@ -417,8 +417,11 @@ impl StreamEncoder {
             system_fingerprint: self.head.fingerprint.as_deref(),
         };
         out.extend_from_slice(b"data: ");
+        let start = out.len();
         let written = serde_json::to_writer(&mut *out, &chunk);
         debug_assert!(written.is_ok(), "strings and numbers always have a text");
+        // What is carried along may have been written over several lines.
+        json::one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");
     }
 }

@@ -1,9 +1,13 @@
-//! Answers: what a decoder knows of the upstream that gave one.
+//! Whole answers from one dialect to another, and what a decoder knows of the upstream.
 
-use crate::ir::SigFamily;
+use crate::ir::{Failure, Response, SigFamily};
 use crate::profile::Profile;
-use crate::translate::Envelope;
+use crate::tap::TapSummary;
+use crate::translate::{ClientNames, Envelope, ReplyPlan, SignatureNotes};
 use crate::{Dialect, Framing};
+
+use super::signature::Note;
+use super::{codec, summary};
 
 /// The upstream that an answer comes from, as its decoder needs to know it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,3 +41,36 @@ impl Source {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the event is no JSON object")]
 pub struct BadFrame;
+
+/// An answer in the client's dialect.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Translated {
+    /// The body, or all of the stream.
+    pub body: Vec<u8>,
+    /// What the answer comes to, in the upstream's words.
+    pub summary: TapSummary,
+    /// What is to be remembered of the reasoning (§2.7).
+    pub notes: Vec<Note>,
+}
+
+/// Translates a whole answer.
+///
+/// # Errors
+/// Why the body is no answer.
+pub fn translate_response(
+    body: &[u8],
+    source: &Source,
+    plan: &ReplyPlan,
+) -> Result<Translated, Failure> {
+    let mut response = codec::decode_response(body, source)?;
+    let summary = summary::of(&response);
+    let notes = notes(&response, source);
+    ClientNames::new(plan.tools.clone()).response(&mut response);
+    Ok(Translated { body: codec::encode_response(&response, plan), summary, notes })
+}
+
+pub(super) fn notes(response: &Response, source: &Source) -> Vec<Note> {
+    let mut notes = SignatureNotes::new(source.family);
+    notes.response(response);
+    notes.take()
+}

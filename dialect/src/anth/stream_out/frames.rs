@@ -37,8 +37,11 @@ impl Frame<'_> {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\ndata: ");
+        let start = out.len();
         // Writing to a vector cannot fail, and all keys are strings.
         serde_json::to_writer(&mut *out, self).unwrap_or_default();
+        // What is carried along may have been written over several lines.
+        crate::json::one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");
     }
 }

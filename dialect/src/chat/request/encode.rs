@@ -69,7 +69,7 @@ pub fn encode_request(
             .filter(|tier| matches!(tier.dialect, Dialect::Chat | Dialect::Resp))
             .map(|tier| &*tier.name),
         reasoning: reasoning(request, target),
-        extra: Unknown(request),
+        extra: Unknown { ext: &request.ext, target },
     };
     let body = serde_json::to_vec(&body).unwrap_or_default();
     Ok(EncodedRequest { body, betas: Vec::new() })

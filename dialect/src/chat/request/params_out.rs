@@ -5,9 +5,11 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::effort::Effort;
-use crate::ir::{AudioOutput, ImageOutput, Modality, OutputFormat, RawJson, Request, Str, Summary};
+use crate::ir::{
+    AudioOutput, Ext, ImageOutput, Modality, OutputFormat, RawJson, Request, Str, Summary,
+};
 use crate::profile::{MaxField, ReasoningStyle};
-use crate::translate::{Target, ThinkingCaps, WarningKind, Warnings};
+use crate::translate::{Target, ThinkingCaps, WarningKind, Warnings, foreign_fields};
 use crate::{Dialect, json};
 
 use super::super::reasoning::{Reasoner, fields};
@@ -294,8 +296,12 @@ const KNOWN: [&str; 43] = [
     "thinking_budget",
 ];
 
-/// Unknown fields of chat clients; what stands in `extra_body` belongs to the top level.
-pub(super) struct Unknown<'a>(pub(super) &'a Request);
+/// Unknown fields of chat clients, and those of others that chat upstreams know; what stands in
+/// `extra_body` belongs to the top level.
+pub(super) struct Unknown<'a> {
+    pub(super) ext: &'a Ext,
+    pub(super) target: &'a Target,
+}
 
 impl Serialize for Unknown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -308,7 +314,7 @@ impl Serialize for Unknown<'_> {
             written.push(key.to_owned());
             map.serialize_entry(key, value)
         };
-        for field in self.0.ext.of(Dialect::Chat) {
+        for field in self.ext.of(Dialect::Chat).chain(foreign_fields(self.ext, self.target)) {
             if field.key != "extra_body" {
                 entry(&field.key, &field.value)?;
                 continue;

@@ -45,7 +45,7 @@ impl<'a> Sink<'a> {
         // Writing to a vector cannot fail, and all keys are strings.
         debug_assert!(whole.is_ok(), "{kind}: {whole:?}");
         // What is carried along may have been written over several lines.
-        json::on_one_line(out, start);
+        json::one_line(out.get_mut(start..).unwrap_or_default());
         out.extend_from_slice(b"\n\n");
     }
 

@@ -1,0 +1,306 @@
+//! An upstream's bytes into events, whatever their framing (translation §4.1).
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::ir::{Event, Failure};
+use crate::json_array::ArrayScanner;
+use crate::sse::{Frame, SseSplitter};
+use crate::tap::{StreamError, TapFault};
+use crate::translate::{Source, unfold};
+use crate::{Dialect, Framing, json, parse_error_body};
+
+use super::codec::{self, Decoder};
+
+/// Bad events in a row before the first content that make an upstream unusable.
+const BAD_FRAMES: u32 = 5;
+/// The largest whole body that comes where a stream was promised.
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
+
+/// Reads one answer. Whatever comes, the events are in order and the last one is `End` or `Failed`.
+#[derive(Debug)]
+pub struct EventReader {
+    split: Split,
+    frames: Frames,
+    /// A whole body that came where a stream was promised.
+    body: Option<Vec<u8>>,
+    /// Whether a byte that is no white space came.
+    begun: bool,
+}
+
+#[derive(Debug)]
+enum Split {
+    Sse(SseSplitter),
+    Array(ArrayScanner),
+}
+
+impl EventReader {
+    /// A reader at the start of an answer. No event of it may be larger than `max_event_bytes`.
+    pub fn new(source: Source, max_event_bytes: usize) -> Self {
+        let split = match source.framing {
+            Framing::Sse => Split::Sse(SseSplitter::new(max_event_bytes)),
+            Framing::JsonArray => Split::Array(ArrayScanner::new(max_event_bytes)),
+        };
+        Self { split, frames: Frames::new(source), body: None, begun: false }
+    }
+
+    /// Takes a chunk of bytes.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<Event>) {
+        if self.frames.ended {
+            return;
+        }
+        self.notice_body(chunk);
+        if self.body.is_some() {
+            return self.push_body(chunk, out);
+        }
+        let frames = &mut self.frames;
+        let split = match &mut self.split {
+            Split::Array(scanner) => {
+                let pushed = scanner.push(chunk, &mut |element| frames.data(element, None, out));
+                let lost = scanner.is_lost() && !frames.content;
+                pushed.and(if lost { Err(TapFault::Garbage) } else { Ok(()) })
+            }
+            Split::Sse(splitter) => {
+                let mut body = None;
+                let mut sink = |frame: Option<Frame<'_>>, _: usize| match frame {
+                    None => {
+                        frames.ping(out);
+                        ControlFlow::Continue(())
+                    }
+                    Some(frame) if frames.is_body(&frame) => {
+                        body = Some(frame.data.into_owned());
+                        ControlFlow::Break(())
+                    }
+                    Some(frame) => {
+                        frames.data(&frame.data, frame.name, out);
+                        ControlFlow::Continue(())
+                    }
+                };
+                let consumed = splitter.push(chunk, &mut sink);
+                if let (Some(mut body), Ok(consumed)) = (body, &consumed) {
+                    body.push(b'\n');
+                    body.extend_from_slice(chunk.get(*consumed..).unwrap_or_default());
+                    self.body = Some(body);
+                }
+                consumed.map(|_| ())
+            }
+        };
+        if let Err(fault) = split {
+            self.frames.fail(fault.into(), out);
+        }
+    }
+
+    /// The transport ended cleanly.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
+        let frames = &mut self.frames;
+        if let Some(body) = self.body.take() {
+            return frames.whole(&body, out);
+        }
+        let mut cut = false;
+        match &mut self.split {
+            Split::Sse(splitter) => splitter.finish(&mut |frame, _| {
+                match frame {
+                    // An event without its blank line counts when it is whole.
+                    Some(frame) if frames.is_body(&frame) => frames.whole(&frame.data, out),
+                    Some(frame) if is_whole(&frame.data) => {
+                        frames.data(&frame.data, frame.name, out);
+                    }
+                    Some(_) => cut = true,
+                    None => {}
+                }
+                ControlFlow::Continue(())
+            }),
+            Split::Array(scanner) => cut = !scanner.is_whole(),
+        }
+        frames.finish(cut, out);
+    }
+
+    /// Whether the upstream said that the answer is over, though more may follow.
+    pub fn terminal_seen(&self) -> bool {
+        self.frames.ended || self.frames.finished || self.frames.decoder.may_end()
+    }
+
+    /// Whether anything but comments came; until then the target may still be switched silently.
+    pub fn saw_anything_but_comments(&self) -> bool {
+        self.body.is_some()
+            || match &self.split {
+                Split::Sse(splitter) => splitter.saw_anything_but_comments(),
+                Split::Array(scanner) => scanner.started(),
+            }
+    }
+
+    /// A `[` as the first byte of an event stream: a whole JSON body under the wrong label.
+    fn notice_body(&mut self, chunk: &[u8]) {
+        if self.begun {
+            return;
+        }
+        let text = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk).trim_ascii_start();
+        let Some(first) = text.first() else { return };
+        self.begun = true;
+        if *first == b'[' && matches!(self.split, Split::Sse(_)) {
+            self.body = Some(Vec::new());
+        }
+    }
+
+    fn push_body(&mut self, chunk: &[u8], out: &mut Vec<Event>) {
+        let Some(body) = &mut self.body else { return };
+        if body.len().saturating_add(chunk.len()) > BODY_LIMIT {
+            return self.frames.fail(TapFault::EventTooLarge { limit: BODY_LIMIT }.into(), out);
+        }
+        body.extend_from_slice(chunk);
+    }
+}
+
+/// Whether the data of an unfinished event is all there.
+fn is_whole(data: &[u8]) -> bool {
+    let data = data.trim_ascii();
+    data.is_empty()
+        || data == b"[DONE]"
+        || looks_like_error_text(data)
+        || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+}
+
+fn looks_like_error_text(data: &[u8]) -> bool {
+    data.get(..5).is_some_and(|head| head.eq_ignore_ascii_case(b"error"))
+}
+
+/// Hands the data of events to the decoder, and keeps what makes no sense from it.
+#[derive(Debug)]
+struct Frames {
+    source: Source,
+    decoder: Decoder,
+    bad_run: u32,
+    events: bool,
+    content: bool,
+    finished: bool,
+    ended: bool,
+}
+
+impl Frames {
+    fn new(source: Source) -> Self {
+        Self {
+            decoder: Decoder::new(&source),
+            source,
+            bad_run: 0,
+            events: false,
+            content: false,
+            finished: false,
+            ended: false,
+        }
+    }
+
+    /// A line with an open brace is NDJSON, or the first line of a whole body.
+    fn is_body(&self, frame: &Frame<'_>) -> bool {
+        frame.bare && !self.events && {
+            let text = json::lossy(&frame.data);
+            let kind = match self.source.dialect {
+                Dialect::Chat => Some(("object", "\"chat.completion\"")),
+                Dialect::Resp => Some(("object", "\"response\"")),
+                Dialect::Anth => Some(("type", "\"message\"")),
+                Dialect::Gem => None,
+            };
+            !json::visit(&text, |_, _| {})
+                || kind.is_some_and(|(key, value)| json::member(&text, key) == Some(value))
+        }
+    }
+
+    fn ping(&mut self, out: &mut Vec<Event>) {
+        if !self.ended {
+            out.push(Event::Ping);
+        }
+    }
+
+    fn data(&mut self, data: &[u8], name: Option<&[u8]>, out: &mut Vec<Event>) {
+        let data = data.trim_ascii();
+        if self.ended || data.is_empty() || data == b"null" {
+            return;
+        }
+        self.events = true;
+        match data.first() {
+            // Gateways append it to every dialect; it says nothing but in chat.
+            Some(_) if data == b"[DONE]" && self.source.dialect != Dialect::Chat => {}
+            Some(b'[') if data != b"[DONE]" => self.array(data, name, out),
+            Some(b'[' | b'{') => self.object(data, name, out),
+            _ if looks_like_error_text(data) => self.error(data, out),
+            _ => self.bad(out),
+        }
+    }
+
+    /// Google's endpoints put an error into an array, also under other dialects' paths.
+    fn array(&mut self, data: &[u8], name: Option<&[u8]>, out: &mut Vec<Event>) {
+        let text = json::lossy(data);
+        let mut elements = Vec::new();
+        if !json::visit_elements(&text, |element| elements.push(element)) {
+            return self.bad(out);
+        }
+        for element in elements.into_iter().filter(|element| json::is_object(element)) {
+            self.object(element.as_bytes(), name, out);
+        }
+    }
+
+    fn object(&mut self, data: &[u8], name: Option<&[u8]>, out: &mut Vec<Event>) {
+        let before = out.len();
+        match self.decoder.frame(data, name, out) {
+            Ok(()) => self.bad_run = 0,
+            Err(super::BadFrame) => self.bad(out),
+        }
+        self.note(before, out);
+    }
+
+    fn note(&mut self, before: usize, out: &[Event]) {
+        for event in out.get(before..).unwrap_or_default() {
+            self.content |= event.is_content();
+            self.finished |= matches!(event, Event::Finish { .. });
+            self.ended |= matches!(event, Event::End | Event::Failed(_));
+        }
+    }
+
+    fn bad(&mut self, out: &mut Vec<Event>) {
+        self.bad_run = self.bad_run.saturating_add(1);
+        if self.bad_run >= BAD_FRAMES && !self.content {
+            self.fail(TapFault::Garbage.into(), out);
+        }
+    }
+
+    fn error(&mut self, data: &[u8], out: &mut Vec<Event>) {
+        let body = parse_error_body(502, None, data);
+        let raw = Bytes::copy_from_slice(data);
+        let error = StreamError { raw, status: body.status_hint(), body };
+        self.fail(Failure::Upstream(Box::new(error)), out);
+    }
+
+    fn fail(&mut self, failure: Failure, out: &mut Vec<Event>) {
+        if !self.ended {
+            self.ended = true;
+            out.push(Event::Failed(Box::new(failure)));
+        }
+    }
+
+    fn whole(&mut self, body: &[u8], out: &mut Vec<Event>) {
+        if self.ended {
+            return;
+        }
+        match codec::decode_response(body, &self.source) {
+            Ok(response) => {
+                self.ended = true;
+                out.extend(unfold(response));
+            }
+            Err(failure) => self.fail(failure, out),
+        }
+    }
+
+    fn finish(&mut self, cut: bool, out: &mut Vec<Event>) {
+        if self.ended {
+            return;
+        }
+        if cut && !(self.finished || self.decoder.may_end()) {
+            return self.fail(Failure::Truncated, out);
+        }
+        let before = out.len();
+        self.decoder.finish(out);
+        self.note(before, out);
+        // A decoder that says nothing at the end has not seen one.
+        self.fail(Failure::Truncated, out);
+    }
+}
