@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::{
-    ReplyPlan, Signatures, Target, TranslateError, Warning, Warnings, cache_marks, gem3, pairing,
-    parameters, thinking, tools, turns,
+    ReplyPlan, Signatures, Target, TranslateError, Warning, Warnings, builtins, cache_marks, gem3,
+    media, output_format, pairing, parameters, reject, schema, thinking, tools, turns,
 };
+use crate::ir::Str;
 use crate::{Dialect, anth, chat, gem, ir, resp};
 
 /// A request in the target's dialect.
@@ -72,6 +73,7 @@ impl RequestTranslator {
     /// # Errors
     /// When this target, or any, cannot take the request.
     pub fn prepare(&self, target: &Target, cx: &PrepareCx<'_>) -> Result<Prepared, TranslateError> {
+        reject::check(&self.request, target)?;
         let mut request = self.request.clone();
         let mut warnings = self.warnings.clone();
         let mut plan = ReplyPlan::new(self.client, &request, cx.now);
@@ -91,6 +93,11 @@ impl RequestTranslator {
             resp::request::adapt(&mut request, self.client);
         }
         tools::adapt(&mut request, target, &mut plan, &mut warnings);
+        builtins::map(&mut request, target, &mut plan, &mut warnings);
+        // A schema that goes in words goes as the client wrote it; only what stays is put into form.
+        output_format::fit(&mut request, target, &mut warnings);
+        schema::fit(&mut request, target, &mut plan);
+        media::fit(&mut request, target, &mut warnings);
         cache_marks::place(&mut request, self.client, target, &mut warnings)?;
         Ok(Prepared { request, plan, warnings, target: target.clone() })
     }
@@ -122,6 +129,16 @@ pub struct Encoded {
 }
 
 impl Prepared {
+    /// Addresses of media that the target needs as bytes. Fetching them is for the caller (§2.9).
+    pub fn wanted_media(&self) -> Vec<Str> {
+        media::wanted(&self.request, &self.target)
+    }
+
+    /// Puts fetched bytes in the place of their address.
+    pub fn provide_media(&mut self, url: &str, mime: &str, base64: &Str) {
+        media::provide(&mut self.request, url, mime, base64);
+    }
+
     /// Writes the request in the target's dialect.
     ///
     /// # Errors
@@ -209,6 +226,40 @@ mod tests {
             (messages[3]["role"].as_str(), &messages[3]["content"]),
             (Some("user"), &json!("more"))
         );
+    }
+
+    #[test]
+    fn what_a_target_cannot_be_told_is_refused_or_put_into_its_form() {
+        let decode = |client, body: &Value| {
+            RequestTranslator::decode(client, body.to_string().as_bytes()).unwrap()
+        };
+        let said = |content: Value| json!({"model": "m", "messages": [{"role": "user", "content": content}]});
+        let mut body = said(json!("q"));
+        body["n"] = json!(2);
+        let two = decode(Dialect::Chat, &body);
+        assert!(two.prepare(&Target::new(Dialect::Anth, "a"), &CX).is_err(), "two answers");
+        assert!(two.prepare(&Target::new(Dialect::Gem, "g"), &CX).is_ok());
+
+        let mut body = said(json!("q"));
+        body["tools"] = json!([{"type": "function", "function": {"name": "f", "parameters": {
+            "type": "object", "additionalProperties": false, "properties": {"a": {"type": "string"}},
+        }}}]);
+        let got = sent(Dialect::Chat, Dialect::Gem, &body);
+        let parameters = &got["tools"][0]["functionDeclarations"][0]["parameters"];
+        assert!(parameters["properties"]["a"].is_object(), "{got}");
+        assert!(parameters["additionalProperties"].is_null(), "{got}");
+
+        let url = "https://example.org/a.png";
+        let image = json!([{"type": "image_url", "image_url": {"url": url}}]);
+        let mut prepared = decode(Dialect::Chat, &said(image))
+            .prepare(&Target::new(Dialect::Gem, "g"), &CX)
+            .unwrap();
+        assert_eq!(prepared.wanted_media(), [url]);
+        prepared.provide_media(url, "image/png", &"AAAA".into());
+        assert!(prepared.wanted_media().is_empty());
+        let got: Value = serde_json::from_slice(&prepared.encode().unwrap().body).unwrap();
+        let data = json!({"mimeType": "image/png", "data": "AAAA"});
+        assert_eq!(got["contents"][0]["parts"][0]["inlineData"], data, "{got}");
     }
 
     #[test]
