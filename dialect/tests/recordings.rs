@@ -2,8 +2,11 @@
 //! named by the environment variable `NINEROUTER_FIXTURES`; without it nothing runs.
 
 #[cfg(test)]
+mod fixtures;
+
+#[cfg(test)]
 mod recordings {
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use bytes::Bytes;
     use ninerouter_dialect::{
@@ -12,6 +15,8 @@ mod recordings {
         judge_body, parse_error_body, peek, session_hints, splice_model,
     };
     use serde_json::Value;
+
+    use super::fixtures::folders;
 
     const FORMATS: [(&str, Dialect); 4] = [
         ("openai_chat", Dialect::Chat),
@@ -38,40 +43,18 @@ mod recordings {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own input, not configuration")]
-    fn root() -> Option<PathBuf> {
-        std::env::var_os("NINEROUTER_FIXTURES").map(PathBuf::from)
-    }
-
-    fn in_folder(root: &Path, format: &str, dialect: Dialect) -> Vec<Recording> {
-        let mut folders: Vec<PathBuf> = std::fs::read_dir(root.join(format))
-            .unwrap_or_else(|e| panic!("no recordings of {format} in {}: {e}", root.display()))
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        folders.sort();
-        folders
-            .into_iter()
-            .map(|folder| Recording {
+    fn recordings() -> Vec<Recording> {
+        let of_format = |(format, dialect): (&str, Dialect)| {
+            let recording = move |folder: PathBuf| Recording {
                 name: format!("{format}/{}", folder.file_name().unwrap().display()),
                 dialect,
                 meta: serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap())
                     .unwrap(),
                 folder,
-            })
-            .collect()
-    }
-
-    fn recordings() -> Vec<Recording> {
-        let Some(root) = root() else {
-            println!("skipped: NINEROUTER_FIXTURES is not set");
-            return Vec::new();
+            };
+            folders(format).into_iter().map(recording).collect::<Vec<_>>()
         };
-        let all: Vec<Recording> = FORMATS
-            .iter()
-            .flat_map(|(format, dialect)| in_folder(&root, format, *dialect))
-            .collect();
-        assert!(!all.is_empty(), "no recordings in {}", root.display());
-        all
+        FORMATS.into_iter().flat_map(of_format).collect()
     }
 
     fn options(dialect: Dialect) -> TapOptions {
@@ -199,7 +182,7 @@ mod recordings {
                 assert!(seen.content_bytes > 0, "{name}");
             }
         }
-        assert!(streams > 0 || root().is_none());
+        assert!(streams > 0 || recordings().is_empty());
     }
 
     #[test]

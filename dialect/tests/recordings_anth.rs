@@ -2,6 +2,9 @@
 //! environment variable `NINEROUTER_FIXTURES`; without it nothing runs.
 
 #[cfg(test)]
+mod fixtures;
+
+#[cfg(test)]
 mod recordings {
     use std::path::PathBuf;
 
@@ -13,19 +16,7 @@ mod recordings {
     use ninerouter_dialect::translate::{Fold, Source, Target, Warnings};
     use serde_json::Value;
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own input, not configuration")]
-    fn folders() -> Vec<PathBuf> {
-        let Some(root) = std::env::var_os("NINEROUTER_FIXTURES") else {
-            println!("skipped: NINEROUTER_FIXTURES is not set");
-            return Vec::new();
-        };
-        let folder = PathBuf::from(root).join("anthropic_messages");
-        let mut folders: Vec<PathBuf> =
-            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        folders.sort();
-        assert!(!folders.is_empty());
-        folders
-    }
+    use super::fixtures::folders;
 
     fn json(path: &PathBuf) -> Value {
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -153,7 +144,7 @@ mod recordings {
 
     #[test]
     fn recorded_answers_are_read_whole_and_streamed_alike() {
-        for folder in folders() {
+        for folder in folders("anthropic_messages") {
             let name = folder.file_name().unwrap().display().to_string();
             let meta = json(&folder.join("meta.json"));
             if folder.join("stream.sse").exists() {
@@ -228,7 +219,9 @@ mod recordings {
     #[test]
     fn t179_recorded_requests_come_out_as_they_came_in() {
         let mut seen = 0;
-        for folder in folders().into_iter().filter(|f| f.join("request.json").exists()) {
+        for folder in
+            folders("anthropic_messages").into_iter().filter(|f| f.join("request.json").exists())
+        {
             let name = folder.file_name().unwrap().display().to_string();
             let mut want = json(&folder.join("request.json"));
             let body = std::fs::read(folder.join("request.json")).unwrap();

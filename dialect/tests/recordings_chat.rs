@@ -2,6 +2,9 @@
 //! `NINEROUTER_FIXTURES`; without it nothing runs.
 
 #[cfg(test)]
+mod fixtures;
+
+#[cfg(test)]
 mod recordings {
     use std::path::PathBuf;
 
@@ -11,6 +14,8 @@ mod recordings {
     use ninerouter_dialect::translate::{EventReader, Fold, Source, Target, Warnings, unfold};
     use ninerouter_dialect::{BodyVerdict, Dialect, judge_body};
     use serde_json::Value;
+
+    use super::fixtures::folders;
 
     struct Recording {
         name: String,
@@ -29,27 +34,14 @@ mod recordings {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own input, not configuration")]
     fn recordings() -> Vec<Recording> {
-        let Some(root) = std::env::var_os("NINEROUTER_FIXTURES").map(PathBuf::from) else {
-            println!("skipped: NINEROUTER_FIXTURES is not set");
-            return Vec::new();
+        let recording = |folder: PathBuf| Recording {
+            name: folder.file_name().unwrap().display().to_string(),
+            meta: serde_json::from_slice(&std::fs::read(folder.join("meta.json")).unwrap())
+                .unwrap(),
+            folder,
         };
-        let folders = std::fs::read_dir(root.join("openai_chat")).unwrap();
-        let mut all: Vec<Recording> = folders
-            .map(|entry| {
-                let folder = entry.unwrap().path();
-                let meta = std::fs::read(folder.join("meta.json")).unwrap();
-                Recording {
-                    name: folder.file_name().unwrap().display().to_string(),
-                    meta: serde_json::from_slice(&meta).unwrap(),
-                    folder,
-                }
-            })
-            .collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        assert!(!all.is_empty());
-        all
+        folders("openai_chat").into_iter().map(recording).collect()
     }
 
     fn read(stream: &[u8], piece: usize) -> Vec<Event> {

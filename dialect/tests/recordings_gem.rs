@@ -2,9 +2,10 @@
 //! `NINEROUTER_FIXTURES`; without it nothing runs.
 
 #[cfg(test)]
-mod recordings {
-    use std::path::PathBuf;
+mod fixtures;
 
+#[cfg(test)]
+mod recordings {
     use ninerouter_dialect::gem::{StreamDecoder, StreamEncoder, decode_response, encode_response};
     use ninerouter_dialect::ir::{
         EventOrder, Failure, Part, Request, Response, SigFamily, ToolInput,
@@ -13,20 +14,7 @@ mod recordings {
     use ninerouter_dialect::{Dialect, Framing};
     use serde_json::Value;
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own input, not configuration")]
-    fn folders() -> Vec<PathBuf> {
-        let Some(root) = std::env::var_os("NINEROUTER_FIXTURES").map(PathBuf::from) else {
-            println!("skipped: NINEROUTER_FIXTURES is not set");
-            return Vec::new();
-        };
-        let mut folders: Vec<PathBuf> = std::fs::read_dir(root.join("gemini"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        folders.sort();
-        assert!(!folders.is_empty());
-        folders
-    }
+    use super::fixtures::folders;
 
     fn source() -> Source {
         Source { family: SigFamily::Gemini, ..Source::new(Dialect::Gem) }
@@ -111,7 +99,7 @@ mod recordings {
 
     #[test]
     fn t179_recorded_answers_decode_fold_and_survive_a_round_trip() {
-        for folder in folders() {
+        for folder in folders("gemini") {
             let name = folder.file_name().unwrap().display().to_string();
             let read = |file: &str| std::fs::read_to_string(folder.join(file)).ok();
             let meta: Value = serde_json::from_str(&read("meta.json").unwrap()).unwrap();
@@ -172,8 +160,9 @@ mod recordings {
 
     #[test]
     fn t151_recorded_fragments_of_arguments_become_calls() {
-        let Some(folder) =
-            folders().into_iter().find(|f| f.ends_with("v-google-stream-tool-call-arguments-s"))
+        let Some(folder) = folders("gemini")
+            .into_iter()
+            .find(|f| f.ends_with("v-google-stream-tool-call-arguments-s"))
         else {
             return;
         };

@@ -2,8 +2,11 @@
 //! variable `NINEROUTER_FIXTURES`; without it nothing runs.
 
 #[cfg(test)]
+mod fixtures;
+
+#[cfg(test)]
 mod recordings {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use ninerouter_dialect::ir::{
         Event, EventOrder, Failure, Part, Request, Response, SigFamily, ToolInput,
@@ -16,20 +19,7 @@ mod recordings {
     use ninerouter_dialect::{Dialect, Framing};
     use serde_json::Value;
 
-    #[expect(clippy::disallowed_methods, reason = "a test's own input, not configuration")]
-    fn folders() -> Vec<PathBuf> {
-        let Some(root) = std::env::var_os("NINEROUTER_FIXTURES").map(PathBuf::from) else {
-            println!("skipped: NINEROUTER_FIXTURES is not set");
-            return Vec::new();
-        };
-        let mut folders: Vec<PathBuf> = std::fs::read_dir(root.join("openai_responses"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        folders.sort();
-        assert!(!folders.is_empty());
-        folders
-    }
+    use super::fixtures::folders;
 
     fn read(folder: &Path, file: &str) -> Option<String> {
         std::fs::read_to_string(folder.join(file)).ok()
@@ -149,7 +139,7 @@ mod recordings {
 
     #[test]
     fn t179_recorded_answers_decode_fold_and_survive_a_round_trip() {
-        for folder in folders() {
+        for folder in folders("openai_responses") {
             let name = folder.file_name().unwrap().display().to_string();
             let meta: Value = serde_json::from_str(&read(&folder, "meta.json").unwrap()).unwrap();
             let features = meta["features"].as_array().unwrap();
@@ -182,7 +172,7 @@ mod recordings {
 
     #[test]
     fn t179_recorded_requests_survive_a_round_trip() {
-        for folder in folders() {
+        for folder in folders("openai_responses") {
             let name = folder.file_name().unwrap().display().to_string();
             let Some(body) = read(&folder, "request.json") else { continue };
             let mut warnings = Warnings::default();

@@ -2,17 +2,15 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::Serialize;
 
-use crate::body::{BodyVerdict, judge_body};
+use crate::Dialect;
+use crate::ir::failure::answer_text;
 use crate::ir::{
     self, CitationSpan, Failure, MediaSource, Part, RawJson, ToolInput, ToolKind, ToolUse,
 };
-use crate::tap::StreamError;
 use crate::translate::{BadFrame, Fold, ReplyPlan, Source, finish, ids};
 use crate::usage::ChatCounts;
-use crate::{Dialect, json};
 
 use super::StreamDecoder;
 use super::wire::{Annotation, Image, ToolCall};
@@ -23,20 +21,10 @@ use super::wire::{Annotation, Image, ToolCall};
 /// [`Failure::Upstream`] for an error under a success status, [`Failure::Empty`] for an answer without
 /// anything in it, [`Failure::NotAnAnswer`] for what is no JSON.
 pub fn decode_response(body: &[u8], source: &Source) -> Result<ir::Response, Failure> {
-    match judge_body(Dialect::Chat, body) {
-        BodyVerdict::Ok(_) => {}
-        BodyVerdict::Error(error) => {
-            let raw = Bytes::copy_from_slice(body);
-            let error = StreamError { raw, status: error.status_hint(), body: *error };
-            return Err(Failure::Upstream(Box::new(error)));
-        }
-        BodyVerdict::Empty => return Err(Failure::Empty),
-        BodyVerdict::NotJson { .. } => return Err(Failure::NotAnAnswer("it is no JSON".into())),
-    }
+    let text = answer_text(Dialect::Chat, body)?;
     // A message has the members of a delta: the answer is read as a stream of one chunk.
     let mut decoder = StreamDecoder::new(source);
     let mut events = Vec::new();
-    let text = json::lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii());
     decoder
         .whole(text.as_bytes(), &mut events)
         .map_err(|BadFrame| Failure::NotAnAnswer("it is no JSON object".into()))?;

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
+use crate::body::{BodyVerdict, judge_body};
 use crate::tap::{StreamError, TapFault};
-use crate::{ApiError, ErrorKind};
+use crate::{ApiError, Dialect, ErrorKind, json};
 
 /// Why an answer broke off.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -29,6 +32,22 @@ pub enum Failure {
     /// A whole body is no answer of its dialect.
     #[error("the upstream's answer makes no sense: {0}")]
     NotAnAnswer(Cow<'static, str>),
+}
+
+/// The text of a whole body, when it is an answer of its dialect.
+pub(crate) fn answer_text(dialect: Dialect, body: &[u8]) -> Result<Cow<'_, str>, Failure> {
+    match judge_body(dialect, body) {
+        BodyVerdict::Ok(_) => {
+            Ok(json::lossy(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()))
+        }
+        BodyVerdict::Error(error) => {
+            let raw = Bytes::copy_from_slice(body);
+            let error = StreamError { raw, status: error.status_hint(), body: *error };
+            Err(Failure::Upstream(Box::new(error)))
+        }
+        BodyVerdict::Empty => Err(Failure::Empty),
+        BodyVerdict::NotJson { .. } => Err(Failure::NotAnAnswer("it is no JSON".into())),
+    }
 }
 
 impl Failure {
@@ -57,7 +76,6 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
 
     use super::*;
     use crate::{ErrorShape, error_status, parse_error_body};

@@ -10,7 +10,7 @@
 mod citation;
 mod event;
 mod ext;
-mod failure;
+pub(crate) mod failure;
 mod media;
 mod order;
 mod part;

@@ -119,6 +119,25 @@ impl Part {
             | Self::Opaque { .. } => None,
         }
     }
+
+    /// Where the caching mark of this part stands; `None` for parts that take none.
+    pub fn cache_mut(&mut self) -> Option<&mut Option<CacheMark>> {
+        match self {
+            Self::Text(TextPart { cache, .. })
+            | Self::Image { cache, .. }
+            | Self::Document { cache, .. }
+            | Self::ToolUse(ToolUse { cache, .. })
+            | Self::ToolResult(ToolResult { cache, .. })
+            | Self::SystemNote { cache, .. } => Some(cache),
+            Self::Audio { .. }
+            | Self::Video { .. }
+            | Self::Thinking(_)
+            | Self::Redacted { .. }
+            | Self::Refusal { .. }
+            | Self::ServerTool(_)
+            | Self::Opaque { .. } => None,
+        }
+    }
 }
 
 /// Text and what hangs on it.

@@ -1,9 +1,7 @@
 //! Places caching marks for Anthropic (translation §2.10).
 
 use super::{Target, TranslateError, WarningKind, Warnings};
-use crate::ir::{
-    CacheMark, CacheTtl, Part, Request, Role, SigFamily, TextPart, Tool, ToolResult, ToolUse,
-};
+use crate::ir::{CacheMark, CacheTtl, Part, Request, Role, SigFamily, Tool, ToolResult};
 use crate::{Dialect, json};
 
 /// The most marks that a request may hold.
@@ -61,33 +59,14 @@ fn each_mark(request: &mut Request, visit: &mut dyn FnMut(&mut Option<CacheMark>
     for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
         if let Part::ToolResult(ToolResult { content, .. }) = part {
             for inner in content {
-                if let Some(mark) = slot(inner) {
+                if let Some(mark) = inner.cache_mut() {
                     visit(mark);
                 }
             }
         }
-        if let Some(mark) = slot(part) {
+        if let Some(mark) = part.cache_mut() {
             visit(mark);
         }
-    }
-}
-
-/// Where a part's mark is.
-fn slot(part: &mut Part) -> Option<&mut Option<CacheMark>> {
-    match part {
-        Part::Text(TextPart { cache, .. })
-        | Part::Image { cache, .. }
-        | Part::Document { cache, .. }
-        | Part::ToolUse(ToolUse { cache, .. })
-        | Part::ToolResult(ToolResult { cache, .. })
-        | Part::SystemNote { cache, .. } => Some(cache),
-        Part::Audio { .. }
-        | Part::Video { .. }
-        | Part::Thinking(_)
-        | Part::Redacted { .. }
-        | Part::Refusal { .. }
-        | Part::ServerTool(_)
-        | Part::Opaque { .. } => None,
     }
 }
 
@@ -111,7 +90,7 @@ fn place_own(request: &mut Request) {
     let users = request.turns.iter_mut().rev().filter(|turn| turn.role == Role::User);
     for turn in users.take(2) {
         let says = |part: &Part| !matches!(part, Part::Text(text) if text.text.trim().is_empty());
-        let last = turn.parts.iter_mut().rev().filter(|part| says(part)).find_map(slot);
+        let last = turn.parts.iter_mut().rev().filter(|part| says(part)).find_map(Part::cache_mut);
         if let Some(cache) = last {
             *cache = Some(own_mark());
         }
@@ -121,6 +100,7 @@ fn place_own(request: &mut Request) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ir::TextPart;
     use crate::ir::{Ext, FunctionTool, SystemOrigin, SystemPart, Turn};
 
     fn marked(text: &'static str) -> Part {

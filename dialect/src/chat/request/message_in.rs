@@ -2,7 +2,7 @@
 
 use crate::ir::{
     CacheMark, Ext, MediaSource, Part, Role, SigFamily, Signature, Str, SystemOrigin, SystemPart,
-    TextPart, Thinking, ToolInput, ToolKind, ToolResult, ToolUse, Turn,
+    Thinking, ToolInput, ToolKind, ToolResult, ToolUse, Turn,
 };
 use crate::translate::{TranslateError, tool_input};
 use crate::{Dialect, json};
@@ -65,22 +65,8 @@ impl<'a> Message<'a> {
 }
 
 fn set_cache(part: &mut Part, mark: CacheMark) {
-    match part {
-        Part::Text(TextPart { cache, .. })
-        | Part::Image { cache, .. }
-        | Part::Document { cache, .. }
-        | Part::ToolUse(ToolUse { cache, .. })
-        | Part::ToolResult(ToolResult { cache, .. })
-        | Part::SystemNote { cache, .. } => {
-            cache.get_or_insert(mark);
-        }
-        Part::Audio { .. }
-        | Part::Video { .. }
-        | Part::Thinking(_)
-        | Part::Redacted { .. }
-        | Part::Refusal { .. }
-        | Part::ServerTool(_)
-        | Part::Opaque { .. } => {}
+    if let Some(slot) = part.cache_mut() {
+        slot.get_or_insert(mark);
     }
 }
 
