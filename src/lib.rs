@@ -4,19 +4,19 @@
 //!
 //! | folder | holds | knows |
 //! |---|---|---|
-//! | [`cli`] | arguments, banner, what each command does | all |
-//! | [`server`] | listeners, workers, signals, reload, drain; the front door that every request passes | the rooms it opens to |
+//! | [`cli`] | arguments, banner, what each command does | all but `gateway`, `provider`, `routing` |
+//! | [`server`] | listeners, workers, signals, reload, drain; the front door that every request passes | `gateway`, `dashboard`, `actors`, `auth`, `config` |
 //! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
-//! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors` |
+//! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `config` |
 //! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config` |
 //! | [`routing`] | **pure**: model ids, combos, plans, choice of account, error classes, cool-downs | `provider` |
 //! | [`provider`] | **pure**: the catalog, custom nodes, and how one upstream call is shaped | `routing` (vocabulary) |
 //! | [`auth`] | who may call: API keys, client address, host check, limits | `config` |
 //! | [`net`] | the only maker of HTTP clients: address verdict, connector, TLS, pools, time-outs | `provider` |
 //! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |
-//! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `provider`, `routing`, `store` |
-//! | [`demo`] | simulated and misbehaving upstreams on real sockets, for `ninerouter demo`, tests and benches | |
-//! | `dialect/` | **pure** package: wire formats of LLM APIs, splicing, SSE framing, usage arithmetic | |
+//! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `net` (address verdict), `provider`, `routing`, `store` |
+//! | [`demo`] | simulated and misbehaving upstreams on real sockets, for `ninerouter demo`, tests and benches | `provider`, `routing` (vocabulary) |
+//! | `dialect/` | **pure** package: wire formats of LLM APIs: splicing, SSE framing, usage arithmetic; the neutral form and the four codecs of translation, which the gateway does not use yet | |
 //! | `templates/` | **pure** package: maud views and their view models | |
 //! | [`clock`], [`id`], [`secret`], [`redact`] | small vocabulary that everybody may use | |
 //!
@@ -26,10 +26,12 @@
 //!
 //! 1. `server::dispatch` gives it an id and a place, and asks [`gateway::route`] which endpoint it means.
 //! 2. `gateway::admission` decides from the head alone: overload, address, key, limits. Then the body is read, bounded.
-//! 3. `gateway::inference` peeks at the body (one pass, no tree) and starts a `Recorder`, the usage row in the making.
-//! 4. `gateway::relay` loops: `Checkout` to the [`actors::router`] (which resolves the model, plans, and asks one
-//!    [`actors::account`] for a [`actors::lease`]) → `gateway::attempt` sends it through [`net`] →
-//!    [`routing::classify`] says what a failure means → the next attempt, or the commit point.
+//! 3. `gateway::inference` starts a `Recorder`, the usage row in the making, peeks at the body (one pass, no
+//!    tree) and resolves the model id.
+//! 4. `gateway::relay` loops: `Checkout` to the [`actors::router`] (which plans, and asks one [`actors::account`] for a
+//!    [`actors::lease`]) → `gateway::attempt` sends it through [`net`], `gateway::opening` waits until it is clear
+//!    that the answer serves, `gateway::blame` and [`routing::classify`] say what a failure means → the next
+//!    attempt, or the commit point.
 //! 5. `gateway::stream` passes the answer on, chunk by chunk, as the client reads; a tap beside it counts tokens and
 //!    sees whether it ends as its dialect demands.
 //! 6. The lease is reported to its account, the row goes to [`actors::ledger`].
