@@ -23,6 +23,7 @@ pub mod request_id;
 mod retry;
 pub mod route;
 mod serve;
+pub mod signatures;
 mod stream;
 mod tool;
 mod usage;

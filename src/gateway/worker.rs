@@ -10,6 +10,7 @@ use crate::actors::checkout::{Checked, Checkout, Journey};
 use crate::actors::desk::RouterDesk;
 use crate::actors::router::{Router, ServedProviders};
 use crate::actors::shared::Shared;
+use crate::gateway::signatures::SignatureStore;
 use crate::net::Clients;
 
 /// Longest wait for an answer that needs no waiting.
@@ -27,6 +28,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Outbound clients of this thread.
     pub clients: Clients,
+    /// Reasoning that the router passed on; all workers share it.
+    pub signatures: SignatureStore,
     /// This thread's copy of the router's address.
     router: std::cell::RefCell<Addr<Router>>,
     desk: Arc<RouterDesk>,
@@ -37,10 +40,10 @@ pub struct Worker {
 impl Worker {
     /// A worker's state, made on its own thread.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, desk: Arc<RouterDesk>) -> Self {
+    pub fn new(shared: Arc<Shared>, desk: Arc<RouterDesk>, signatures: SignatureStore) -> Self {
         let clients = Clients::new(Arc::clone(&shared.net));
         let router = std::cell::RefCell::new(desk.addr());
-        Self { shared, clients, router, desk, refused: tokio::sync::Mutex::new(None) }
+        Self { shared, clients, signatures, router, desk, refused: tokio::sync::Mutex::new(None) }
     }
 
     /// The router, started again when it died (REL-ACT-1). A dead address when that fails.

@@ -25,6 +25,7 @@ use crate::actors::snapshot::AccountSource;
 use crate::actors::upkeep::Upkeep;
 use crate::config::listen::Listen;
 use crate::gateway::LocalEnd;
+use crate::gateway::signatures::SignatureStore;
 use crate::gateway::worker::Worker;
 pub use crate::server::watch::Fingerprint;
 use crate::server::watch::Watch;
@@ -270,8 +271,10 @@ fn http(
     };
     let stall = shared.snapshot.load().settings.timeouts.client_stall;
     let (shared, desk) = (Arc::clone(shared), Arc::clone(desk));
+    let signatures = SignatureStore::default();
     let factory = move || {
-        let worker = Rc::new(Worker::new(Arc::clone(&shared), Arc::clone(&desk)));
+        let (shared, desk) = (Arc::clone(&shared), Arc::clone(&desk));
+        let worker = Rc::new(Worker::new(shared, desk, signatures.clone()));
         App::new().default_service(web::to(move |http, payload| {
             dispatch::dispatch(Rc::clone(&worker), http, payload)
         }))
