@@ -69,6 +69,34 @@ pub(crate) fn visit_elements<'a>(text: &'a str, mut f: impl FnMut(&'a str)) -> b
     .is_ok()
 }
 
+/// An object once more, members kept, changed or left out: `f` gives the value that a member is to have.
+/// `None` when the text is no object.
+pub(crate) fn rewrite<'a>(
+    text: &'a str,
+    mut f: impl FnMut(&str, &'a str) -> Option<Cow<'a, str>>,
+) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    out.push('{');
+    let walked = each_member(text, |m| {
+        if let Some(value) = f(&m.key, m.value) {
+            push_member(&mut out, m.raw_key, &value);
+        }
+        ControlFlow::Continue(())
+    });
+    out.push('}');
+    walked.ok().map(|()| out)
+}
+
+/// Writes one more member of an object that is being written; the key comes with its quotes.
+pub(crate) fn push_member(out: &mut String, quoted_key: &str, value: &str) {
+    if !out.ends_with('{') {
+        out.push(',');
+    }
+    out.push_str(quoted_key);
+    out.push(':');
+    out.push_str(value);
+}
+
 /// The value of one member, the last one when the key is repeated.
 pub(crate) fn member<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let mut found = None;
@@ -245,6 +273,18 @@ mod tests {
             ("bc".to_owned(), r#""b\u0063""#.to_owned(), r#"{"x":[1, 2]}"#.to_owned()),
         ];
         assert_eq!(seen, want);
+    }
+
+    #[test]
+    fn objects_are_rewritten_member_by_member() {
+        let text = r#"{ "a" : 1.0, "b\u0063":{"x":[1, 2]}, "d":null }"#;
+        let got = rewrite(text, |key, value| match key {
+            "a" => None,
+            "d" => Some("5".into()),
+            _ => Some(value.into()),
+        });
+        assert_eq!(got.as_deref(), Some(r#"{"b\u0063":{"x":[1, 2]},"d":5}"#));
+        assert_eq!(rewrite("[1]", |_, value| Some(value.into())), None);
     }
 
     #[test]

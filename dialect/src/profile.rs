@@ -70,6 +70,17 @@ pub enum SystemRole {
     Developer,
 }
 
+/// Where Codex is given the instructions of clients of other dialects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodexSystem {
+    /// In front of the conversation, as a `developer` message: for a long time the backend took no
+    /// `instructions` but its own.
+    Developer,
+    /// In `instructions`.
+    Instructions,
+}
+
 /// Non-default flags of an upstream.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(default)]
@@ -131,6 +142,10 @@ pub struct Profile {
     /// The router places caching marks where the client has none (wire `anthropic_messages`); `None` =
     /// for Claude alone.
     pub auto_cache: Option<bool>,
+    /// Where instructions of clients of other dialects stand (Codex).
+    pub codex_system: CodexSystem,
+    /// The upstream's own tool for images is offered with every request (Codex).
+    pub codex_image_tool: bool,
 }
 
 impl Default for Profile {
@@ -164,6 +179,8 @@ impl Default for Profile {
             needs_tools_with_history: false,
             anth_strict_tool_tail: false,
             auto_cache: None,
+            codex_system: CodexSystem::Developer,
+            codex_image_tool: false,
         }
     }
 }

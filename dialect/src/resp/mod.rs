@@ -11,7 +11,7 @@
 
 pub mod echo;
 mod items;
-mod object;
+pub(crate) mod object;
 pub mod request;
 pub mod response;
 pub mod stream_in;

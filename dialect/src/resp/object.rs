@@ -7,7 +7,7 @@ use crate::{Dialect, json};
 
 /// One object. Values stay text until somebody asks for them. `null` counts as absent.
 #[derive(Default)]
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     /// The whole object as written.
     text: &'a str,
     /// Few, so a list is faster than a map.
@@ -16,7 +16,7 @@ pub(super) struct Object<'a> {
 
 impl<'a> Object<'a> {
     /// The members of `text`; `None` when it is no object.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let mut members = Vec::new();
         json::each_member(text, |member| {
             if member.value != "null" {
@@ -29,57 +29,57 @@ impl<'a> Object<'a> {
     }
 
     /// The whole object as written.
-    pub(super) fn as_written(&self) -> RawJson {
+    pub(crate) fn as_written(&self) -> RawJson {
         raw_json(self.text)
     }
 
     /// A member as written; the last one when the key is repeated.
-    pub(super) fn raw(&self, key: &str) -> Option<&'a str> {
+    pub(crate) fn raw(&self, key: &str) -> Option<&'a str> {
         self.members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 
     /// A string member, borrowed where it holds no escapes.
-    pub(super) fn word(&self, key: &str) -> Option<Cow<'a, str>> {
+    pub(crate) fn word(&self, key: &str) -> Option<Cow<'a, str>> {
         self.raw(key).and_then(json::string)
     }
 
     /// A string member.
-    pub(super) fn text(&self, key: &str) -> Option<Str> {
+    pub(crate) fn text(&self, key: &str) -> Option<Str> {
         self.word(key).map(str_of)
     }
 
     /// A string member that says something.
-    pub(super) fn name(&self, key: &str) -> Option<Str> {
+    pub(crate) fn name(&self, key: &str) -> Option<Str> {
         self.text(key).filter(|text| !text.trim().is_empty())
     }
 
     /// A whole number that is not negative.
-    pub(super) fn number(&self, key: &str) -> Option<u32> {
+    pub(crate) fn number(&self, key: &str) -> Option<u32> {
         self.raw(key)?.parse().ok()
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&self, key: &str) -> Option<bool> {
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         flag(self.raw(key)?)
     }
 
     /// A member of any type.
-    pub(super) fn json(&self, key: &str) -> Option<RawJson> {
+    pub(crate) fn json(&self, key: &str) -> Option<RawJson> {
         self.raw(key).map(raw_json)
     }
 
     /// An object member.
-    pub(super) fn object(&self, key: &str) -> Option<Object<'a>> {
+    pub(crate) fn object(&self, key: &str) -> Option<Object<'a>> {
         self.raw(key).and_then(Self::parse)
     }
 
     /// The elements of an array member; none when it is anything else.
-    pub(super) fn elements(&self, key: &str) -> Vec<&'a str> {
+    pub(crate) fn elements(&self, key: &str) -> Vec<&'a str> {
         self.raw(key).map(elements).unwrap_or_default()
     }
 
     /// The members that are not in `known`, for the neutral form to carry along.
-    pub(super) fn others(&self, known: &[&str]) -> Ext {
+    pub(crate) fn others(&self, known: &[&str]) -> Ext {
         let mut ext = Ext::default();
         for (key, value) in &self.members {
             if !known.contains(&&**key) {
@@ -91,19 +91,19 @@ impl<'a> Object<'a> {
 }
 
 /// The elements of an array as written; none when the text is anything else.
-pub(super) fn elements(text: &str) -> Vec<&str> {
+pub(crate) fn elements(text: &str) -> Vec<&str> {
     let mut elements = Vec::new();
     json::visit_elements(text, |element| elements.push(element));
     elements
 }
 
 /// Text that was found as one JSON value before.
-pub(super) fn raw_json(text: &str) -> RawJson {
+pub(crate) fn raw_json(text: &str) -> RawJson {
     RawJson::parse(text).unwrap_or_else(|_| RawJson::from(&serde_json::Value::Null))
 }
 
 /// `true` or `false`.
-pub(super) fn flag(raw: &str) -> Option<bool> {
+pub(crate) fn flag(raw: &str) -> Option<bool> {
     match raw {
         "true" => Some(true),
         "false" => Some(false),
@@ -112,7 +112,7 @@ pub(super) fn flag(raw: &str) -> Option<bool> {
 }
 
 /// Shared text of a string that may be borrowed.
-pub(super) fn str_of(text: Cow<'_, str>) -> Str {
+pub(crate) fn str_of(text: Cow<'_, str>) -> Str {
     match text {
         Cow::Borrowed(text) => text.into(),
         Cow::Owned(text) => text.into(),

@@ -9,10 +9,12 @@ mod reasoning;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::object::Object;
-use crate::ir::{Event, Failure, Finish, SigFamily, Str};
+use crate::ir::{Event, Failure, Finish, RawJson, SigFamily, Str};
 use crate::tap::StreamError;
 use crate::translate::{BadFrame, PartQueue, Source, finish};
 use crate::usage::{decode_full, lenient_tokens};
@@ -32,6 +34,8 @@ pub struct StreamDecoder {
     /// A `[DONE]` came; the dialect has none, but gateways send it in place of the terminal event.
     marked_done: bool,
     items: Vec<Item>,
+    /// Items that came whole and unannounced before those in front of them, by their place.
+    early: BTreeMap<u32, RawJson>,
     parts: Parts,
 }
 
@@ -57,6 +61,7 @@ impl StreamDecoder {
             ended: false,
             marked_done: false,
             items: Vec::new(),
+            early: BTreeMap::new(),
             parts: Parts {
                 queue: PartQueue::default(),
                 family: source.family,
@@ -106,6 +111,10 @@ impl StreamDecoder {
             self.fail(Failure::Truncated, out);
             return;
         }
+        if let Err(failure) = self.take_early(None, out) {
+            self.fail(failure, out);
+            return;
+        }
         self.parts.queue.stop_all(0, out);
         self.end(None, out);
     }
@@ -141,12 +150,22 @@ impl StreamDecoder {
                 let Some(item) = event.object("item") else { return Ok(()) };
                 self.start(None, out);
                 self.added(event.number("output_index"), &item, out)?;
+                self.take_early(Some(self.next_index()), out)?;
             }
             "response.output_item.done" => {
                 let Some(item) = event.object("item") else { return Ok(()) };
                 self.start(None, out);
                 let at = self.find(event, &item);
-                self.done(at, event.number("output_index"), &item, out)?;
+                let index = event.number("output_index");
+                let waits = |at: &u32| *at > self.next_index() && !self.early.contains_key(at);
+                if at.is_none()
+                    && let Some(index) = index.filter(waits)
+                {
+                    self.early.insert(index, item.as_written());
+                    return Ok(());
+                }
+                self.done(at, index, &item, out)?;
+                self.take_early(Some(self.next_index()), out)?;
             }
             "" if event.raw("error").is_some() => return Err(upstream_error(data)),
             // A gateway that answers with the whole body in one event.
@@ -245,6 +264,7 @@ impl StreamDecoder {
         out: &mut Vec<Event>,
     ) -> Result<(), Failure> {
         self.start(Some(response), out);
+        self.take_early(None, out)?;
         let output = response.elements("output");
         let mut seen: Vec<String> = Vec::new();
         for (position, text) in output.into_iter().enumerate() {
@@ -300,6 +320,28 @@ impl StreamDecoder {
     fn push(&mut self, output_index: Option<u32>, item_type: &str, item: &Object<'_>) -> usize {
         self.items.push(Item::new(output_index, item_type, item));
         self.items.len().saturating_sub(1)
+    }
+
+    /// The place behind all items so far.
+    fn next_index(&self) -> u32 {
+        let last = self.items.iter().filter_map(|item| item.output_index).max();
+        last.map_or(0, |last| last.saturating_add(1))
+    }
+
+    /// Takes the items that came before their turn: those that follow on the items so far, or all.
+    fn take_early(&mut self, next: Option<u32>, out: &mut Vec<Event>) -> Result<(), Failure> {
+        let mut next = next;
+        while let Some(entry) = self.early.first_entry() {
+            if next.is_some_and(|next| *entry.key() > next) {
+                break;
+            }
+            let (index, written) = entry.remove_entry();
+            if let Some(item) = Object::parse(written.get()) {
+                self.done(None, Some(index), &item, out)?;
+            }
+            next = next.map(|_| self.next_index());
+        }
+        Ok(())
     }
 
     fn under_way(&self, output_index: u32) -> Option<&Item> {

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::{
-    ReplyPlan, Signatures, Target, TranslateError, Warning, Warnings, builtins, cache_marks, gem3,
-    media, output_format, pairing, parameters, reject, schema, thinking, tools, turns,
+    Envelope, ReplyPlan, Signatures, Target, TranslateError, Warning, Warnings, builtins,
+    cache_marks, gem3, media, output_format, pairing, parameters, reject, schema, thinking, tools,
+    turns,
 };
 use crate::ir::Str;
-use crate::{Dialect, anth, chat, gem, ir, resp};
+use crate::{Dialect, anth, chat, codex, gem, ir, resp};
 
 /// A request in the target's dialect.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -99,6 +100,10 @@ impl RequestTranslator {
         schema::fit(&mut request, target, &mut plan);
         media::fit(&mut request, target, &mut warnings);
         cache_marks::place(&mut request, self.client, target, &mut warnings)?;
+        if target.envelope == Envelope::Codex {
+            // Last: what became an instruction on the way is one, too.
+            codex::adapt(&mut request, self.client, target);
+        }
         Ok(Prepared { request, plan, warnings, target: target.clone() })
     }
 }
@@ -145,12 +150,15 @@ impl Prepared {
     /// When the target's dialect cannot say it.
     pub fn encode(self) -> Result<Encoded, TranslateError> {
         let Self { request, plan, mut warnings, target } = self;
-        let EncodedRequest { body, betas } = match target.dialect {
+        let EncodedRequest { mut body, betas } = match target.dialect {
             Dialect::Chat => chat::encode_request(&request, &target, &mut warnings),
             Dialect::Resp => resp::encode_request(&request, &target, &mut warnings),
             Dialect::Anth => anth::encode_request(&request, &target, &mut warnings),
             Dialect::Gem => gem::encode_request(&request, &target, &mut warnings),
         }?;
+        if target.envelope == Envelope::Codex {
+            body = codex::fit_request(&body, &codex::CodexRequest::of(&target), &mut warnings)?;
+        }
         Ok(Encoded { body, betas, plan, warnings: warnings.as_slice().to_vec() })
     }
 }

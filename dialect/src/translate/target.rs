@@ -22,6 +22,8 @@ pub struct Target {
     pub profile: Profile,
     /// Rules of the upstream that no flag names.
     pub quirks: Vec<Quirk>,
+    /// What the conversation goes by at this account (providers §2), for upstreams that want to know.
+    pub conversation: Option<Str>,
 }
 
 impl Target {
@@ -35,6 +37,7 @@ impl Target {
             caps: ModelCaps::default(),
             profile: Profile::default(),
             quirks: Vec::new(),
+            conversation: None,
         }
     }
 
