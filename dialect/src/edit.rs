@@ -42,6 +42,13 @@ pub enum BodyEdit {
         /// The key.
         key: Cow<'static, str>,
     },
+    /// Removes one member inside an object member; the object stays.
+    RemoveMember {
+        /// The key of the object.
+        key: Cow<'static, str>,
+        /// The key inside it.
+        member: Cow<'static, str>,
+    },
     /// Gives the member another key; dropped instead when that key is taken.
     Rename {
         /// The old key.
@@ -64,6 +71,13 @@ impl SplicedBody {
     /// A body in one part.
     pub fn whole(body: Bytes) -> Self {
         Self::join(vec![body])
+    }
+
+    /// The body with something before and behind it.
+    pub(crate) fn between(mut self, before: String, behind: &'static str) -> Self {
+        self.parts.insert(0, before.into());
+        self.parts.push(Bytes::from_static(behind.as_bytes()));
+        Self::join(self.parts)
     }
 
     fn join(parts: Vec<Bytes>) -> Self {
@@ -166,6 +180,7 @@ impl<'a> Patch<'a> {
             }
             BodyEdit::SetMember { key, member, json } => self.set_member(key, member, json),
             BodyEdit::Remove { key } => self.remove(key),
+            BodyEdit::RemoveMember { key, member } => self.remove_member(key, member),
             BodyEdit::Rename { from, to } => self.rename(from, to),
         }
     }
@@ -208,6 +223,19 @@ impl<'a> Patch<'a> {
             },
         };
         self.set(key, &next);
+    }
+
+    fn remove_member(&mut self, key: &str, member: &str) {
+        let Some(object) = self.value_text(key).filter(|object| json::is_object(object)) else {
+            return;
+        };
+        if let Ok(mut inner) = Patch::read(&object)
+            && inner.has(member)
+        {
+            inner.remove(member);
+            let next = inner.emit_text();
+            self.set(key, &next);
+        }
     }
 
     fn value_text(&self, key: &str) -> Option<String> {
@@ -359,6 +387,20 @@ mod tests {
 
     fn remove(key: &'static str) -> BodyEdit {
         BodyEdit::Remove { key: key.into() }
+    }
+
+    #[test]
+    fn a_member_of_a_member_is_removed_and_the_rest_stays() {
+        let gone = [BodyEdit::RemoveMember { key: "o".into(), member: "a".into() }];
+        for (body, want) in [
+            (r#"{"o":{ "a":1, "b":1.0 } ,"a":2}"#, r#"{"o":{  "b":1.0 } ,"a":2}"#),
+            (r#"{"o":{"a":1}}"#, r#"{"o":{}}"#),
+            (r#"{ "o" : { "b" : 1 } }"#, r#"{ "o" : { "b" : 1 } }"#),
+            (r#"{"o":null,"p":1}"#, r#"{"o":null,"p":1}"#),
+            (r#"{"p":1}"#, r#"{"p":1}"#),
+        ] {
+            assert_eq!(edit(body, &gone), want);
+        }
     }
 
     #[test]

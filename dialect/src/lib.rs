@@ -6,6 +6,7 @@
 pub mod anth;
 pub mod body;
 pub mod chat;
+pub mod cloud_code;
 pub mod codex;
 pub mod completion_stream;
 pub mod completions;

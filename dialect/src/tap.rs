@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use crate::body::{BodyVerdict, judge_body};
+use crate::cloud_code::StreamUnwrap;
 use crate::json_array::ArrayScanner;
 use crate::sse::{Frame, SseSplitter};
 use crate::stream_error::StreamPosition;
@@ -47,6 +48,9 @@ pub struct TapOptions {
     pub hide_usage_chunk: bool,
     /// A clean end after content counts as the terminal mark (provider profile).
     pub eof_is_end: bool,
+    /// The events come in Google Code Assist's envelope, which is taken off each of them
+    /// ([`StreamUnwrap`]); `framing` is then the client's.
+    pub unwrap: bool,
     /// The largest event.
     pub max_event_bytes: usize,
 }
@@ -110,7 +114,7 @@ pub enum StreamEnd {
     Failed,
 }
 
-/// Watches one stream. Bytes pass unchanged, except for a hidden usage chunk.
+/// Watches one stream. Bytes pass unchanged, except for a hidden usage chunk and an envelope.
 ///
 /// # Examples
 /// ```
@@ -118,7 +122,7 @@ pub enum StreamEnd {
 /// use ninerouter_dialect::{Dialect, Framing, StreamEnd, StreamTap, TapOptions};
 /// let mut tap = StreamTap::new(TapOptions {
 ///     dialect: Dialect::Chat, framing: Framing::Sse, hide_usage_chunk: false,
-///     eof_is_end: false, max_event_bytes: 16 << 20,
+///     eof_is_end: false, unwrap: false, max_event_bytes: 16 << 20,
 /// });
 /// let mut out = Vec::new();
 /// let chunk = Bytes::from_static(
@@ -134,6 +138,7 @@ pub struct StreamTap {
     split: Split,
     observer: Observer,
     filter: UsageFilter,
+    unwrap: Option<StreamUnwrap>,
     /// A whole JSON body that came where a stream was promised.
     body: Option<Vec<u8>>,
     begun: bool,
@@ -158,6 +163,9 @@ impl StreamTap {
             split,
             observer: Observer::new(options.dialect),
             filter: UsageFilter::new(hide),
+            unwrap: options
+                .unwrap
+                .then(|| StreamUnwrap::new(options.framing, options.max_event_bytes)),
             body: None,
             begun: false,
         }
@@ -168,6 +176,14 @@ impl StreamTap {
     /// # Errors
     /// A [`TapFault`] when the stream breaks a limit or makes no sense; the chunk is then withheld.
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), TapFault> {
+        let chunk = match &mut self.unwrap {
+            Some(unwrap) => unwrap.push(&chunk)?,
+            None => chunk,
+        };
+        self.pass(chunk, out)
+    }
+
+    fn pass(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), TapFault> {
         if chunk.is_empty() {
             return Ok(());
         }
@@ -194,6 +210,11 @@ impl StreamTap {
 
     /// The upstream ended its stream cleanly; `out` gets what was still held back.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
+        if let Some(mut unwrap) = self.unwrap.take()
+            && self.pass_rest(&mut unwrap, out).is_err()
+        {
+            self.observer.mark_cut();
+        }
         let mut hidden = false;
         if let Some(body) = self.body.take() {
             self.settle_body(&body);
@@ -213,6 +234,17 @@ impl StreamTap {
         }
         self.filter.flush(hidden, out);
         self.observer.end(self.options.eof_is_end)
+    }
+
+    /// Hands out what the envelope's reader still holds.
+    fn pass_rest(
+        &mut self,
+        unwrap: &mut StreamUnwrap,
+        out: &mut Vec<Bytes>,
+    ) -> Result<(), TapFault> {
+        self.pass(unwrap.flush(), out)?;
+        let complete = self.terminal_seen() || (self.options.eof_is_end && self.content_seen());
+        self.pass(unwrap.finish(complete), out)
     }
 
     /// Whether meaningful content was seen: the commit point (translation §4.8).

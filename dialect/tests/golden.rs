@@ -62,6 +62,7 @@ fn transcripts_of_streams_are_whole_and_tell_the_story() {
             framing,
             hide_usage_chunk: false,
             eof_is_end: false,
+            unwrap: false,
             max_event_bytes: 1 << 20,
         });
         let mut out = Vec::new();

@@ -63,6 +63,7 @@ mod recordings {
             framing: Framing::Sse,
             hide_usage_chunk: false,
             eof_is_end: false,
+            unwrap: false,
             max_event_bytes: 16 << 20,
         }
     }

@@ -107,6 +107,7 @@ impl Opening<'_> {
                 framing: ask.framing,
                 hide_usage_chunk: self.shaped.hide_usage_chunk,
                 eof_is_end: self.shaped.eof_is_end,
+                unwrap: false,
                 max_event_bytes: EVENT,
             }),
             held: Vec::new(),

@@ -23,6 +23,8 @@ pub(crate) use encode_config::is_gemini_3;
 /// When the body is no JSON object, or `contents` makes no sense.
 pub fn decode_request(body: &[u8], warnings: &mut Warnings) -> Result<Request, TranslateError> {
     let text = checked_text(body)?;
+    // A client of Code Assist sends the request in its envelope (providers §3.3).
+    let text = crate::cloud_code::inner_request(text).unwrap_or(text);
     let mut request = Request::default();
     let (mut contents, mut system, mut tool_list) = (None, None, None);
     let (mut tool_config, mut generation) = (None, None);

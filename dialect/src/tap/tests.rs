@@ -11,6 +11,7 @@ fn options(dialect: Dialect) -> TapOptions {
         framing: Framing::Sse,
         hide_usage_chunk: false,
         eof_is_end: false,
+        unwrap: false,
         max_event_bytes: 1 << 20,
     }
 }

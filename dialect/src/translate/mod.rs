@@ -68,5 +68,5 @@ pub use request::{Encoded, EncodedRequest, PrepareCx, Prepared, RequestTranslato
 pub use signature::{NoSignatures, Signatures};
 pub use signature_notes::SignatureNotes;
 pub use stream::{Folding, StreamTranslator, unfold_body};
-pub use target::{BudgetCaps, Envelope, LevelCaps, ModelCaps, Target, ThinkingCaps};
+pub use target::{BudgetCaps, Envelope, EnvelopeIds, LevelCaps, ModelCaps, Target, ThinkingCaps};
 pub use unfold::{PIECE_BYTES, unfold};

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::Target;
 use super::ids::digest;
-use super::{Envelope, Target};
 use crate::Dialect;
-use crate::ir::{SigFamily, Str};
+use crate::ir::Str;
 
 /// Hex digits that tell cut names apart, with the underscore before them.
 const SUFFIX: usize = 9;
@@ -27,9 +27,7 @@ impl NameRules {
             Dialect::Chat | Dialect::Resp => Self { extra: b"-", letter_first: false, max: 64 },
             Dialect::Anth => Self { extra: b"-", letter_first: false, max: 128 },
             // Claude behind Code Assist has its own rules beside Google's.
-            Dialect::Gem
-                if target.envelope == Envelope::CloudCode && target.family == SigFamily::Claude =>
-            {
+            Dialect::Gem if target.is_code_assist_claude() => {
                 Self { extra: b"-", letter_first: true, max: 64 }
             }
             Dialect::Gem => Self { extra: b".:-", letter_first: true, max: 64 },

@@ -8,7 +8,7 @@ use super::{
     turns,
 };
 use crate::ir::Str;
-use crate::{Dialect, anth, chat, codex, gem, ir, resp};
+use crate::{Dialect, anth, chat, cloud_code, codex, gem, ir, resp};
 
 /// A request in the target's dialect.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -88,8 +88,10 @@ impl RequestTranslator {
         // notes between turns are not yet words of the user.
         thinking::carry(&mut request, self.client, target, cx.signatures, &mut warnings)?;
         gem3::sign_calls(&mut request, target, cx.signatures);
+        cloud_code::fit_history(&mut request, target, &mut warnings);
         turns::arrange(&mut request, target, &mut warnings)?;
         parameters::fit(&mut request, target, &mut warnings)?;
+        cloud_code::fit_parameters(&mut request, target, &mut warnings);
         if target.dialect == Dialect::Resp {
             resp::request::adapt(&mut request, self.client);
         }
@@ -156,8 +158,19 @@ impl Prepared {
             Dialect::Anth => anth::encode_request(&request, &target, &mut warnings),
             Dialect::Gem => gem::encode_request(&request, &target, &mut warnings),
         }?;
-        if target.envelope == Envelope::Codex {
-            body = codex::fit_request(&body, &codex::CodexRequest::of(&target), &mut warnings)?;
+        match target.envelope {
+            Envelope::Codex => {
+                let codex = codex::CodexRequest::of(&target);
+                body = codex::fit_request(&body, &codex, &mut warnings)?;
+            }
+            Envelope::CloudCode | Envelope::Antigravity => {
+                body = cloud_code::wrap(&body.into(), &target)?.parts.concat();
+            }
+            Envelope::Plain
+            | Envelope::Vertex
+            | Envelope::Kiro
+            | Envelope::Copilot
+            | Envelope::Ollama => {}
         }
         Ok(Encoded { body, betas, plan, warnings: warnings.as_slice().to_vec() })
     }

@@ -10,9 +10,9 @@ mod walk;
 
 use serde_json::{Value, json};
 
-use super::{ClientTool, Envelope, PLACEHOLDER, ReplyPlan, Target};
+use super::{ClientTool, PLACEHOLDER, ReplyPlan, Target};
 use crate::Dialect;
-use crate::ir::{FunctionTool, OutputFormat, RawJson, Request, SigFamily, Tool, ToolKind};
+use crate::ir::{FunctionTool, OutputFormat, RawJson, Request, Tool, ToolKind};
 
 pub use gemini::GeminiSubset;
 
@@ -41,7 +41,7 @@ impl SchemaForm {
             Dialect::Gem if target.profile.gem_json_schema => Self::GeminiJson,
             Dialect::Gem => Self::Gemini(GeminiSubset {
                 any_of: target.profile.gem_anyof,
-                reduced: target.envelope == Envelope::CloudCode,
+                reduced: target.envelope.is_code_assist(),
                 placeholder: wants_a_property(target),
             }),
         }
@@ -59,7 +59,7 @@ impl SchemaForm {
 
 /// Claude behind Code Assist checks arguments, and refuses objects without properties.
 fn wants_a_property(target: &Target) -> bool {
-    target.envelope == Envelope::CloudCode && target.family == SigFamily::Claude
+    target.is_code_assist_claude()
 }
 
 /// Puts all schemas of a request into the target's form.

@@ -24,6 +24,8 @@ pub struct Target {
     pub quirks: Vec<Quirk>,
     /// What the conversation goes by at this account (providers §2), for upstreams that want to know.
     pub conversation: Option<Str>,
+    /// What the envelope says of account and request.
+    pub ids: EnvelopeIds,
 }
 
 impl Target {
@@ -38,7 +40,13 @@ impl Target {
             profile: Profile::default(),
             quirks: Vec::new(),
             conversation: None,
+            ids: EnvelopeIds::default(),
         }
+    }
+
+    /// Whether it is Claude behind Google Code Assist, which has rules of both vendors.
+    pub fn is_code_assist_claude(&self) -> bool {
+        self.envelope.is_code_assist() && self.family == SigFamily::Claude
     }
 
     /// Whether the upstream has this quirk.
@@ -54,8 +62,10 @@ pub enum Envelope {
     Plain,
     /// The ChatGPT backend: Responses with a restricted set of fields.
     Codex,
-    /// Google Code Assist: Gemini inside an object.
+    /// Google Code Assist as Gemini CLI speaks it: Gemini inside an object.
     CloudCode,
+    /// Google Code Assist as Antigravity speaks it: more members, Claude beside Gemini.
+    Antigravity,
     /// Vertex AI: Gemini without ids on calls.
     Vertex,
     /// AWS event stream with a JSON of its own.
@@ -64,6 +74,27 @@ pub enum Envelope {
     Copilot,
     /// Ollama's NDJSON chat.
     Ollama,
+}
+
+impl Envelope {
+    /// Whether it is Google Code Assist's.
+    pub const fn is_code_assist(self) -> bool {
+        matches!(self, Self::CloudCode | Self::Antigravity)
+    }
+}
+
+/// What stands in an envelope beside the request itself. The caller fills it in for each attempt; what
+/// is `None` is left out.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct EnvelopeIds {
+    /// The cloud project that Code Assist bills. An account without one is not asked at all.
+    pub project: Option<Str>,
+    /// This request, a UUID.
+    pub request: Option<Str>,
+    /// When this request is made, Unix milliseconds.
+    pub sent_ms: u64,
+    /// ARN of the account's CodeWhisperer profile (Kiro).
+    pub profile_arn: Option<Str>,
 }
 
 /// What a model can do. `None` = unknown: the request goes through as the client wrote it.

@@ -5,10 +5,9 @@ use serde_json::{Map, Value, json};
 use crate::Dialect;
 use crate::effort::{Effort, Level};
 use crate::ir::{
-    FunctionTool, Modality, OutputFormat, RawJson, Request, SigFamily, Summary, Tool, ToolChoice,
-    ToolMode,
+    FunctionTool, Modality, OutputFormat, RawJson, Request, Summary, Tool, ToolChoice, ToolMode,
 };
-use crate::translate::{Envelope, Target, ThinkingCaps, WarningKind, Warnings};
+use crate::translate::{Target, ThinkingCaps, WarningKind, Warnings};
 
 /// `tools`: all functions in one group, then what Google runs.
 pub(super) fn tools(request: &Request, target: &Target, warnings: &mut Warnings) -> Vec<Value> {
@@ -66,7 +65,7 @@ fn says_something(schema: &Value) -> bool {
 /// `toolConfig`: which functions must be called, beside what only Gemini knows.
 pub(super) fn tool_config(request: &Request, target: &Target) -> Map<String, Value> {
     let mut config = extra(request, "toolConfig");
-    let claude = target.envelope == Envelope::CloudCode && target.family == SigFamily::Claude;
+    let claude = target.is_code_assist_claude();
     let has_functions = request.tools.iter().any(|tool| matches!(tool, Tool::Function(_)));
     let names = |names: &[crate::ir::Str]| -> Vec<String> {
         names.iter().map(ToString::to_string).collect()

@@ -21,7 +21,7 @@ pub struct GeminiSubset {
     pub any_of: bool,
     /// Only types, descriptions, enums, items and properties are taken (Code Assist).
     pub reduced: bool,
-    /// The root must have a property.
+    /// The root must have a property, and demand it.
     pub placeholder: bool,
 }
 
@@ -33,6 +33,7 @@ pub(super) fn clean(schema: Value, subset: GeminiSubset) -> Value {
     if subset.placeholder && is_object && !root.contains_key("properties") {
         let unused = json!({ PLACEHOLDER: { "type": "string", "description": "leave empty" } });
         root.insert("properties".into(), unused);
+        root.insert("required".into(), json!([PLACEHOLDER]));
     }
     Value::Object(root)
 }

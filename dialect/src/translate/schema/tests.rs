@@ -1,4 +1,6 @@
 use super::*;
+use crate::ir::SigFamily;
+use crate::translate::Envelope;
 
 const SUBSET: GeminiSubset = GeminiSubset { any_of: false, reduced: false, placeholder: false };
 
@@ -200,7 +202,8 @@ fn code_assist_gets_less_and_constraints_in_words() {
         &json!({"a": {"type": "string", "description": "format: uri minLength: 3, default: x"}}),
     );
     assert_eq!(cleaned(&schema, subset), want);
-    let want = object(&json!({"_unused": {"type": "string", "description": "leave empty"}}));
+    let mut want = object(&json!({"_unused": {"type": "string", "description": "leave empty"}}));
+    want["required"] = json!(["_unused"]);
     assert_eq!(cleaned(&json!({"type": "object", "properties": {}}), subset), want);
 }
 
