@@ -83,6 +83,8 @@ fn content<'a>(choice: &'a Choice, plan: &ReplyPlan) -> Vec<Block<'a>> {
     for part in &choice.parts {
         match part {
             Part::Thinking(_) | Part::Redacted { .. } if !plan.shows_thinking => {}
+            // Answers of this dialect hold no media, only requests do (§2.9).
+            Part::Image { .. } | Part::Document { .. } => {}
             Part::ToolUse(call) => {
                 if plan.shows_thinking
                     && let Some(signature) = &call.signature
@@ -165,5 +167,15 @@ mod tests {
             let [Block::ToolUse(block)] = blocks.as_slice() else { panic!("{input}") };
             assert_eq!(block.input.get(), want);
         }
+    }
+
+    #[test]
+    fn pictures_of_other_dialects_are_no_blocks_of_an_answer() {
+        let source = ir::MediaSource::Base64 { mime: "image/png".into(), data: "iVBORw==".into() };
+        let image =
+            Part::Image { source, detail: None, cache: None, signature: None, ext: Ext::default() };
+        let choice = Choice { parts: vec![Part::text("Here."), image], ..Choice::new(0) };
+        let plan = ReplyPlan::new(Dialect::Anth, &ir::Request::default(), 0);
+        assert!(matches!(content(&choice, &plan).as_slice(), [Block::Text(_)]));
     }
 }

@@ -9,7 +9,7 @@ use crate::ir::failure::answer_text;
 use crate::ir::{
     self, CitationSpan, Failure, MediaSource, Part, RawJson, ToolInput, ToolKind, ToolUse,
 };
-use crate::translate::{BadFrame, Fold, ReplyPlan, Source, finish, ids};
+use crate::translate::{BadFrame, Fold, ReplyPlan, Source, finish, ids, tier};
 use crate::usage::ChatCounts;
 
 use super::StreamDecoder;
@@ -101,7 +101,7 @@ pub fn encode_response(response: &ir::Response, plan: &ReplyPlan) -> Vec<u8> {
         model: &plan.model,
         choices: response.choices.iter().map(choice).collect(),
         usage: response.usage.as_ref().map(ChatCounts::from),
-        service_tier: response.service_tier.as_deref(),
+        service_tier: response.service_tier.as_deref().and_then(tier::open_ai),
         system_fingerprint: response.fingerprint.as_deref(),
     };
     serde_json::to_vec(&body).unwrap_or_default()

@@ -311,13 +311,13 @@ fn finish_event(choice: &mut Choice) -> Event {
         None => finish::without_word(has_call),
     };
     let stop_sequence = choice.stop_sequence.take().filter(|_| meant == Finish::Stop);
-    Event::Finish {
-        choice: choice.index,
-        finish: if stop_sequence.is_some() { Finish::StopSequence } else { meant },
-        reason,
-        stop_sequence,
-        details: None,
-    }
+    let finish = match meant {
+        Finish::Stop if stop_sequence.is_some() => Finish::StopSequence,
+        // Chat says `stop` of a refusal in words, the other dialects have a word for it.
+        Finish::Stop if choice.refused => Finish::Refusal,
+        meant => meant,
+    };
+    Event::Finish { choice: choice.index, finish, reason, stop_sequence, details: None }
 }
 
 /// The members of a choice.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::ir::{Citation, CitationSpan, Event, Finish, PartKind, RawJson, Str, ToolKind, Usage};
-use crate::translate::{ReplyPlan, finish, ids};
+use crate::translate::{ReplyPlan, finish, ids, tier};
 use crate::usage::ChatCounts;
 use crate::{ApiError, Dialect, Framing, StreamPosition, json, stream_error_at};
 
@@ -413,7 +413,7 @@ impl StreamEncoder {
             model: &self.plan.model,
             choices,
             usage,
-            service_tier: self.head.service_tier.as_deref(),
+            service_tier: self.head.service_tier.as_deref().and_then(tier::open_ai),
             system_fingerprint: self.head.fingerprint.as_deref(),
         };
         out.extend_from_slice(b"data: ");

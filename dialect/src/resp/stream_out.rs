@@ -21,7 +21,7 @@ use crate::error::open_ai_code;
 use crate::ir::{
     self, Event, Finish, MediaSource, Part, PartKind, RawJson, ServerTool, Str, Usage,
 };
-use crate::translate::{ReplyPlan, finish, ids};
+use crate::translate::{ReplyPlan, finish, ids, tier};
 use crate::usage::RespCounts;
 use crate::{ApiError, Dialect, Framing, json};
 use call::Call;
@@ -463,7 +463,7 @@ impl StreamEncoder {
             model: &self.model,
             output: &self.items,
             usage: usage.map(RespCounts::from),
-            service_tier: self.service_tier.as_deref(),
+            service_tier: self.service_tier.as_deref().and_then(tier::open_ai),
             echo: &self.echo,
         }
     }

@@ -51,6 +51,7 @@ mod stream;
 mod summary;
 mod target;
 pub mod thinking;
+pub mod tier;
 pub mod tools;
 pub mod turns;
 mod unfold;

@@ -83,6 +83,8 @@ pub(super) struct Choice {
     pub(super) stop_sequence: Option<Str>,
     /// Whether it said anything.
     pub(super) said: bool,
+    /// Whether it refused in words.
+    pub(super) refused: bool,
     /// Whether its text was cited.
     pub(super) cited: bool,
     open: Option<Open>,
@@ -99,6 +101,7 @@ impl Choice {
             reason: None,
             stop_sequence: None,
             said: false,
+            refused: false,
             cited: false,
             open: None,
             calls: Vec::new(),
@@ -256,6 +259,7 @@ impl Choice {
             Says::Thinking => PartKind::Thinking { summary: false, item_id: None },
             Says::Refusal | Says::Audio => PartKind::Refusal,
         };
+        self.refused |= says == Says::Refusal;
         let key = self.open(says, kind, parts)?;
         let text = Str::from(text);
         parts.delta(key, text.len(), |part| match says {

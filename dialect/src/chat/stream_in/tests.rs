@@ -375,6 +375,7 @@ fn sound_images_refusals_and_probabilities_are_read() {
     let Part::Audio { id, transcript, .. } = &choice.parts[2] else { panic!("{choice:?}") };
     assert_eq!((id.as_deref(), transcript.as_deref()), (Some("a1"), Some("Hm")));
     assert_eq!(choice.parts[3], Part::Refusal { text: "No.".into() });
+    assert_eq!(choice.finish, Finish::Refusal, "chat has no word of its own for it");
 }
 
 #[test]
