@@ -305,7 +305,7 @@ pub static SETTINGS: &[Key] = &[
     unset("outbound_proxy_url", Kind::Secret, "Proxy for calls to upstreams").later(),
     Key::new("outbound_no_proxy", Kind::Texts, Preset::List(&[]), "Hosts reached without the proxy").later(),
     switch("proxy_resolves_names", false, "The proxy resolves names").later(),
-    switch("allow_http_content", false, "Fetch images and files over plain http").sudo().later(),
+    switch("allow_http_content", false, "Fetch images and files over plain http").sudo(),
     number("stream_keepalive_s", 1, 3_600, 15, "Seconds between keep-alive comments to the client"),
     switch("allow_fake_ip", false, "Catalog hosts may resolve into 198.18.0.0/15").sudo(),
     unset("antigravity.client_version", Kind::Text { max: 80 }, "Version sent to Antigravity").later(),

@@ -89,6 +89,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Catalog hosts may resolve into 198.18/15.
     pub allow_fake_ip: bool,
+    /// Content that requests name may come over plain http.
+    pub allow_http_content: bool,
     /// Days request rows are kept; 0 = for ever.
     pub usage_retention_days: u32,
     /// Days attempt rows are kept; 0 = for ever.
@@ -533,6 +535,7 @@ fn build(values: &Values, found: &Found) -> Settings {
         limits: limits(values),
         drain: values.seconds("drain_seconds"),
         allow_fake_ip: values.bool("allow_fake_ip"),
+        allow_http_content: values.bool("allow_http_content"),
         usage_retention_days: values.u32("usage_retention_days"),
         attempt_retention_days: values.u32("attempt_retention_days"),
         log_level: values.text("log_level").unwrap_or_default(),

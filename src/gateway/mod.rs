@@ -14,6 +14,7 @@ mod failure;
 mod finale;
 mod inference;
 mod legacy;
+pub mod media;
 mod models;
 mod opening;
 mod record;

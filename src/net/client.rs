@@ -35,6 +35,8 @@ pub enum DestClass {
     Node,
     /// An endpoint override of the operator's environment.
     Override,
+    /// A client's request: content it only names (class C3). Never this machine, by whatever address.
+    Content,
 }
 
 /// What a request's URL may be and where it may lead.
@@ -214,6 +216,7 @@ impl Clients {
             may_be_fake: dest.class == DestClass::Catalog
                 && accepted.is_tls()
                 && accepted.address().is_none(),
+            may_be_own: dest.class != DestClass::Content,
         };
         let uri: Uri = accepted.as_str().parse().map_err(|_invalid| unsendable_url())?;
         let connect = match layer {

@@ -49,6 +49,8 @@ pub(super) struct Reach {
     pub(super) network: NetworkPolicy,
     /// A catalog host over TLS: may be in 198.18/15 when the operator says so.
     pub(super) may_be_fake: bool,
+    /// A public or private address of this very machine is as good as any.
+    pub(super) may_be_own: bool,
 }
 
 /// The connector service under one pool.
@@ -116,6 +118,9 @@ impl Inner {
                 NetError::Connect(ConnectFailure::from(&error))
             })?;
             check_peer(&tcp, &targets)?;
+            if !self.reach.may_be_own && leads_here(&tcp) {
+                return Err(Refusal::Own.into());
+            }
             tune(&tcp);
             self.wrap(bare, tcp).await
         };
@@ -233,6 +238,14 @@ fn check_peer(tcp: &TcpStream, judged: &[SocketAddr]) -> Result<(), NetError> {
         }
         Ok(_) => Err(Refusal::Peer.into()),
         Err(_gone) => Err(NetError::Connect(ConnectFailure::Reset)),
+    }
+}
+
+/// Both ends have the same address: the system took its own for the way to itself.
+fn leads_here(tcp: &TcpStream) -> bool {
+    match (tcp.local_addr(), tcp.peer_addr()) {
+        (Ok(local), Ok(peer)) => local.ip() == peer.ip(),
+        (Err(_gone), _) | (_, Err(_gone)) => false,
     }
 }
 

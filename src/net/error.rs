@@ -19,6 +19,9 @@ pub enum Refusal {
     /// The socket ended up somewhere else than where it was sent.
     #[error("the connection reached an address that was not judged")]
     Peer,
+    /// A request's content lies on the router's own machine.
+    #[error("the host is this machine")]
+    Own,
 }
 
 /// Why a name has no addresses.

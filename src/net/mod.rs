@@ -7,6 +7,7 @@
 mod body;
 pub mod client;
 mod connector;
+pub mod content;
 pub mod decode;
 pub mod error;
 mod exchange;

@@ -1,5 +1,6 @@
 //! Clients against upstreams that misbehave: raw sockets on loopback, scripted byte by byte.
 
+mod content;
 mod guard;
 mod misbehaviour;
 mod reuse;

@@ -1,4 +1,4 @@
-//! Which URLs a credentialed request may go to, and in which spelling (security §9.2).
+//! Which URLs a request may go to, and in which spelling (security §9.2).
 
 use std::net::IpAddr;
 
@@ -55,6 +55,16 @@ impl Accepted {
     #[must_use]
     pub fn authority(&self) -> String {
         format!("{}:{}", self.url.host_str().unwrap_or_default(), self.port)
+    }
+
+    /// The address that a `location` header of its answer leads to. A fragment is for browsers.
+    ///
+    /// # Errors
+    /// When it is no URL.
+    pub fn redirect(&self, location: &str) -> Result<String, UrlRefusal> {
+        let mut next = self.url.join(location).map_err(|_invalid| UrlRefusal::Unparsable)?;
+        next.set_fragment(None);
+        Ok(next.into())
     }
 
     /// Value of the `host` header: without the scheme's own port.

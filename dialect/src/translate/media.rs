@@ -87,37 +87,46 @@ fn source_mut(part: &mut Part) -> Option<&mut MediaSource> {
     }
 }
 
+/// An address whose bytes a target needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// The address as the client wrote it.
+    pub url: Str,
+    /// What the client takes it for.
+    pub class: MediaClass,
+}
+
 /// The addresses whose bytes the target needs, each once, in order. The caller fetches them, guarded.
-pub fn wanted(request: &Request, target: &Target) -> Vec<Str> {
-    let mut urls: Vec<Str> = Vec::new();
+pub fn wanted(request: &Request, target: &Target) -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = Vec::new();
     let parts = request.turns.iter().flat_map(|turn| &turn.parts);
     for part in parts.flat_map(|part| match part {
         Part::ToolResult(result) => result.content.as_slice(),
         part => std::slice::from_ref(part),
     }) {
-        let (source, is_document) = match part {
-            Part::Document { source, .. } => (source, true),
-            Part::Image { source, .. }
-            | Part::Audio { source, .. }
-            | Part::Video { source, .. } => (source, false),
+        let (source, class) = match part {
+            Part::Document { source, .. } => (source, MediaClass::Document),
+            Part::Image { source, .. } => (source, MediaClass::Image),
+            Part::Audio { source, .. } => (source, MediaClass::Audio),
+            Part::Video { source, .. } => (source, MediaClass::Video),
             _ => continue,
         };
         if let MediaSource::Url(url) = source
-            && needs_bytes(target, is_document)
-            && !urls.contains(url)
+            && needs_bytes(target, class)
+            && !wanted.iter().any(|known| known.url == *url)
         {
-            urls.push(url.clone());
+            wanted.push(Wanted { url: url.clone(), class });
         }
     }
-    urls
+    wanted
 }
 
 /// Whether the target reads no addresses itself.
-fn needs_bytes(target: &Target, is_document: bool) -> bool {
+fn needs_bytes(target: &Target, class: MediaClass) -> bool {
     match (target.dialect, target.envelope) {
         (Dialect::Gem, _) | (_, Envelope::Codex | Envelope::Kiro | Envelope::Ollama) => true,
         // Chat has addresses for images alone.
-        (Dialect::Chat, _) => is_document,
+        (Dialect::Chat, _) => class == MediaClass::Document,
         (Dialect::Resp | Dialect::Anth, _) => false,
     }
 }
@@ -241,7 +250,9 @@ mod tests {
             (Dialect::Anth, &[]),
             (Dialect::Resp, &[]),
         ] {
-            assert_eq!(wanted(&request, &Target::new(dialect, "m")), want, "{dialect:?}");
+            let got = wanted(&request, &Target::new(dialect, "m"));
+            let urls: Vec<_> = got.iter().map(|wanted| &*wanted.url).collect();
+            assert_eq!(urls, want, "{dialect:?}");
         }
         let target = Target { envelope: Envelope::Codex, ..Target::new(Dialect::Resp, "m") };
         assert_eq!(wanted(&request, &target).len(), 2);
@@ -251,7 +262,8 @@ mod tests {
         let jpeg = MediaSource::Base64 { mime: "image/jpeg".into(), data: PIXEL.into() };
         assert_eq!(request.turns[0].parts[0], image(jpeg));
         let gem = Target::new(Dialect::Gem, "m");
-        assert_eq!(wanted(&request, &gem), ["https://a/d"]);
+        let left = Wanted { url: "https://a/d".into(), class: MediaClass::Document };
+        assert_eq!(wanted(&request, &gem), [left]);
         // A page may turn out to be an image.
         provide(&mut request, "https://a/d", "image/png", &PIXEL.into());
         assert!(wanted(&request, &gem).is_empty());

@@ -137,7 +137,7 @@ pub struct Encoded {
 
 impl Prepared {
     /// Addresses of media that the target needs as bytes. Fetching them is for the caller (§2.9).
-    pub fn wanted_media(&self) -> Vec<Str> {
+    pub fn wanted_media(&self) -> Vec<media::Wanted> {
         media::wanted(&self.request, &self.target)
     }
 
@@ -275,7 +275,10 @@ mod tests {
         let mut prepared = decode(Dialect::Chat, &said(image))
             .prepare(&Target::new(Dialect::Gem, "g"), &CX)
             .unwrap();
-        assert_eq!(prepared.wanted_media(), [url]);
+        assert_eq!(
+            prepared.wanted_media().iter().map(|wanted| &*wanted.url).collect::<Vec<_>>(),
+            [url]
+        );
         prepared.provide_media(url, "image/png", &"AAAA".into());
         assert!(prepared.wanted_media().is_empty());
         let got: Value = serde_json::from_slice(&prepared.encode().unwrap().body).unwrap();
