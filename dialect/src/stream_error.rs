@@ -58,13 +58,18 @@ pub fn stream_error_at(
 }
 
 /// Bytes that keep a silent stream alive. They may go between two events only.
+///
+/// Gemini clients get an empty line, which every parser skips: the official SDKs know no comments (the
+/// JavaScript one, and with it Gemini CLI, fails with "Incomplete JSON segment at the end", the Python one
+/// takes the comment for JSON).
 pub fn keep_alive(dialect: Dialect, framing: Framing, message_started: bool) -> Bytes {
     match (framing, dialect) {
         (Framing::JsonArray, _) => Bytes::from_static(b"\n"),
         (Framing::Sse, Dialect::Anth) if message_started => {
             Bytes::from_static(b"event: ping\ndata: {\"type\":\"ping\"}\n\n")
         }
-        (Framing::Sse, Dialect::Chat | Dialect::Resp | Dialect::Anth | Dialect::Gem) => {
+        (Framing::Sse, Dialect::Gem) => Bytes::from_static(b"\r\n"),
+        (Framing::Sse, Dialect::Chat | Dialect::Resp | Dialect::Anth) => {
             Bytes::from_static(b": keep-alive\n\n")
         }
     }
@@ -173,14 +178,16 @@ mod tests {
     fn pings_go_to_anthropic_clients_after_the_start_only() {
         let ping = keep_alive(Dialect::Anth, Framing::Sse, true);
         assert_eq!(ping, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
-        for (dialect, started) in [
-            (Dialect::Anth, false),
-            (Dialect::Chat, true),
-            (Dialect::Resp, true),
-            (Dialect::Gem, true),
-        ] {
+        for (dialect, started) in
+            [(Dialect::Anth, false), (Dialect::Chat, true), (Dialect::Resp, true)]
+        {
             assert_eq!(keep_alive(dialect, Framing::Sse, started), ": keep-alive\n\n");
         }
+    }
+
+    #[test]
+    fn gemini_clients_are_kept_alive_by_empty_lines() {
+        assert_eq!(keep_alive(Dialect::Gem, Framing::Sse, true), "\r\n");
         assert_eq!(keep_alive(Dialect::Gem, Framing::JsonArray, true), "\n");
     }
 }

@@ -19,7 +19,7 @@ use crate::sse::{Frame, SseSplitter};
 use crate::stream_error::StreamPosition;
 use crate::upstream_error::UpstreamErrorBody;
 use crate::{Dialect, Usage, json};
-use filter::UsageFilter;
+use filter::EventFilter;
 use observer::Observer;
 
 pub(crate) use gem::part_content;
@@ -114,7 +114,8 @@ pub enum StreamEnd {
     Failed,
 }
 
-/// Watches one stream. Bytes pass unchanged, except for a hidden usage chunk and an envelope.
+/// Watches one stream. Bytes pass unchanged and in whole events, except for a hidden usage chunk and an
+/// envelope.
 ///
 /// # Examples
 /// ```
@@ -137,7 +138,7 @@ pub struct StreamTap {
     options: TapOptions,
     split: Split,
     observer: Observer,
-    filter: UsageFilter,
+    filter: EventFilter,
     unwrap: Option<StreamUnwrap>,
     /// A whole JSON body that came where a stream was promised.
     body: Option<Vec<u8>>,
@@ -157,12 +158,11 @@ impl StreamTap {
             Framing::Sse => Split::Sse(SseSplitter::new(options.max_event_bytes)),
             Framing::JsonArray => Split::Array(ArrayScanner::new(options.max_event_bytes)),
         };
-        let hide = options.hide_usage_chunk && options.framing == Framing::Sse;
         Self {
             options,
             split,
             observer: Observer::new(options.dialect),
-            filter: UsageFilter::new(hide),
+            filter: EventFilter::default(),
             unwrap: options
                 .unwrap
                 .then(|| StreamUnwrap::new(options.framing, options.max_event_bytes)),
@@ -232,8 +232,12 @@ impl StreamTap {
                 Split::Array(_) => {}
             }
         }
-        self.filter.flush(hidden, out);
-        self.observer.end(self.options.eof_is_end)
+        let end = self.observer.end(self.options.eof_is_end);
+        // An event that the upstream never finished goes no further: an error event takes its place.
+        if end != StreamEnd::Truncated && !(hidden && self.options.hide_usage_chunk) {
+            self.filter.flush(out);
+        }
+        end
     }
 
     /// Hands out what the envelope's reader still holds.
@@ -274,7 +278,7 @@ impl StreamTap {
             return false;
         }
         match &self.split {
-            Split::Sse(splitter) => self.filter.withholds_all() || splitter.at_boundary(),
+            Split::Sse(splitter) => !self.filter.is_inside() && !splitter.awaits_line_feed(),
             Split::Array(scanner) => scanner.at_boundary(),
         }
     }
@@ -344,7 +348,7 @@ impl StreamTap {
             }
             body.extend_from_slice(&chunk);
         }
-        self.filter.flush(false, out);
+        self.filter.flush(out);
         out.push(chunk);
         Ok(())
     }
@@ -352,6 +356,7 @@ impl StreamTap {
     fn push_sse(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) -> Result<(), TapFault> {
         let Split::Sse(splitter) = &mut self.split else { return Ok(()) };
         let (observer, filter) = (&mut self.observer, &mut self.filter);
+        let hides = self.options.hide_usage_chunk;
         filter.begin(chunk, splitter.awaits_line_feed());
         let mut garbage = false;
         let mut body_line = None;
@@ -363,7 +368,7 @@ impl StreamTap {
                     body_line = Some(frame.data.into_owned());
                     return ControlFlow::Break(());
                 }
-                usage_only = observer.observe(&frame.data, frame.name);
+                usage_only = observer.observe(&frame.data, frame.name) && hides;
                 garbage = observer.bad_run() >= BAD_FRAMES;
             }
             filter.event(chunk, end, usage_only, out);
@@ -378,6 +383,8 @@ impl StreamTap {
             body.push(b'\n');
             body.extend_from_slice(chunk.get(consumed..).unwrap_or_default());
             self.body = Some(body);
+            // It has no events to wait for.
+            self.filter.flush(out);
         }
         Ok(())
     }

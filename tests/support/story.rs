@@ -165,6 +165,15 @@ impl Dialect {
         self.error(400, kind, "invalid_value", "messages.0: text contains 'rate limit exceeded'")
     }
 
+    /// What the router sends into a silent stream; Anthropic clients that have a `message_start` get a ping.
+    pub(crate) fn keep_alive(self, started: bool) -> &'static str {
+        match self {
+            Self::Anth if started => "event: ping\ndata: {\"type\":\"ping\"}\n\n",
+            Self::Chat | Self::Resp | Self::Anth => ": keep-alive\n\n",
+            Self::Gem => "\r\n",
+        }
+    }
+
     /// Marks of a streamed error in the client's wire, which stand where the end would.
     pub(crate) fn stream_error_mark(self) -> &'static str {
         match self {

@@ -1,14 +1,17 @@
-//! Withholds the usage-only chunk that the router asked for; all else passes verbatim (T009).
+//! Lets events through whole and verbatim, except for the usage-only chunk that the router asked for (T009).
+//!
+//! Half an event is of no use to a client, and does harm when the upstream breaks off in it: whatever
+//! follows is read as its other half, and clients that would repeat the request after an error give up
+//! over JSON that does not parse.
 
 use bytes::Bytes;
 
-/// An unfinished event larger than this is no usage chunk: it is let go at once.
+/// An unfinished event larger than this is let go in pieces: memory is worth more.
 const HOLD_LIMIT: usize = 64 * 1024;
 
-/// The filter. Switched off it passes each chunk as it came, without a copy.
-#[derive(Debug)]
-pub(super) struct UsageFilter {
-    on: bool,
+/// The filter. It hands out slices of the chunks, without a copy.
+#[derive(Debug, Default)]
+pub(super) struct EventFilter {
     /// The unfinished event, as slices of earlier chunks.
     held: Vec<Bytes>,
     held_len: usize,
@@ -22,22 +25,10 @@ pub(super) struct UsageFilter {
     event_start: usize,
 }
 
-impl UsageFilter {
-    pub(super) fn new(on: bool) -> Self {
-        Self {
-            on,
-            held: Vec::new(),
-            held_len: 0,
-            released: false,
-            hidden_cr: false,
-            emit_from: 0,
-            event_start: 0,
-        }
-    }
-
-    /// Whether the unfinished event is withheld as a whole.
-    pub(super) fn withholds_all(&self) -> bool {
-        !self.held.is_empty() && !self.released
+impl EventFilter {
+    /// Whether part of the unfinished event has gone out: nothing else fits in then.
+    pub(super) fn is_inside(&self) -> bool {
+        self.released
     }
 
     /// Starts a chunk. `after_cr`: an LF in front belongs to the event before.
@@ -49,9 +40,6 @@ impl UsageFilter {
 
     /// An event ended at `end`.
     pub(super) fn event(&mut self, chunk: &Bytes, end: usize, hide: bool, out: &mut Vec<Bytes>) {
-        if !self.on {
-            return;
-        }
         if hide && !self.released {
             self.held.clear();
             self.emit(chunk, self.event_start, out);
@@ -67,10 +55,6 @@ impl UsageFilter {
 
     /// Ends a chunk: whole events go out, an unfinished one stays.
     pub(super) fn end_chunk(&mut self, chunk: &Bytes, out: &mut Vec<Bytes>) {
-        if !self.on {
-            out.push(chunk.clone());
-            return;
-        }
         self.emit(chunk, self.event_start, out);
         let rest = chunk.slice(self.event_start.min(chunk.len())..);
         if rest.is_empty() {
@@ -88,11 +72,8 @@ impl UsageFilter {
         }
     }
 
-    /// Lets go of what is held, unless it turned out to be the usage chunk.
-    pub(super) fn flush(&mut self, hide: bool, out: &mut Vec<Bytes>) {
-        if hide && !self.released {
-            self.held.clear();
-        }
+    /// Lets go of what is held.
+    pub(super) fn flush(&mut self, out: &mut Vec<Bytes>) {
         out.append(&mut self.held);
         self.held_len = 0;
     }
