@@ -131,9 +131,10 @@ pub struct Profile {
     pub tool_content_string: bool,
     /// An assistant message with tool calls needs `content: null`.
     pub assistant_null_content: bool,
-    /// Schemas are plain JSON Schema (`parametersJsonSchema`), not Google's subset (wire `gemini`).
+    /// Schemas may be plain JSON Schema (`parametersJsonSchema`), not Google's subset, from Gemini 2.5 on
+    /// (wire `gemini`).
     pub gem_json_schema: bool,
-    /// Google's subset takes `anyOf`.
+    /// Google's subset takes `anyOf`, from Gemini 2.0 on (wire `gemini`).
     pub gem_anyof: bool,
     /// Tool calls in the history are refused without declarations of tools.
     pub needs_tools_with_history: bool,

@@ -36,6 +36,11 @@ impl<'a> Object<'a> {
         found.filter(|value| *value != "null")
     }
 
+    /// A field that stays; the last one when the key is repeated.
+    pub(super) fn peek(&self, key: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
     /// Takes out a text.
     pub(super) fn text(&mut self, key: &str) -> Option<Cow<'a, str>> {
         self.take(key).and_then(json::string)

@@ -104,10 +104,9 @@ impl StreamEncoder {
                     details: details.clone(),
                 });
             }
-            Event::Ping => out.extend_from_slice(&self.keep_alive()),
             // Counts may come after the reason of the stop: both are told together, at the end.
             Event::End => self.finish(out),
-            Event::Finish { .. } | Event::Logprobs { .. } | Event::Failed(_) => {}
+            Event::Finish { .. } | Event::Logprobs { .. } | Event::Ping | Event::Failed(_) => {}
         }
     }
 

@@ -9,6 +9,7 @@ use crate::ir::failure::answer_text;
 use crate::ir::{
     self, CitationSpan, Failure, MediaSource, Part, RawJson, ToolInput, ToolKind, ToolUse,
 };
+use crate::translate::sound::wav_prefix;
 use crate::translate::{BadFrame, Fold, ReplyPlan, Source, finish, ids, tier};
 use crate::usage::ChatCounts;
 
@@ -82,7 +83,7 @@ struct Message<'a> {
 #[derive(Serialize)]
 struct Audio<'a> {
     id: &'a str,
-    data: &'a str,
+    data: Cow<'a, str>,
     transcript: &'a str,
     expires_at: u64,
 }
@@ -139,10 +140,12 @@ fn encode_choice<'a>(choice: &'a ir::Choice, created: u64, plan: &ReplyPlan) -> 
             Part::Refusal { text } => message.refusal.get_or_insert_default().push_str(text),
             Part::ToolUse(call) => message.tool_calls.push(encode_call(call)),
             Part::Image { source, .. } => message.images.extend(Image::new(source)),
-            Part::Audio { source: MediaSource::Base64 { data, .. }, transcript, id, .. } => {
+            Part::Audio { source: MediaSource::Base64 { data, .. }, format, transcript, id } => {
+                let prefix = wav_prefix(format, plan.sound.as_deref(), Some(data));
                 message.audio = Some(Audio {
                     id: id.as_deref().unwrap_or_default(),
-                    data,
+                    data: prefix
+                        .map_or(Cow::Borrowed(data), |prefix| format!("{prefix}{data}").into()),
                     transcript: transcript.as_deref().unwrap_or_default(),
                     expires_at: created.saturating_add(AUDIO_LIFE),
                 });

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::ir::{Citation, CitationSpan, Event, Finish, PartKind, RawJson, Str, ToolKind, Usage};
+use crate::translate::sound::wav_prefix;
 use crate::translate::{ReplyPlan, finish, ids, tier};
 use crate::usage::ChatCounts;
 use crate::{ApiError, Dialect, Framing, StreamPosition, json, stream_error_at};
@@ -70,6 +71,10 @@ enum What {
         index: u32,
         custom: bool,
         empty: bool,
+    },
+    /// What goes before the first samples.
+    Audio {
+        header: Option<Str>,
     },
     Other,
 }
@@ -174,7 +179,10 @@ impl StreamEncoder {
             Event::Audio { part, data, transcript } => {
                 self.count(transcript);
                 let said = |text: &Str| (!text.is_empty()).then(|| text.clone());
-                let (data, transcript) = (said(data), said(transcript));
+                let (mut data, transcript) = (said(data), said(transcript));
+                if let (Some(data), Some(prefix)) = (&mut data, self.file_header(*part)) {
+                    *data = format!("{prefix}{data}").into();
+                }
                 let audio =
                     Audio { id: None, data: data.as_deref(), transcript: transcript.as_deref() };
                 self.delta_of(*part, Delta { audio: Some(audio), ..Delta::default() }, out);
@@ -253,10 +261,10 @@ impl StreamEncoder {
                 state.refused = true;
                 What::Other
             }
-            PartKind::Audio { id, .. } => {
+            PartKind::Audio { id, format } => {
                 let audio = Audio { id: id.as_deref(), ..Audio::default() };
                 self.delta(choice, Delta { audio: Some(audio), ..Delta::default() }, out);
-                What::Other
+                What::Audio { header: wav_prefix(format, self.plan.sound.as_deref(), None) }
             }
             PartKind::Image { source, .. } => {
                 if let Some(image) = Image::new(source) {
@@ -299,7 +307,7 @@ impl StreamEncoder {
         let choice = open.choice;
         let apart = match &mut open.what {
             What::Thinking { apart } => std::mem::take(apart),
-            What::Text { .. } | What::Call { .. } | What::Other => false,
+            What::Text { .. } | What::Call { .. } | What::Audio { .. } | What::Other => false,
         };
         if let Some(state) = self.choices.iter_mut().find(|state| state.index == choice) {
             state.reasoned = true;
@@ -325,6 +333,14 @@ impl StreamEncoder {
         let mut call = ToolCall::more(text, custom);
         call.index = Some(index);
         self.delta(choice, Delta { tool_calls: Some([call]), ..Delta::default() }, out);
+    }
+
+    /// What goes before the first samples of a part, once.
+    fn file_header(&mut self, part: u32) -> Option<Str> {
+        match self.parts.iter_mut().find(|open| open.part == part)? {
+            OpenPart { what: What::Audio { header }, .. } => header.take(),
+            _ => None,
+        }
     }
 
     fn cite(&mut self, part: u32, citation: &Citation) {

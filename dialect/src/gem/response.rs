@@ -5,7 +5,7 @@ use super::logprobs;
 use super::stream_in::StreamDecoder;
 use super::stream_out::{blocks_the_prompt, image};
 use super::wire_out::{Answer, Candidate, Content, Part};
-use crate::ir::{self, Choice, Failure, Finish, MediaSource, Response, SigFamily, Signature};
+use crate::ir::{self, Choice, Failure, Finish, MediaSource, Response, SigFamily, Signature, Str};
 use crate::translate::data_url::audio_media_type;
 use crate::translate::{Fold, ReplyPlan, Source, finish, ids};
 use crate::{Dialect, json, usage};
@@ -105,7 +105,7 @@ fn candidate<'a>(choice: &'a Choice, plan: &ReplyPlan) -> Candidate<'a> {
                 parts.extend(image(source).map(|part| part.signed(own(signature.as_ref()))));
             }
             ir::Part::Audio { source: MediaSource::Base64 { data, .. }, format, .. } => {
-                parts.push(Part::inline(audio_media_type(format).to_string(), &**data));
+                parts.push(Part::inline(sound_type(format, plan).to_string(), &**data));
             }
             ir::Part::ServerTool(call) if call.origin == Dialect::Gem => {
                 parts.push(Part::Given(&call.input));
@@ -135,6 +135,12 @@ fn candidate<'a>(choice: &'a Choice, plan: &ReplyPlan) -> Candidate<'a> {
         grounding_metadata: grounding.finish(&said),
         logprobs_result: (!logprobs.is_empty()).then(|| logprobs::encode(logprobs)),
     }
+}
+
+/// The media type of sound.
+pub(super) fn sound_type(format: &str, plan: &ReplyPlan) -> Str {
+    let asked = || plan.sound.as_deref().unwrap_or("wav");
+    audio_media_type(if format.is_empty() { asked() } else { format })
 }
 
 /// A signature that Gemini itself made; others mean nothing to it.

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::grounding::Grounding;
 use super::logprobs;
+use super::response::sound_type;
 use super::wire_out::{Answer, Candidate, Content, Part};
 use crate::ir::{
     self, Citation, Event, Finish, MediaSource, PartKind, RawJson, SigFamily, Signature, Str,
     ToolKind, Usage,
 };
 use crate::stream_error::{StreamPosition, keep_alive, stream_error_at};
-use crate::translate::data_url::audio_media_type;
 use crate::translate::{ReplyPlan, finish, ids, tool_input};
 use crate::{ApiError, Dialect, Framing, json, usage};
 
@@ -98,7 +98,8 @@ impl StreamEncoder {
             Event::Audio { part, data, .. } => {
                 let Some(open) = self.open_part(*part) else { return };
                 let PartKind::Audio { format, .. } = &open.kind else { return };
-                let (mime, choice) = (audio_media_type(format), open.choice);
+                let (format, choice) = (format.clone(), open.choice);
+                let mime = sound_type(&format, &self.plan);
                 if !data.is_empty() {
                     self.fragment(choice, Part::inline(&*mime, &**data), out);
                 }

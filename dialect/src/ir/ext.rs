@@ -42,6 +42,13 @@ impl Ext {
         self.of(dialect).filter(|field| field.key == key).last().map(|field| &field.value)
     }
 
+    /// Keeps the fields of a later object too, instead of those of the same key.
+    pub(crate) fn update(&mut self, later: Self) {
+        let replaced = |old: &ExtField| later.get(old.dialect, &old.key).is_some();
+        self.0.retain(|field| !replaced(field));
+        self.0.extend(later.0);
+    }
+
     /// Whether nothing was kept.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -63,5 +70,12 @@ mod tests {
         assert_eq!(ext.get(Dialect::Gem, "speed"), None);
         assert_eq!(ext.of(Dialect::Chat).count(), 1);
         assert_eq!(ext.iter().count(), 3);
+
+        let mut later = Ext::default();
+        later.push(Dialect::Anth, "speed", raw("1"));
+        later.push(Dialect::Gem, "route", raw("2"));
+        ext.update(later);
+        assert_eq!(ext.get(Dialect::Anth, "speed"), Some(&raw("1")));
+        assert_eq!((ext.of(Dialect::Anth).count(), ext.iter().count()), (1, 3));
     }
 }

@@ -42,7 +42,7 @@ pub enum Part {
     Audio {
         /// Its bytes.
         source: MediaSource,
-        /// OpenAI's format word (`wav`, `mp3`, `pcm16` …).
+        /// OpenAI's format word (`wav`, `mp3`, `pcm16` …); empty = the one that was asked for.
         format: Str,
         /// What is said in it.
         transcript: Option<Str>,

@@ -122,6 +122,13 @@ impl Turn {
     pub fn new(role: Role, parts: Vec<Part>) -> Self {
         Self { role, parts, name: None, ext: Ext::default() }
     }
+
+    /// Takes over a turn of the same side that comes right after this one. Of unknown fields that both have,
+    /// the later one's stands.
+    pub(crate) fn absorb(&mut self, later: Self) {
+        self.parts.extend(later.parts);
+        self.ext.update(later.ext);
+    }
 }
 
 /// The two sides of a conversation.

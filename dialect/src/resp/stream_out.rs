@@ -148,11 +148,6 @@ impl StreamEncoder {
             Event::Usage(usage) => self.usage = Some(*usage),
             Event::Finish { choice: 0, finish, .. } => self.finish = Some(finish.clone()),
             Event::End => self.end(&mut out),
-            Event::Ping => {
-                if let Some(out) = out {
-                    out.extend_from_slice(&self.keep_alive());
-                }
-            }
             Event::Text { part, text }
             | Event::Refusal { part, text }
             | Event::Audio { part, transcript: text, .. } => self.say(*part, text, &mut out),
@@ -189,7 +184,7 @@ impl StreamEncoder {
                 }
             }
             // The dialect has one answer only. The caller tells of failures with `error`.
-            Event::PartStart { .. } | Event::Finish { .. } | Event::Failed(_) => {}
+            Event::PartStart { .. } | Event::Finish { .. } | Event::Ping | Event::Failed(_) => {}
         }
     }
 

@@ -71,6 +71,12 @@ fn claude(bare: &str) -> ModelCaps {
     }
 }
 
+/// The generation of a Gemini model, as its id tells it.
+pub(super) fn gemini_version(model: &str) -> Option<(u32, u32)> {
+    let bare = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase().replace('.', "-");
+    version(bare.strip_prefix("gemini-")?)
+}
+
 fn gemini(rest: &str) -> ModelCaps {
     let Some(version) = version(rest) else { return ModelCaps::default() };
     let budget = |min, max, off| ThinkingCaps::Budget(BudgetCaps { min, max, off, dynamic: true });
@@ -177,5 +183,8 @@ mod tests {
         assert!(family_caps("claude-opus-4-7").default_sampling_only);
         assert_eq!(family_caps("claude-sonnet-4-5").prefill, Some(true));
         assert_eq!(family_caps("claude-sonnet-4-6").prefill, Some(false));
+        assert_eq!(family_caps("claude-haiku-4-5").structured_output, Some(true));
+        assert_eq!(family_caps("claude-opus-4-1").structured_output, Some(false));
+        assert_eq!(family_caps("glm-4.6").structured_output, None);
     }
 }

@@ -47,6 +47,7 @@ mod request;
 pub mod schema;
 pub mod signature;
 mod signature_notes;
+pub(crate) mod sound;
 mod stream;
 mod summary;
 mod target;

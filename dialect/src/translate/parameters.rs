@@ -1,12 +1,12 @@
 //! Fits the parameters of a request to the target: output cap, reasoning, sampling, stop texts, speed
-//! class (translation §1.6, §2.1).
+//! class, sound (translation §1.6, §2.1).
 
 use crate::Dialect;
 use crate::effort::Effort;
 use crate::ir::{Request, ServiceTier, Str};
 
 use super::effort_fit::fit_effort;
-use super::{Target, ThinkingCaps, TranslateError, WarningKind, Warnings};
+use super::{Target, ThinkingCaps, TranslateError, WarningKind, Warnings, sound};
 
 /// Output cap for Messages where neither the client nor the catalog names one, tokens.
 const UNKNOWN_MAX: u32 = 8192;
@@ -36,6 +36,7 @@ pub fn fit(
     fit.sampling();
     fit.stop();
     fit.service_tier();
+    fit.sound();
     Ok(())
 }
 
@@ -212,6 +213,16 @@ impl Fit<'_> {
         let after = self.request.stop.len();
         if after < before {
             self.clamped("stop", format!("{before} to {after} texts"));
+        }
+    }
+
+    /// Chat wants a format named. Its streams have raw samples only.
+    fn sound(&mut self) {
+        if self.target.dialect == Dialect::Chat
+            && let Some(audio) = &mut self.request.audio
+        {
+            let usual = if self.request.stream { sound::RAW } else { "wav" };
+            audio.format.get_or_insert(Str::from_static(usual));
         }
     }
 

@@ -27,6 +27,8 @@ pub struct EventReader {
     body: Option<Vec<u8>>,
     /// Whether a byte that is no white space came.
     begun: bool,
+    /// Whether white space came right before it, on its line.
+    indented: bool,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl EventReader {
             Framing::Sse => Split::Sse(SseSplitter::new(max_event_bytes)),
             Framing::JsonArray => Split::Array(ArrayScanner::new(max_event_bytes)),
         };
-        Self { split, frames: Frames::new(source), body: None, begun: false }
+        Self { split, frames: Frames::new(source), body: None, begun: false, indented: false }
     }
 
     /// Takes a chunk of bytes.
@@ -130,15 +132,20 @@ impl EventReader {
             }
     }
 
-    /// A `[` as the first byte of an event stream: a whole JSON body under the wrong label.
+    /// A whole JSON body under the label of an event stream: it begins with `[`, or with an indented `{`.
+    /// One at the start of a line may as well be NDJSON.
     fn notice_body(&mut self, chunk: &[u8]) {
         if self.begun {
             return;
         }
-        let text = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk).trim_ascii_start();
-        let Some(first) = text.first() else { return };
+        let text = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk);
+        let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let (blank, rest) = text.split_at_checked(blanks).unwrap_or((text, b""));
+        self.indented = blank.last().map_or(self.indented, |byte| !matches!(byte, b'\n' | b'\r'));
+        let Some(first) = rest.first() else { return };
         self.begun = true;
-        if *first == b'[' && matches!(self.split, Split::Sse(_)) {
+        let is_body = *first == b'[' || (*first == b'{' && self.indented);
+        if is_body && matches!(self.split, Split::Sse(_)) {
             self.body = Some(Vec::new());
         }
     }

@@ -53,6 +53,8 @@ pub struct ReplyPlan {
     pub shows_encrypted: bool,
     /// Whether a chat client asked for the usage chunk.
     pub include_usage: bool,
+    /// The format of sound that was asked for, in OpenAI's word: by the client, or for it of a chat upstream.
+    pub sound: Option<Str>,
     /// Whether the client declared a web search tool (§3.5).
     pub declared_web_search: bool,
     /// What is said of the prompt's size until the upstream says it, tokens.
@@ -90,6 +92,7 @@ impl ReplyPlan {
             shows_thinking,
             shows_encrypted: request.reasoning.include_encrypted,
             include_usage: request.include_usage,
+            sound: request.audio.as_ref().and_then(|audio| audio.format.clone()),
             declared_web_search,
             estimated_input: 0,
             created,

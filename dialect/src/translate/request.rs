@@ -92,6 +92,7 @@ impl RequestTranslator {
         turns::arrange(&mut request, target, &mut warnings)?;
         parameters::fit(&mut request, target, &mut warnings)?;
         cloud_code::fit_parameters(&mut request, target, &mut warnings);
+        plan.sound = request.audio.as_ref().and_then(|audio| audio.format.clone());
         if target.dialect == Dialect::Resp {
             resp::request::adapt(&mut request, self.client);
         }

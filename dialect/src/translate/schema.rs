@@ -38,9 +38,9 @@ impl SchemaForm {
             Dialect::Chat => Self::Plain,
             Dialect::Resp => Self::WithProperties,
             Dialect::Anth => Self::ObjectRoot,
-            Dialect::Gem if target.profile.gem_json_schema => Self::GeminiJson,
+            Dialect::Gem if target.takes_json_schema() => Self::GeminiJson,
             Dialect::Gem => Self::Gemini(GeminiSubset {
-                any_of: target.profile.gem_anyof,
+                any_of: target.takes_any_of(),
                 reduced: target.envelope.is_code_assist(),
                 placeholder: wants_a_property(target),
             }),

@@ -33,6 +33,7 @@ struct Seen {
     summary: TapSummary,
     content: u64,
     started: bool,
+    pinged: bool,
     failure: Option<Failure>,
     signatures: SignatureNotes,
 }
@@ -43,6 +44,7 @@ impl Seen {
             summary: TapSummary::default(),
             content: 0,
             started: false,
+            pinged: false,
             failure: None,
             signatures: SignatureNotes::new(source.family),
         }
@@ -53,6 +55,7 @@ impl Seen {
         self.signatures.event(event);
         self.content = self.content.saturating_add(u64::from(event.is_content()));
         self.started |= matches!(event, Event::Start { .. });
+        self.pinged |= matches!(event, Event::Ping);
         if let Event::Failed(failure) = event {
             self.failure = Some((**failure).clone());
         }
@@ -110,6 +113,12 @@ impl StreamTranslator {
     /// Bytes that keep a silent stream alive. They fit at any time: only whole events go out.
     pub fn keep_alive(&self) -> Bytes {
         self.encoder.keep_alive()
+    }
+
+    /// Whether the upstream gave a sign of life since the last time. It is not passed on by itself: the
+    /// caller has the clock, and sends [`StreamTranslator::keep_alive`] at most once in ten seconds (§4.1).
+    pub fn take_ping(&mut self) -> bool {
+        std::mem::take(&mut self.seen.pinged)
     }
 
     /// Why the answer broke off.

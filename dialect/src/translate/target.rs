@@ -5,6 +5,8 @@ use crate::effort::Levels;
 use crate::ir::{SigFamily, Str};
 use crate::profile::{Profile, Quirk, Think};
 
+use super::family::gemini_version;
+
 /// One upstream model, as the catalog knows it. The caller fills it in for each attempt.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Target {
@@ -47,6 +49,17 @@ impl Target {
     /// Whether it is Claude behind Google Code Assist, which has rules of both vendors.
     pub fn is_code_assist_claude(&self) -> bool {
         self.envelope.is_code_assist() && self.family == SigFamily::Claude
+    }
+
+    /// Whether schemas go as plain JSON Schema (`parametersJsonSchema`): where the API has that field, from
+    /// Gemini 2.5 on. A model of which the name tells no version gets the subset, which all of them take.
+    pub fn takes_json_schema(&self) -> bool {
+        self.profile.gem_json_schema && gemini_version(&self.model).is_some_and(|v| v >= (2, 5))
+    }
+
+    /// Whether Google's subset of schemas may hold `anyOf`: from Gemini 2.0 on.
+    pub fn takes_any_of(&self) -> bool {
+        self.profile.gem_anyof && gemini_version(&self.model).is_some_and(|v| v >= (2, 0))
     }
 
     /// Whether the upstream has this quirk.
@@ -187,5 +200,27 @@ mod tests {
         assert_eq!(target.caps.max_output, None);
         assert!(!target.caps.default_sampling_only);
         assert!(!target.has(Quirk::KeepCacheControl));
+    }
+
+    #[test]
+    fn plain_schemas_need_an_api_and_a_model_that_take_them() {
+        let profile = Profile { gem_json_schema: true, gem_anyof: true, ..Profile::default() };
+        for (model, plain, any_of) in [
+            ("gemini-1.5-pro", false, false),
+            ("gemini-2.0-flash", false, true),
+            ("models/gemini-2.5-pro", true, true),
+            ("gemini-3-pro-preview", true, true),
+            ("gemini-flash-latest", false, false),
+            ("gemma-3-27b-it", false, false),
+        ] {
+            let unknown = Target::new(Dialect::Gem, model);
+            assert!(!unknown.takes_json_schema() && !unknown.takes_any_of(), "{model}");
+            let public = Target { profile: profile.clone(), ..unknown };
+            assert_eq!(
+                (public.takes_json_schema(), public.takes_any_of()),
+                (plain, any_of),
+                "{model}"
+            );
+        }
     }
 }

@@ -118,7 +118,7 @@ fn keep_turns(turns: &mut Vec<Turn>, keep: impl Fn(&Turn) -> bool) {
             Some(before)
                 if gap && before.role == turn.role && !is_note(before) && !is_note(&turn) =>
             {
-                before.parts.extend(turn.parts);
+                before.absorb(turn);
             }
             _ => kept.push(turn),
         }
@@ -137,7 +137,7 @@ fn merged(turns: Vec<Turn>, joins: impl Fn(&Turn, &Turn) -> bool) -> Vec<Turn> {
     for turn in turns {
         match out.last_mut() {
             Some(before) if before.role == turn.role && joins(before, &turn) => {
-                before.parts.extend(turn.parts);
+                before.absorb(turn);
             }
             _ => out.push(turn),
         }

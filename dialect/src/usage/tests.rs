@@ -98,7 +98,7 @@ fn t119_messages_usage_adds_up_the_parts_of_the_prompt() {
 }
 
 #[test]
-fn later_snapshots_of_a_messages_stream_win_unless_they_are_empty() {
+fn t157_of_two_snapshots_of_a_messages_stream_the_larger_numbers_count() {
     let merged = |parts: &[&str]| {
         let mut seen = AnthUsage::default();
         parts.iter().for_each(|raw| seen.merge(raw));
@@ -110,6 +110,13 @@ fn later_snapshots_of_a_messages_stream_win_unless_they_are_empty() {
                 r#"{"input_tokens":43,"output_tokens":1}"#,
                 r#"{"input_tokens":61,"output_tokens":2}"#,
             ][..],
+            [61, 0, 0, 0, 2, 0],
+        ),
+        (
+            &[
+                r#"{"input_tokens":61,"output_tokens":1}"#,
+                r#"{"input_tokens":43,"output_tokens":2}"#,
+            ],
             [61, 0, 0, 0, 2, 0],
         ),
         (

@@ -47,10 +47,16 @@ pub(super) fn read(
                 None
             }
         };
-        match thinking.take("display").and_then(json::string).as_deref() {
-            Some("omitted") => request.reasoning.summary = Summary::Hidden,
-            Some("summarized") => request.reasoning.summary = Summary::Auto,
-            Some(_) | None => {}
+        // Other words stay with the rest, for those who know them.
+        let summary = thinking.peek("display").and_then(json::string);
+        let summary = match summary.as_deref() {
+            Some("omitted") => Some(Summary::Hidden),
+            Some("summarized") => Some(Summary::Auto),
+            Some(_) | None => None,
+        };
+        if let Some(summary) = summary {
+            request.reasoning.summary = summary;
+            thinking.take("display");
         }
         decode::keep(kept, "thinking", thinking);
     }

@@ -344,9 +344,8 @@ impl Choice {
         let data = Str::from(text("data").unwrap_or_default().into_owned());
         let transcript = Str::from(text("transcript").unwrap_or_default().into_owned());
         let id = text("id").map(|id| Str::from(id.into_owned()));
-        // Chat never repeats the format that the client asked for; its default is `wav`, and streams
-        // are always raw samples.
-        let kind = PartKind::Audio { id, format: "wav".into() };
+        // Chat never repeats the format: it is the one that was asked for.
+        let kind = PartKind::Audio { id, format: Str::new() };
         let key = self.open(Says::Audio, kind, parts)?;
         let bytes = data.len().saturating_add(transcript.len());
         if bytes == 0 {

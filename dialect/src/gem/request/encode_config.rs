@@ -39,8 +39,7 @@ fn declaration(tool: &FunctionTool, target: &Target) -> Value {
         out.insert("description".into(), (**description).into());
     }
     if let Some(schema) = tool.schema.as_ref().and_then(|schema| schema.to_value().ok()) {
-        let key =
-            if target.profile.gem_json_schema { "parametersJsonSchema" } else { "parameters" };
+        let key = if target.takes_json_schema() { "parametersJsonSchema" } else { "parameters" };
         if says_something(&schema) {
             out.insert(key.into(), schema);
         }
@@ -133,11 +132,8 @@ pub(super) fn generation_config(
         OutputFormat::Text => {}
         OutputFormat::JsonObject => set("responseMimeType", Some("application/json".into())),
         OutputFormat::JsonSchema { schema, .. } => {
-            let key = if target.profile.gem_json_schema {
-                "responseJsonSchema"
-            } else {
-                "responseSchema"
-            };
+            let key =
+                if target.takes_json_schema() { "responseJsonSchema" } else { "responseSchema" };
             set("responseMimeType", Some("application/json".into()));
             set(key, schema.to_value().ok());
         }
