@@ -49,6 +49,13 @@ pub enum BodyEdit {
         /// The key inside it.
         member: Cow<'static, str>,
     },
+    /// Removes the member when it has just this value.
+    RemoveIf {
+        /// The key.
+        key: Cow<'static, str>,
+        /// The value, as JSON.
+        json: String,
+    },
     /// Gives the member another key; dropped instead when that key is taken.
     Rename {
         /// The old key.
@@ -181,6 +188,11 @@ impl<'a> Patch<'a> {
             BodyEdit::SetMember { key, member, json } => self.set_member(key, member, json),
             BodyEdit::Remove { key } => self.remove(key),
             BodyEdit::RemoveMember { key, member } => self.remove_member(key, member),
+            BodyEdit::RemoveIf { key, json } => {
+                if self.value_text(key).as_deref() == Some(json) {
+                    self.remove(key);
+                }
+            }
             BodyEdit::Rename { from, to } => self.rename(from, to),
         }
     }
@@ -480,6 +492,18 @@ mod tests {
         ] {
             let edits: Vec<_> = keys.iter().map(|key| remove(key)).collect();
             assert_eq!(edit(body, &edits), want, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_member_goes_when_it_has_the_value() {
+        let edits = [BodyEdit::RemoveIf { key: "a".into(), json: "\"x\"".to_owned() }];
+        for (body, want) in [
+            (r#"{"a":"x","b":1}"#, r#"{"b":1}"#),
+            (r#"{"a":"y","b":1}"#, r#"{"a":"y","b":1}"#),
+            (r#"{"b":"x"}"#, r#"{"b":"x"}"#),
+        ] {
+            assert_eq!(edit(body, &edits), want);
         }
     }
 

@@ -10,6 +10,7 @@ pub mod cloud_code;
 pub mod codex;
 pub mod completion_stream;
 pub mod completions;
+pub mod copilot;
 pub mod count;
 pub mod edit;
 pub mod effort;

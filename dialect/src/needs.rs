@@ -55,6 +55,13 @@ pub fn needs(dialect: Dialect, body: &[u8], peek: &Peek) -> Needs {
     needs
 }
 
+/// Whether any message of a conversation holds an image, however long ago.
+pub(crate) fn has_image(turns: &str) -> bool {
+    let mut needs = Needs::default();
+    needs.content(turns);
+    needs.vision
+}
+
 /// The messages of the current turn, last first.
 fn current(dialect: Dialect, turns: &str) -> Vec<&str> {
     let mut all = Vec::new();

@@ -7,7 +7,7 @@ use crate::ir::{Part, Request, Role, Turn};
 use crate::peek::{checked_text, json_error};
 use crate::profile::CodexSystem;
 use crate::resp::object::Object;
-use crate::translate::{Target, TranslateError, WarningKind, Warnings};
+use crate::translate::{Envelope, Target, TranslateError, WarningKind, Warnings};
 use crate::{Dialect, json};
 
 /// Asks for sealed reasoning: without it the next turn cannot go on from it, as nothing is stored.
@@ -53,10 +53,11 @@ impl<'a> CodexRequest<'a> {
     }
 }
 
-/// Puts instructions where the backend takes them. `client` speaks another dialect than Responses: one
-/// that does says itself what stands where.
+/// Puts the instructions of a request for this backend where it takes them. Who speaks Responses says
+/// that itself.
 pub fn adapt(request: &mut Request, client: Dialect, target: &Target) {
-    if client == Dialect::Resp || target.profile.codex_system == CodexSystem::Instructions {
+    let stays = target.profile.codex_system == CodexSystem::Instructions;
+    if target.envelope != Envelope::Codex || client == Dialect::Resp || stays {
         return;
     }
     let texts: Vec<&str> = request.system.iter().map(|part| &*part.text).collect();

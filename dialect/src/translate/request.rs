@@ -8,7 +8,7 @@ use super::{
     turns,
 };
 use crate::ir::Str;
-use crate::{Dialect, anth, chat, cloud_code, codex, gem, ir, resp};
+use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, ir, resp};
 
 /// A request in the target's dialect.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -93,6 +93,7 @@ impl RequestTranslator {
         parameters::fit(&mut request, target, &mut warnings)?;
         cloud_code::fit_parameters(&mut request, target, &mut warnings);
         plan.sound = request.audio.as_ref().and_then(|audio| audio.format.clone());
+        copilot::adapt(&mut request, target, &mut warnings)?;
         if target.dialect == Dialect::Resp {
             resp::request::adapt(&mut request, self.client);
         }
@@ -103,10 +104,8 @@ impl RequestTranslator {
         schema::fit(&mut request, target, &mut plan);
         media::fit(&mut request, target, &mut warnings);
         cache_marks::place(&mut request, self.client, target, &mut warnings)?;
-        if target.envelope == Envelope::Codex {
-            // Last: what became an instruction on the way is one, too.
-            codex::adapt(&mut request, self.client, target);
-        }
+        // Last: what became an instruction on the way is one, too.
+        codex::adapt(&mut request, self.client, target);
         Ok(Prepared { request, plan, warnings, target: target.clone() })
     }
 }
