@@ -68,6 +68,8 @@ pub struct TapSummary {
     pub model: Option<String>,
     /// The price as the upstream names it (`usage.cost`).
     pub cost_usd: Option<f64>,
+    /// What it takes off the account's balance, in the upstream's own unit (Kiro's credits).
+    pub credits: Option<f64>,
     /// Bytes of generated text, roughly: the base of an estimate when no usage came.
     pub content_bytes: u64,
 }
@@ -98,6 +100,9 @@ pub enum TapFault {
         /// The limit.
         limit: usize,
     },
+    /// A frame of a binary stream is damaged: a checksum or a length is wrong.
+    #[error("the upstream sent a damaged frame")]
+    Corrupt,
     /// Five events in a row before the first content made no sense.
     #[error("the upstream sent a stream that makes no sense")]
     Garbage,

@@ -124,6 +124,7 @@ impl UpstreamErrorBody {
             "prompt is too long",
             "input token count exceeds",
             "exceeds the context window",
+            "input is too long",
         ]) {
             Some(ErrorKind::ContextLength)
         } else if says(&["insufficient_quota"]) {
@@ -330,10 +331,15 @@ pub(crate) fn html_title(body: &[u8]) -> Option<String> {
 /// Names that settle the kind on their own.
 fn specific_kind(name: &str) -> Option<ErrorKind> {
     Some(match name.to_ascii_lowercase().as_str() {
-        "context_length_exceeded" | "model_context_window_exceeded" => ErrorKind::ContextLength,
+        "context_length_exceeded"
+        | "model_context_window_exceeded"
+        | "content_length_exceeds_threshold" => ErrorKind::ContextLength,
         "insufficient_quota"
         | "quota_exceeded"
         | "usage_limit_reached"
+        | "monthly_request_count"
+        | "overage_request_limit_exceeded"
+        | "servicequotaexceededexception"
         | "exceeded_current_quota_error" => ErrorKind::Quota,
         "billing_error"
         | "billing_hard_limit_reached"
@@ -346,6 +352,8 @@ fn specific_kind(name: &str) -> Option<ErrorKind> {
         | "unauthorized"
         | "token_expired"
         | "invalid_grant"
+        | "expiredtokenexception"
+        | "unrecognizedclientexception"
         | "invalid_authentication_error" => ErrorKind::Auth,
         "permission_error"
         | "permission_denied"
@@ -368,9 +376,12 @@ fn specific_kind(name: &str) -> Option<ErrorKind> {
         | "engine_overloaded_error"
         | "server_is_overloaded"
         | "service_unavailable_error"
+        | "insufficient_model_capacity"
         | "slow_down" => ErrorKind::Overloaded,
         "request_too_large" => ErrorKind::TooLarge,
-        "timeout_error" | "deadline_exceeded" | "gateway_timeout" => ErrorKind::GatewayTimeout,
+        "timeout_error" | "deadline_exceeded" | "gateway_timeout" | "modeltimeoutexception" => {
+            ErrorKind::GatewayTimeout
+        }
         _ => return None,
     })
 }
@@ -394,8 +405,12 @@ fn general_kind(name: &str) -> Option<ErrorKind> {
         | "internal_server_error"
         | "internalserverexception"
         | "unknown" => ErrorKind::Server,
-        "unavailable" | "service_unavailable" => ErrorKind::Unavailable,
-        "bad_gateway" => ErrorKind::BadGateway,
+        "unavailable" | "service_unavailable" | "serviceunavailableexception" => {
+            ErrorKind::Unavailable
+        }
+        "bad_gateway" | "modelstreamerrorexception" | "modelerrorexception" => {
+            ErrorKind::BadGateway
+        }
         _ => return None,
     })
 }

@@ -178,7 +178,7 @@ fn open_ai(raw: &str) -> ir::Usage {
         reasoning,
         exact: !count.corrected,
     };
-    ir::Usage { tokens: usage.fitted(), detail, cost_usd }
+    ir::Usage { tokens: usage.fitted(), detail, cost_usd, credits: None }
 }
 
 /// The provider's own price: a number (OpenRouter) or an object with a total (Perplexity).
@@ -243,7 +243,7 @@ impl AnthUsage {
     pub(crate) fn to_full(self) -> ir::Usage {
         let web_searches = self.searches.unwrap_or(0);
         let detail = UsageDetail { web_searches, ..UsageDetail::default() };
-        ir::Usage { tokens: self.to_usage(), detail, cost_usd: None }
+        ir::Usage { tokens: self.to_usage(), detail, ..ir::Usage::default() }
     }
 
     pub(crate) fn to_usage(self) -> Usage {
@@ -303,7 +303,7 @@ fn gemini(raw: &str) -> Option<ir::Usage> {
         reasoning: thoughts,
         exact: !count.corrected,
     };
-    Some(ir::Usage { tokens: usage.fitted(), detail, cost_usd: None })
+    Some(ir::Usage { tokens: usage.fitted(), detail, ..ir::Usage::default() })
 }
 
 /// Tokens by modality.

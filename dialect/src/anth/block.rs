@@ -335,7 +335,7 @@ fn write_call(call: &ToolUse) -> Block<'_> {
 }
 
 /// Arguments as an object, which this dialect wants: nothing is lost, and nothing invented (T045).
-pub(super) fn object_input(input: &ToolInput) -> Cow<'_, RawJson> {
+pub(crate) fn object_input(input: &ToolInput) -> Cow<'_, RawJson> {
     match input {
         ToolInput::Json(json) => Cow::Borrowed(json),
         ToolInput::Text(text) => Cow::Owned(wrapped(text)),

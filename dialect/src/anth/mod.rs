@@ -14,6 +14,7 @@ mod stream_in;
 mod stream_out;
 mod wire;
 
+pub(crate) use block::object_input;
 pub use request::{decode_request, encode_request};
 pub use response::{decode_response, encode_response};
 pub use stream_in::StreamDecoder;

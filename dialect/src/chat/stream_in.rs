@@ -2,7 +2,6 @@
 
 mod call;
 mod choice;
-mod think_tags;
 
 use bytes::Bytes;
 

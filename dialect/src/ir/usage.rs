@@ -9,6 +9,8 @@ pub struct Usage {
     pub detail: UsageDetail,
     /// The provider's own price in US dollars.
     pub cost_usd: Option<f64>,
+    /// What the provider takes off the account's balance, in its own unit (Kiro's credits).
+    pub credits: Option<f64>,
 }
 
 /// Parts of the counts by kind. 0 = none, or not said.

@@ -22,6 +22,8 @@ pub struct Source {
     pub profile: Profile,
     /// What is wrapped around its dialect.
     pub envelope: Envelope,
+    /// The model's context window, tokens, for upstreams that tell the prompt's size as a part of it.
+    pub context_window: Option<u32>,
 }
 
 impl Source {
@@ -33,6 +35,7 @@ impl Source {
             family: SigFamily::Unknown,
             profile: Profile::default(),
             envelope: Envelope::Plain,
+            context_window: None,
         }
     }
 }
@@ -65,8 +68,16 @@ pub fn translate_response(
     let mut response = codec::decode_response(body, source)?;
     let summary = summary::of(&response);
     let notes = notes(&response, source);
+    name(&mut response, plan);
     ClientNames::new(plan.tools.clone()).response(&mut response);
     Ok(Translated { body: codec::encode_response(&response, plan), summary, notes })
+}
+
+/// Gives the answer an id where the upstream gave none.
+pub(super) fn name(response: &mut Response, plan: &ReplyPlan) {
+    if response.id.is_empty() {
+        response.id.clone_from(&plan.answer_id);
+    }
 }
 
 pub(super) fn notes(response: &Response, source: &Source) -> Vec<Note> {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ClientTool, ReplyPlan, Target, WarningKind, Warnings};
+use super::{ClientTool, Envelope, ReplyPlan, Target, WarningKind, Warnings};
 use crate::Dialect;
 use crate::gem::is_gemini_3;
 use crate::ir::{
@@ -18,7 +18,11 @@ pub fn map(request: &mut Request, target: &Target, plan: &mut ReplyPlan, warning
     let mut became: Vec<(Builtin, Str)> = Vec::new();
     for tool in std::mem::take(&mut request.tools) {
         let builtin = match tool {
-            Tool::Builtin(builtin) if builtin.origin != target.dialect => builtin,
+            Tool::Builtin(builtin)
+                if builtin.origin != target.dialect || target.envelope == Envelope::Kiro =>
+            {
+                builtin
+            }
             tool => {
                 tools.push(tool);
                 continue;
@@ -126,6 +130,7 @@ fn note(plan: &mut ReplyPlan, name: &Str, kind: ToolKind) {
 /// The tool of the target that does the same; `None` where it has none.
 fn translated(tool: &BuiltinTool, target: &Target) -> Option<BuiltinTool> {
     let (name, raw) = match (tool.kind, target.dialect) {
+        _ if target.envelope == Envelope::Kiro => return None,
         (Builtin::WebSearch, Dialect::Resp) => (None, search_of_responses(&tool.config)),
         (Builtin::WebSearch, Dialect::Anth) => {
             (Some("web_search"), search_of_anthropic(&tool.config))

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::ir::{Event, Failure, Response};
-use crate::translate::{BadFrame, ReplyPlan, Source};
-use crate::{ApiError, Dialect, Framing, anth, chat, gem, resp};
+use crate::translate::{BadFrame, Envelope, ReplyPlan, Source};
+use crate::{ApiError, Dialect, Framing, anth, chat, gem, kiro, resp};
 
 /// Reads the events of one answer.
 #[derive(Debug)]
@@ -13,11 +13,15 @@ pub(super) enum Decoder {
     Resp(Box<resp::StreamDecoder>),
     Anth(Box<anth::StreamDecoder>),
     Gem(Box<gem::StreamDecoder>),
+    Kiro(Box<kiro::StreamDecoder>),
 }
 
 impl Decoder {
     pub(super) fn new(source: &Source) -> Self {
         match source.dialect {
+            _ if source.envelope == Envelope::Kiro => {
+                Self::Kiro(Box::new(kiro::StreamDecoder::new(source)))
+            }
             Dialect::Chat => Self::Chat(Box::new(chat::StreamDecoder::new(source))),
             Dialect::Resp => Self::Resp(Box::new(resp::StreamDecoder::new(source))),
             Dialect::Anth => Self::Anth(Box::new(anth::StreamDecoder::new(source))),
@@ -36,6 +40,7 @@ impl Decoder {
             Self::Resp(decoder) => decoder.frame(data, name, out),
             Self::Anth(decoder) => decoder.frame(data, name, out),
             Self::Gem(decoder) => decoder.frame(data, name, out),
+            Self::Kiro(decoder) => decoder.frame(data, name, out),
         }
     }
 
@@ -45,6 +50,7 @@ impl Decoder {
             Self::Resp(decoder) => decoder.finish(out),
             Self::Anth(decoder) => decoder.finish(out),
             Self::Gem(decoder) => decoder.finish(out),
+            Self::Kiro(decoder) => decoder.finish(out),
         }
     }
 
@@ -52,6 +58,7 @@ impl Decoder {
     pub(super) fn may_end(&self) -> bool {
         match self {
             Self::Chat(decoder) => decoder.may_end(),
+            Self::Kiro(decoder) => decoder.may_end(),
             Self::Resp(_) | Self::Anth(_) | Self::Gem(_) => false,
         }
     }
@@ -106,6 +113,7 @@ impl Encoder {
 
 pub(super) fn decode_response(body: &[u8], source: &Source) -> Result<Response, Failure> {
     match source.dialect {
+        _ if source.envelope == Envelope::Kiro => kiro::decode_response(body, source),
         Dialect::Chat => chat::decode_response(body, source),
         Dialect::Resp => resp::decode_response(body, source),
         Dialect::Anth => anth::decode_response(body, source),

@@ -19,6 +19,14 @@ pub enum TranslateError {
         /// What is wrong with it.
         message: String,
     },
+    /// The request is larger than the target takes; another one may take it.
+    #[error("prompt is too long: {bytes} bytes, this route takes {limit}")]
+    TooLong {
+        /// Its size, bytes.
+        bytes: usize,
+        /// What the target takes, bytes.
+        limit: usize,
+    },
     /// The target cannot do this; another one may.
     #[error("{message}")]
     Unsupported {
@@ -32,21 +40,24 @@ pub enum TranslateError {
 impl TranslateError {
     /// Whether another target may take the request: a combo then goes on to its next member.
     pub const fn is_target_specific(&self) -> bool {
-        matches!(self, Self::Unsupported { .. })
+        matches!(self, Self::Unsupported { .. } | Self::TooLong { .. })
     }
 
     /// The answer for the client: 400 in every dialect.
     pub fn to_api_error(&self, request_id: impl Into<String>) -> ApiError {
-        let (param, code) = match self {
+        let (kind, param, code) = match self {
             Self::Body(error) => return error.to_api_error(request_id),
-            Self::Invalid { param, .. } => (param, None),
-            Self::Unsupported { param, .. } => (param, Some("unsupported_parameter")),
+            Self::Invalid { param, .. } => (ErrorKind::InvalidRequest, Some(param), None),
+            Self::TooLong { .. } => (ErrorKind::ContextLength, None, None),
+            Self::Unsupported { param, .. } => {
+                (ErrorKind::InvalidRequest, Some(param), Some("unsupported_parameter"))
+            }
         };
         ApiError {
-            kind: ErrorKind::InvalidRequest,
+            kind,
             status: None,
             code: code.map(Cow::Borrowed),
-            param: Some(param.clone().into_owned()),
+            param: param.map(|param| param.clone().into_owned()),
             message: self.to_string(),
             request_id: request_id.into(),
         }

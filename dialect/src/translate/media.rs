@@ -124,7 +124,9 @@ pub fn wanted(request: &Request, target: &Target) -> Vec<Wanted> {
 /// Whether the target reads no addresses itself.
 fn needs_bytes(target: &Target, class: MediaClass) -> bool {
     match (target.dialect, target.envelope) {
-        (Dialect::Gem, _) | (_, Envelope::Codex | Envelope::Kiro | Envelope::Ollama) => true,
+        // Of nothing else it could send the bytes.
+        (_, Envelope::Kiro) => class == MediaClass::Image,
+        (Dialect::Gem, _) | (_, Envelope::Codex | Envelope::Ollama) => true,
         // Chat has addresses for images alone.
         (Dialect::Chat, _) => class == MediaClass::Document,
         (Dialect::Resp | Dialect::Anth, _) => false,

@@ -51,6 +51,7 @@ pub(crate) mod sound;
 mod stream;
 mod summary;
 mod target;
+pub(crate) mod think_tags;
 pub mod thinking;
 pub mod tier;
 pub mod tools;

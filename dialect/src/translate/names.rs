@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::Target;
 use super::ids::digest;
+use super::{Envelope, Target};
 use crate::Dialect;
 use crate::ir::Str;
 
@@ -25,6 +25,9 @@ impl NameRules {
     pub fn of(target: &Target) -> Self {
         match target.dialect {
             Dialect::Chat | Dialect::Resp => Self { extra: b"-", letter_first: false, max: 64 },
+            Dialect::Anth if target.envelope == Envelope::Kiro => {
+                Self { extra: b"-", letter_first: false, max: 64 }
+            }
             Dialect::Anth => Self { extra: b"-", letter_first: false, max: 128 },
             // Claude behind Code Assist has its own rules beside Google's.
             Dialect::Gem if target.is_code_assist_claude() => {

@@ -47,7 +47,7 @@ fn json_schema(request: &mut Request, target: &Target, schema: &RawJson, warning
             say_schema(request, schema);
             warnings.push(WarningKind::Changed, "response_format", "the schema is told in words");
         }
-        Dialect::Anth if target.caps.structured_output == Some(true) => {
+        Dialect::Anth if target.is_messages() && target.caps.structured_output == Some(true) => {
             if let (Ok(mut value), OutputFormat::JsonSchema { schema, .. }) =
                 (schema.to_value(), &mut request.output)
             {

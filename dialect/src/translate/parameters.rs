@@ -84,7 +84,7 @@ impl Fit<'_> {
             self.request.max_tokens = Some(most);
             self.clamped("max_tokens", format!("{asked} to {most}"));
         }
-        if self.is_anth() {
+        if self.target.is_messages() {
             self.thinking_budget();
             // Messages demands a cap; nobody else is given one that the client did not ask for.
             let usual = self.target.caps.max_output.map_or(UNKNOWN_MAX, |most| most.min(USUAL_MAX));

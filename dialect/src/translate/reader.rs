@@ -2,13 +2,15 @@
 
 use std::ops::ControlFlow;
 
+use aws_smithy_types::event_stream::Message;
 use bytes::Bytes;
 
+use crate::event_stream::{self, FrameSplitter};
 use crate::ir::{Event, Failure};
 use crate::json_array::ArrayScanner;
 use crate::sse::{Frame, SseSplitter};
 use crate::tap::{StreamError, TapFault};
-use crate::translate::{Source, unfold};
+use crate::translate::{Envelope, Source, unfold};
 use crate::{Dialect, Framing, json, parse_error_body};
 
 use super::codec::{self, Decoder};
@@ -35,12 +37,16 @@ pub struct EventReader {
 enum Split {
     Sse(SseSplitter),
     Array(ArrayScanner),
+    Binary(FrameSplitter),
 }
 
 impl EventReader {
     /// A reader at the start of an answer. No event of it may be larger than `max_event_bytes`.
     pub fn new(source: Source, max_event_bytes: usize) -> Self {
         let split = match source.framing {
+            _ if source.envelope == Envelope::Kiro => {
+                Split::Binary(FrameSplitter::new(max_event_bytes))
+            }
             Framing::Sse => Split::Sse(SseSplitter::new(max_event_bytes)),
             Framing::JsonArray => Split::Array(ArrayScanner::new(max_event_bytes)),
         };
@@ -58,6 +64,9 @@ impl EventReader {
         }
         let frames = &mut self.frames;
         let split = match &mut self.split {
+            Split::Binary(splitter) => {
+                splitter.push(chunk, &mut |message| frames.message(message, out))
+            }
             Split::Array(scanner) => {
                 let pushed = scanner.push(chunk, &mut |element| frames.data(element, None, out));
                 let lost = scanner.is_lost() && !frames.content;
@@ -114,6 +123,11 @@ impl EventReader {
                 ControlFlow::Continue(())
             }),
             Split::Array(scanner) => cut = !scanner.is_whole(),
+            // Half a frame is never the last one.
+            Split::Binary(splitter) if !splitter.at_boundary() => {
+                return frames.fail(Failure::Truncated, out);
+            }
+            Split::Binary(_) => {}
         }
         frames.finish(cut, out);
     }
@@ -129,11 +143,12 @@ impl EventReader {
             || match &self.split {
                 Split::Sse(splitter) => splitter.saw_anything_but_comments(),
                 Split::Array(scanner) => scanner.started(),
+                Split::Binary(splitter) => splitter.started(),
             }
     }
 
     /// A whole JSON body under the label of an event stream: it begins with `[`, or with an indented `{`.
-    /// One at the start of a line may as well be NDJSON.
+    /// One at the start of a line may as well be NDJSON, save in a binary stream.
     fn notice_body(&mut self, chunk: &[u8]) {
         if self.begun {
             return;
@@ -144,8 +159,13 @@ impl EventReader {
         self.indented = blank.last().map_or(self.indented, |byte| !matches!(byte, b'\n' | b'\r'));
         let Some(first) = rest.first() else { return };
         self.begun = true;
-        let is_body = *first == b'[' || (*first == b'{' && self.indented);
-        if is_body && matches!(self.split, Split::Sse(_)) {
+        let is_body = match &self.split {
+            Split::Sse(_) => *first == b'[' || (*first == b'{' && self.indented),
+            // No frame is so long that its length begins with such a byte.
+            Split::Binary(_) => matches!(first, b'[' | b'{'),
+            Split::Array(_) => false,
+        };
+        if is_body {
             self.body = Some(Vec::new());
         }
     }
@@ -231,6 +251,22 @@ impl Frames {
             Some(b'[' | b'{') => self.object(data, name, out),
             _ if looks_like_error_text(data) => self.error(data, out),
             _ => self.bad(out),
+        }
+    }
+
+    /// One message of a binary stream.
+    fn message(&mut self, message: &Message, out: &mut Vec<Event>) {
+        if self.ended {
+            return;
+        }
+        self.events = true;
+        if let Some(failure) = event_stream::failure(message) {
+            return self.fail(failure, out);
+        }
+        match event_stream::header(message, ":event-type") {
+            Some(name) => self.object(message.payload(), Some(name.as_bytes()), out),
+            // A frame of nothing keeps the connection alive.
+            None => self.ping(out),
         }
     }
 

@@ -59,6 +59,10 @@ pub struct ReplyPlan {
     pub declared_web_search: bool,
     /// What is said of the prompt's size until the upstream says it, tokens.
     pub estimated_input: u64,
+    /// The answer's id where the upstream gives none.
+    pub answer_id: Str,
+    /// Reasoning was asked for in words: it comes in tags at the start of the text (Kiro).
+    pub think_tags: bool,
     /// When the answer began, Unix seconds; for sources that do not say.
     pub created: u64,
     /// The client's request: Responses repeats much of it.
@@ -95,6 +99,8 @@ impl ReplyPlan {
             sound: request.audio.as_ref().and_then(|audio| audio.format.clone()),
             declared_web_search,
             estimated_input: 0,
+            answer_id: Str::new(),
+            think_tags: false,
             created,
             echo: ResponseEcho::default(),
         }

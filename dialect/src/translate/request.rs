@@ -8,7 +8,7 @@ use super::{
     turns,
 };
 use crate::ir::Str;
-use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, ir, resp};
+use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, ir, kiro, resp};
 
 /// A request in the target's dialect.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -79,6 +79,7 @@ impl RequestTranslator {
         let mut warnings = self.warnings.clone();
         let mut plan = ReplyPlan::new(self.client, &request, cx.now);
         plan.estimated_input = cx.estimated_input;
+        plan.answer_id = target.ids.request.clone().unwrap_or_default();
         if self.client == Dialect::Resp {
             plan.echo = resp::echo(&request);
         }
@@ -106,6 +107,7 @@ impl RequestTranslator {
         cache_marks::place(&mut request, self.client, target, &mut warnings)?;
         // Last: what became an instruction on the way is one, too.
         codex::adapt(&mut request, self.client, target);
+        plan.think_tags = kiro::thinks_in_tags(&request, target);
         Ok(Prepared { request, plan, warnings, target: target.clone() })
     }
 }
@@ -153,6 +155,9 @@ impl Prepared {
     pub fn encode(self) -> Result<Encoded, TranslateError> {
         let Self { request, plan, mut warnings, target } = self;
         let EncodedRequest { mut body, betas } = match target.dialect {
+            _ if target.envelope == Envelope::Kiro => {
+                kiro::encode_request(&request, &target, &mut warnings)
+            }
             Dialect::Chat => chat::encode_request(&request, &target, &mut warnings),
             Dialect::Resp => resp::encode_request(&request, &target, &mut warnings),
             Dialect::Anth => anth::encode_request(&request, &target, &mut warnings),

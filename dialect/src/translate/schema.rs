@@ -10,7 +10,7 @@ mod walk;
 
 use serde_json::{Value, json};
 
-use super::{ClientTool, PLACEHOLDER, ReplyPlan, Target};
+use super::{ClientTool, Envelope, PLACEHOLDER, ReplyPlan, Target};
 use crate::Dialect;
 use crate::ir::{FunctionTool, OutputFormat, RawJson, Request, Tool, ToolKind};
 
@@ -25,6 +25,8 @@ pub enum SchemaForm {
     WithProperties,
     /// An object at the root, as Claude wants it.
     ObjectRoot,
+    /// An object at the root that names its properties, open everywhere, as Kiro wants it.
+    Kiro,
     /// Plain JSON Schema without what Gemini's `parametersJsonSchema` refuses.
     GeminiJson,
     /// Google's subset of OpenAPI (`parameters`).
@@ -37,6 +39,7 @@ impl SchemaForm {
         match target.dialect {
             Dialect::Chat => Self::Plain,
             Dialect::Resp => Self::WithProperties,
+            Dialect::Anth if target.envelope == Envelope::Kiro => Self::Kiro,
             Dialect::Anth => Self::ObjectRoot,
             Dialect::Gem if target.takes_json_schema() => Self::GeminiJson,
             Dialect::Gem => Self::Gemini(GeminiSubset {
@@ -50,7 +53,7 @@ impl SchemaForm {
     /// The form of a schema for the answer: its root may be anything.
     fn of_answer(target: &Target) -> Self {
         match Self::of(target) {
-            Self::WithProperties | Self::ObjectRoot => Self::Plain,
+            Self::WithProperties | Self::ObjectRoot | Self::Kiro => Self::Plain,
             Self::Gemini(subset) => Self::Gemini(GeminiSubset { placeholder: false, ..subset }),
             form => form,
         }
@@ -113,6 +116,12 @@ pub fn clean(schema: &RawJson, form: SchemaForm) -> RawJson {
             SchemaForm::ObjectRoot => {
                 walk::lower_case_types(&mut value);
                 value = anthropic::object_root(value);
+            }
+            SchemaForm::Kiro => {
+                walk::lower_case_types(&mut value);
+                value = anthropic::object_root(value);
+                with_properties(&mut value);
+                walk::open_objects(&mut value);
             }
             SchemaForm::GeminiJson => {
                 walk::lower_case_types(&mut value);

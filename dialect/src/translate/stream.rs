@@ -3,12 +3,12 @@
 
 use bytes::Bytes;
 
-use crate::ir::{Event, Failure};
+use crate::ir::{Event, Failure, Str};
 use crate::tap::{StreamEnd, TapFault, TapSummary};
 use crate::translate::{ClientNames, Fold, ReplyPlan, SignatureNotes, Source, Translated, unfold};
 use crate::{ApiError, Framing};
 
-use super::answer::notes;
+use super::answer::{name, notes};
 use super::codec::{self, Encoder};
 use super::reader::EventReader;
 use super::signature::Note;
@@ -21,6 +21,7 @@ const FOLD_LIMIT: u64 = 32 * 1024 * 1024;
 #[derive(Debug)]
 pub struct StreamTranslator {
     reader: EventReader,
+    answer_id: Str,
     names: ClientNames,
     encoder: Encoder,
     events: Vec<Event>,
@@ -65,14 +66,16 @@ impl Seen {
 impl StreamTranslator {
     /// A translator at the start of a stream.
     pub fn new(
-        source: Source,
+        mut source: Source,
         plan: ReplyPlan,
         client_framing: Framing,
         max_event_bytes: usize,
     ) -> Self {
+        source.profile.think_tags |= plan.think_tags;
         Self {
             seen: Seen::new(&source),
             reader: EventReader::new(source, max_event_bytes),
+            answer_id: plan.answer_id.clone(),
             names: ClientNames::new(plan.tools.clone()),
             encoder: Encoder::new(plan, client_framing),
             events: Vec::new(),
@@ -165,8 +168,8 @@ impl StreamTranslator {
         let (mut bytes, mut spelled) = (Vec::new(), Vec::new());
         for event in self.events.drain(..) {
             self.seen.note(&event);
-            if !matches!(event, Event::Failed(_)) {
-                self.names.event(event, &mut spelled);
+            if is_for_client(&event) {
+                self.names.event(named(event, &self.answer_id), &mut spelled);
             }
         }
         spelled.iter().for_each(|event| self.encoder.event(event, &mut bytes));
@@ -188,7 +191,8 @@ pub struct Folding {
 
 impl Folding {
     /// At the start of a stream.
-    pub fn new(source: Source, plan: ReplyPlan, max_event_bytes: usize) -> Self {
+    pub fn new(mut source: Source, plan: ReplyPlan, max_event_bytes: usize) -> Self {
+        source.profile.think_tags |= plan.think_tags;
         Self {
             seen: Seen::new(&source),
             reader: EventReader::new(source, max_event_bytes),
@@ -246,7 +250,9 @@ impl Folding {
     fn gather(&mut self) -> Result<(), Failure> {
         for event in self.events.drain(..) {
             self.seen.note(&event);
-            self.fold.push(event);
+            if is_for_client(&event) {
+                self.fold.push(named(event, &self.plan.answer_id));
+            }
         }
         if self.seen.summary.content_bytes > FOLD_LIMIT {
             let limit = usize::try_from(FOLD_LIMIT).unwrap_or(usize::MAX);
@@ -254,6 +260,25 @@ impl Folding {
         }
         self.seen.failure.clone().map_or(Ok(()), Err)
     }
+}
+
+/// Whether an event is told to the client: failures are the caller's, counts of nothing are nobody's.
+fn is_for_client(event: &Event) -> bool {
+    match event {
+        Event::Failed(_) => false,
+        Event::Usage(usage) => !usage.tokens.is_zero(),
+        _ => true,
+    }
+}
+
+/// The event, with an id for an answer to which the upstream gave none.
+fn named(mut event: Event, answer_id: &Str) -> Event {
+    if let Event::Start { id, .. } = &mut event
+        && id.is_empty()
+    {
+        id.clone_from(answer_id);
+    }
+    event
 }
 
 /// Makes a stream out of a whole answer, for a client that wants one.
@@ -269,6 +294,7 @@ pub fn unfold_body(
     let mut response = codec::decode_response(body, source)?;
     let summary = summary::of(&response);
     let notes = notes(&response, source);
+    name(&mut response, plan);
     ClientNames::new(plan.tools.clone()).response(&mut response);
     let mut encoder = Encoder::new(plan.clone(), client_framing);
     let mut body = Vec::new();

@@ -71,7 +71,10 @@ pub(super) fn of(response: &Response) -> TapSummary {
 }
 
 fn count(summary: &mut TapSummary, usage: &Usage) {
-    summary.usage = Some(usage.tokens);
+    if !usage.tokens.is_zero() {
+        summary.usage = Some(usage.tokens);
+    }
+    summary.credits = usage.credits.or(summary.credits);
     summary.cost_usd = usage.cost_usd.or(summary.cost_usd);
 }
 

@@ -62,6 +62,11 @@ impl Target {
         self.profile.gem_anyof && gemini_version(&self.model).is_some_and(|v| v >= (2, 0))
     }
 
+    /// Whether requests go by Anthropic's own rules and fields, and not only in the order of its turns.
+    pub fn is_messages(&self) -> bool {
+        self.dialect == Dialect::Anth && self.envelope != Envelope::Kiro
+    }
+
     /// Whether the upstream has this quirk.
     pub fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
@@ -81,7 +86,8 @@ pub enum Envelope {
     Antigravity,
     /// Vertex AI: Gemini without ids on calls.
     Vertex,
-    /// AWS event stream with a JSON of its own.
+    /// AWS event stream with a JSON of its own; the dialect is [`Dialect::Anth`], in whose order turns,
+    /// calls and results are put.
     Kiro,
     /// GitHub Copilot: chat or Responses with small restrictions.
     Copilot,

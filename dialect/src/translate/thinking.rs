@@ -40,7 +40,7 @@ pub fn carry(
     if target.dialect == Dialect::Chat {
         carrier.echo(request);
     }
-    if target.dialect == Dialect::Anth && carrier.family == SigFamily::Claude {
+    if target.is_messages() && carrier.family == SigFamily::Claude {
         carrier.lead_calls(request, warnings);
         ask_for_words(request, client, target);
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::names::{NameMap, NameRules};
-use super::{ClientTool, ReplyPlan, Target, WarningKind, Warnings, ids};
+use super::{ClientTool, Envelope, ReplyPlan, Target, WarningKind, Warnings, ids};
 use crate::Dialect;
 use crate::effort::Effort;
 use crate::ir::{
@@ -238,6 +238,9 @@ fn chosen(declared: &[Declared], names: &NameMap, name: &Str) -> Str {
 fn fit_ids(request: &mut Request, target: &Target) {
     let fit = |id: &mut Str| {
         let fitted = match target.dialect {
+            Dialect::Anth if target.envelope == Envelope::Kiro => {
+                ids::plain_call_id(&ids::short_call_id(id)).into_owned().into()
+            }
             Dialect::Anth => ids::plain_call_id(id),
             Dialect::Resp => ids::short_call_id(id),
             Dialect::Chat if target.profile.id_len9 => ids::nine_character_call_id(id),

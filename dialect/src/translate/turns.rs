@@ -196,7 +196,7 @@ fn begin(
 /// A last turn of the model is one that it is to go on with. Not all can.
 fn end(request: &mut Request, target: &Target, warnings: &mut Warnings) {
     let goes_on = match target.dialect {
-        Dialect::Anth => target.caps.prefill != Some(false),
+        Dialect::Anth => target.is_messages() && target.caps.prefill != Some(false),
         Dialect::Chat => return,
         Dialect::Resp | Dialect::Gem => false,
     };

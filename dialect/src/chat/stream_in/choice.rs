@@ -9,7 +9,7 @@ use crate::translate::{PartQueue, ids};
 
 use super::super::delta::{self, ContentPart, Delta};
 use super::call::{Call, Fragment};
-use super::think_tags::{Stretch, ThinkTags};
+use crate::translate::think_tags::{Stretch, ThinkTags};
 
 /// The most arguments that wait for the name of their call, bytes.
 const HELD_LIMIT: usize = 32 * 1024 * 1024;
@@ -106,7 +106,7 @@ impl Choice {
             open: None,
             calls: Vec::new(),
             early: Vec::new(),
-            tags: think_tags.then(ThinkTags::default),
+            tags: think_tags.then(ThinkTags::think),
         }
     }
 

@@ -73,3 +73,22 @@ pub(super) fn drop_foreign_keywords(value: &mut Value) {
             .retain(|key, _| !matches!(key.as_str(), "$schema" | "$id") && !key.starts_with("x-"));
     });
 }
+
+/// Drops what closes objects, and demands that no property meets.
+pub(super) fn open_objects(value: &mut Value) {
+    each_schema(value, &mut |schema| {
+        schema.shift_remove("additionalProperties");
+        let Some(required) = schema.get("required") else { return };
+        let named = |name: &Value| {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            properties.zip(name.as_str()).is_some_and(|(map, name)| map.contains_key(name))
+        };
+        let kept: Vec<Value> =
+            required.as_array().into_iter().flatten().filter(|name| named(name)).cloned().collect();
+        if kept.is_empty() {
+            schema.shift_remove("required");
+        } else {
+            schema.insert("required".into(), kept.into());
+        }
+    });
+}

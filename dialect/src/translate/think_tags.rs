@@ -1,51 +1,64 @@
-//! Tells reasoning in `<think>` tags from the text behind it, for vendors that stream it so
-//! (translation §4.2, item 8).
+//! Tells reasoning in tags from the text behind it, for vendors that stream it so (translation §4.2,
+//! item 8; §5.3).
 
-const OPEN: &str = "<think>";
-const CLOSE: &str = "</think>";
 /// White space before the tag; more than that is text.
 const LEAD: usize = 64;
 
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
-    #[default]
     Start,
     Inside,
     After,
 }
 
 /// Follows the text of one choice. Tags count at its very start only.
-#[derive(Default, Debug)]
-pub(super) struct ThinkTags {
+#[derive(Debug)]
+pub(crate) struct ThinkTags {
+    open: &'static str,
+    close: &'static str,
     place: Place,
     held: String,
 }
 
 /// A stretch of text, sorted.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Stretch {
+pub(crate) enum Stretch {
     Thinking(String),
     Text(String),
 }
 
 impl ThinkTags {
+    /// Looks for `<think>`, as most vendors write it.
+    pub(crate) fn think() -> Self {
+        Self::new("<think>", "</think>")
+    }
+
+    /// Looks for `<thinking>`, as Claude writes it when told to think in words (Kiro).
+    pub(crate) fn thinking() -> Self {
+        Self::new("<thinking>", "</thinking>")
+    }
+
+    fn new(open: &'static str, close: &'static str) -> Self {
+        Self { open, close, place: Place::Start, held: String::new() }
+    }
+
     /// Takes more text; what may still become a tag is held back.
-    pub(super) fn push(&mut self, text: &str) -> Vec<Stretch> {
+    pub(crate) fn push(&mut self, text: &str) -> Vec<Stretch> {
         self.held.push_str(text);
         let mut out = Vec::new();
         if self.place == Place::Start {
             let lead = self.held.trim_start();
-            if let Some(rest) = lead.strip_prefix(OPEN) {
+            if let Some(rest) = lead.strip_prefix(self.open) {
                 self.held = rest.to_owned();
                 self.place = Place::Inside;
-            } else if !OPEN.starts_with(lead) || self.held.len() > LEAD {
+            } else if !self.open.starts_with(lead) || self.held.len() > LEAD {
                 self.place = Place::After;
             } else {
                 return out;
             }
         }
         if self.place == Place::Inside {
-            if let Some((thinking, rest)) = self.held.split_once(CLOSE) {
+            if let Some((thinking, rest)) = self.held.split_once(self.close) {
                 out.push(Stretch::Thinking(thinking.to_owned()));
                 self.held = rest.to_owned();
                 self.place = Place::After;
@@ -62,17 +75,17 @@ impl ThinkTags {
     }
 
     /// The text ended.
-    pub(super) fn finish(&mut self) -> Stretch {
+    pub(crate) fn finish(&mut self) -> Stretch {
         let held = std::mem::take(&mut self.held);
         if self.place == Place::Inside { Stretch::Thinking(held) } else { Stretch::Text(held) }
     }
 
     /// Bytes at the end that may begin the closing tag.
     fn partial_close(&self) -> usize {
-        let most = CLOSE.len().saturating_sub(1);
+        let most = self.close.len().saturating_sub(1);
         (1..=most)
             .rev()
-            .find(|&length| CLOSE.get(..length).is_some_and(|head| self.held.ends_with(head)))
+            .find(|&length| self.close.get(..length).is_some_and(|head| self.held.ends_with(head)))
             .unwrap_or(0)
     }
 }
@@ -82,7 +95,7 @@ mod tests {
     use super::*;
 
     fn sorted(pieces: &[&str]) -> (String, String) {
-        let mut tags = ThinkTags::default();
+        let mut tags = ThinkTags::think();
         let mut all: Vec<Stretch> = pieces.iter().flat_map(|piece| tags.push(piece)).collect();
         all.push(tags.finish());
         let (mut thinking, mut text) = (String::new(), String::new());
