@@ -174,9 +174,15 @@ def conversation(messages, betas, story, thinking):
         before = role
     if calls:
         raise Invalid("call_without_result", f"at the end: {calls}")
-    if before == "assistant":
-        raise Invalid("last_turn_is_the_assistants")
+    if before == "assistant" and text_at_end(messages[-1]) != text_at_end(messages[-1]).rstrip():
+        raise Invalid("begun_answer_ends_in_white_space")
     return results
+
+
+def text_at_end(message):
+    """What an answer that the client has begun ends with."""
+    content = message["content"]
+    return content if isinstance(content, str) else content[-1].get("text", "")
 
 
 def is_prompt(message):

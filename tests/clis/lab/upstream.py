@@ -7,6 +7,7 @@ import json
 import random
 import re
 import socket
+import struct
 import threading
 
 from . import anth, chat, gem, resp
@@ -25,8 +26,8 @@ PATHS = (
 class Mishaps:
     """What goes wrong in a run."""
 
-    # Break the connection inside the arguments of the first call, once.
-    cut_once: bool = False
+    # Break the connection inside the arguments of the first call, once: None, "end" or "reset".
+    cut_once: str | None = None
     # Answer 429 to the first account that asks, always.
     refuse_first_account: bool = False
     # Silence in seconds before the first byte (every odd answer) or between head and content (every even one).
@@ -57,8 +58,7 @@ class Upstream:
         self.refused_key = None
         self.answers = 0
         self.closed = threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"upstream": self}))
-        self.server.daemon_threads = True
+        self.server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"upstream": self}))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
@@ -80,9 +80,25 @@ class Upstream:
     def cuts(self, turn: Turn):
         """Whether this answer is the one that breaks."""
         with self.lock:
-            due = self.mishaps.cut_once and bool(turn.calls) and not self.was_cut
+            due = bool(self.mishaps.cut_once and turn.calls and not self.was_cut)
             self.was_cut |= due
             return due
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, *about):
+        super().__init__(*about)
+        # Connections that end without a farewell.
+        self.abrupt = set()
+
+    def shutdown_request(self, request):
+        if request in self.abrupt:
+            self.abrupt.discard(request)
+            request.close()
+        else:
+            super().shutdown_request(request)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -201,8 +217,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         exchange.note = "cut"
-        # The end of the connection in the place of the last chunk.
-        self.connection.shutdown(socket.SHUT_RDWR)
+        # The end of the connection, clean or not, in the place of the last chunk.
+        if self.upstream.mishaps.cut_once == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.server.abrupt.add(self.connection)
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
 
 
