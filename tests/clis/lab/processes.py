@@ -20,10 +20,10 @@ NODES = {
 
 
 def start(command, home: pathlib.Path, work: pathlib.Path, env, **pipes):
-    """A process in a group of its own, with nothing of our environment but what programs need to be found."""
+    """A process in a group of its own, with nothing of our environment but where programs are found: beside it first."""
     closed = "http://127.0.0.1:9"
     base = {
-        "PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1",
+        "PATH": f"{pathlib.Path(command[0]).parent}:{os.environ['PATH']}", "HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8", "TERM": "dumb", "NO_COLOR": "1",
         "XDG_CONFIG_HOME": str(home / ".config"), "XDG_DATA_HOME": str(home / ".local/share"), "DO_NOT_TRACK": "1",
         # Whoever calls home finds nobody there.
         "HTTPS_PROXY": closed, "https_proxy": closed, "NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost",
