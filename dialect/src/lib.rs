@@ -24,6 +24,7 @@ mod json;
 mod json_array;
 pub mod kiro;
 pub mod needs;
+pub mod ollama;
 pub mod peek;
 pub mod profile;
 pub mod resp;

@@ -1,9 +1,9 @@
 //! Requests as Copilot takes them.
 
 use crate::effort::Effort;
-use crate::ir::{MediaSource, Part, Request};
+use crate::ir::Request;
 use crate::profile::Think;
-use crate::translate::{Envelope, Target, TranslateError, WarningKind, Warnings};
+use crate::translate::{Envelope, Target, WarningKind, Warnings};
 use crate::{BodyEdit, Dialect};
 
 /// The edits of a body of the endpoint's own dialect.
@@ -40,26 +40,12 @@ fn counts_reasoning(model: &str) -> bool {
 }
 
 /// Fits a request that goes to Copilot by way of the neutral form.
-///
-/// # Errors
-/// When a message holds what Copilot's chat has no part for.
-pub fn adapt(
-    request: &mut Request,
-    target: &Target,
-    warnings: &mut Warnings,
-) -> Result<(), TranslateError> {
+pub fn adapt(request: &mut Request, target: &Target, warnings: &mut Warnings) {
     if target.envelope != Envelope::Copilot {
-        return Ok(());
+        return;
     }
     match target.dialect {
         Dialect::Chat => {
-            let parts = request.turns.iter().flat_map(|turn| &turn.parts);
-            for part in parts.flat_map(|part| match part {
-                Part::ToolResult(result) => result.content.as_slice(),
-                part => std::slice::from_ref(part),
-            }) {
-                check(part)?;
-            }
             // The only word for it there; and models that do not list it refuse it.
             let takes = matches!(target.caps.think, None | Some(Think::OpenaiEffort));
             let off = request.reasoning.effort == Some(Effort::Off);
@@ -75,22 +61,6 @@ pub fn adapt(
         }
         Dialect::Anth | Dialect::Gem => {}
     }
-    Ok(())
-}
-
-/// Messages of Copilot's chat hold text and images, nothing else.
-fn check(part: &Part) -> Result<(), TranslateError> {
-    let what = match part {
-        Part::Document { source: MediaSource::Text(_), .. } => return Ok(()),
-        Part::Document { .. } => "documents are",
-        Part::Audio { .. } => "audio input is",
-        Part::Video { .. } => "video input is",
-        _ => return Ok(()),
-    };
-    Err(TranslateError::Unsupported {
-        param: "messages".into(),
-        message: format!("{what} not supported by this route"),
-    })
 }
 
 #[cfg(test)]
@@ -100,7 +70,7 @@ mod tests {
 
     use super::*;
     use crate::apply_edits;
-    use crate::translate::{NoSignatures, PrepareCx, RequestTranslator};
+    use crate::translate::{NoSignatures, PrepareCx, RequestTranslator, TranslateError};
 
     fn edited(dialect: Dialect, model: &str, body: &Value) -> Value {
         let body = Bytes::from(body.to_string());

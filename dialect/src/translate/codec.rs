@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::ir::{Event, Failure, Response};
 use crate::translate::{BadFrame, Envelope, ReplyPlan, Source};
-use crate::{ApiError, Dialect, Framing, anth, chat, gem, kiro, resp};
+use crate::{ApiError, Dialect, Framing, anth, chat, gem, kiro, ollama, resp};
 
 /// Reads the events of one answer.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(super) enum Decoder {
     Anth(Box<anth::StreamDecoder>),
     Gem(Box<gem::StreamDecoder>),
     Kiro(Box<kiro::StreamDecoder>),
+    Ollama(Box<ollama::StreamDecoder>),
 }
 
 impl Decoder {
@@ -21,6 +22,9 @@ impl Decoder {
         match source.dialect {
             _ if source.envelope == Envelope::Kiro => {
                 Self::Kiro(Box::new(kiro::StreamDecoder::new(source)))
+            }
+            _ if source.envelope == Envelope::Ollama => {
+                Self::Ollama(Box::new(ollama::StreamDecoder::new(source)))
             }
             Dialect::Chat => Self::Chat(Box::new(chat::StreamDecoder::new(source))),
             Dialect::Resp => Self::Resp(Box::new(resp::StreamDecoder::new(source))),
@@ -41,6 +45,7 @@ impl Decoder {
             Self::Anth(decoder) => decoder.frame(data, name, out),
             Self::Gem(decoder) => decoder.frame(data, name, out),
             Self::Kiro(decoder) => decoder.frame(data, name, out),
+            Self::Ollama(decoder) => decoder.frame(data, out),
         }
     }
 
@@ -51,6 +56,7 @@ impl Decoder {
             Self::Anth(decoder) => decoder.finish(out),
             Self::Gem(decoder) => decoder.finish(out),
             Self::Kiro(decoder) => decoder.finish(out),
+            Self::Ollama(decoder) => decoder.finish(out),
         }
     }
 
@@ -59,7 +65,7 @@ impl Decoder {
         match self {
             Self::Chat(decoder) => decoder.may_end(),
             Self::Kiro(decoder) => decoder.may_end(),
-            Self::Resp(_) | Self::Anth(_) | Self::Gem(_) => false,
+            Self::Resp(_) | Self::Anth(_) | Self::Gem(_) | Self::Ollama(_) => false,
         }
     }
 }
@@ -114,6 +120,7 @@ impl Encoder {
 pub(super) fn decode_response(body: &[u8], source: &Source) -> Result<Response, Failure> {
     match source.dialect {
         _ if source.envelope == Envelope::Kiro => kiro::decode_response(body, source),
+        _ if source.envelope == Envelope::Ollama => ollama::decode_response(body, source),
         Dialect::Chat => chat::decode_response(body, source),
         Dialect::Resp => resp::decode_response(body, source),
         Dialect::Anth => anth::decode_response(body, source),

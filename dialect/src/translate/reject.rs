@@ -97,7 +97,26 @@ fn forced_tool(request: &Request, target: &Target) -> Result<(), TranslateError>
     Ok(())
 }
 
+/// What upstreams whose messages hold text and images alone have no part for.
+fn only_text_and_images(part: &Part, target: &Target) -> Result<(), TranslateError> {
+    let limited = match target.envelope {
+        Envelope::Ollama => true,
+        Envelope::Copilot => target.dialect == Dialect::Chat,
+        _ => false,
+    };
+    let message = match part {
+        _ if !limited => return Ok(()),
+        Part::Document { source: MediaSource::Text(_), .. } => return Ok(()),
+        Part::Document { .. } => "documents are not supported by this route",
+        Part::Audio { .. } => "audio input is not supported by this route",
+        Part::Video { .. } => "video input is not supported by this route",
+        _ => return Ok(()),
+    };
+    Err(unsupported("messages", message))
+}
+
 fn check_part(role: Role, part: &Part, target: &Target) -> Result<(), TranslateError> {
+    only_text_and_images(part, target)?;
     let source = match part {
         Part::ToolResult(result) => {
             return result.content.iter().try_for_each(|part| check_part(role, part, target));

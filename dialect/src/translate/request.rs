@@ -8,7 +8,7 @@ use super::{
     turns,
 };
 use crate::ir::Str;
-use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, ir, kiro, resp};
+use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, ir, kiro, ollama, resp};
 
 /// A request in the target's dialect.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -94,7 +94,7 @@ impl RequestTranslator {
         parameters::fit(&mut request, target, &mut warnings)?;
         cloud_code::fit_parameters(&mut request, target, &mut warnings);
         plan.sound = request.audio.as_ref().and_then(|audio| audio.format.clone());
-        copilot::adapt(&mut request, target, &mut warnings)?;
+        copilot::adapt(&mut request, target, &mut warnings);
         if target.dialect == Dialect::Resp {
             resp::request::adapt(&mut request, self.client);
         }
@@ -157,6 +157,9 @@ impl Prepared {
         let EncodedRequest { mut body, betas } = match target.dialect {
             _ if target.envelope == Envelope::Kiro => {
                 kiro::encode_request(&request, &target, &mut warnings)
+            }
+            _ if target.envelope == Envelope::Ollama => {
+                ollama::encode_request(&request, &target, &mut warnings)
             }
             Dialect::Chat => chat::encode_request(&request, &target, &mut warnings),
             Dialect::Resp => resp::encode_request(&request, &target, &mut warnings),
