@@ -198,6 +198,7 @@ pub(crate) struct AnthUsage {
     output: Option<u64>,
     thinking: Option<u64>,
     searches: Option<u64>,
+    fetches: Option<u64>,
     corrected: bool,
 }
 
@@ -228,10 +229,10 @@ impl AnthUsage {
                 });
             }
             "server_tool_use" => {
-                json::visit(raw, |key, raw| {
-                    if key == "web_search_requests" {
-                        replace(&mut self.searches, raw);
-                    }
+                json::visit(raw, |key, raw| match key {
+                    "web_search_requests" => replace(&mut self.searches, raw),
+                    "web_fetch_requests" => replace(&mut self.fetches, raw),
+                    _ => {}
                 });
             }
             _ => {}
@@ -242,7 +243,8 @@ impl AnthUsage {
     /// The counts with what else clients can see of them.
     pub(crate) fn to_full(self) -> ir::Usage {
         let web_searches = self.searches.unwrap_or(0);
-        let detail = UsageDetail { web_searches, ..UsageDetail::default() };
+        let web_fetches = self.fetches.unwrap_or(0);
+        let detail = UsageDetail { web_searches, web_fetches, ..UsageDetail::default() };
         ir::Usage { tokens: self.to_usage(), detail, ..ir::Usage::default() }
     }
 

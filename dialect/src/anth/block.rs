@@ -10,7 +10,7 @@ use crate::ir::{
     TextPart, Thinking, ToolInput, ToolKind, ToolResult, ToolUse,
 };
 use crate::translate::data_url::{self, DataUrl};
-use crate::translate::{ids, signature, turns};
+use crate::translate::{free_text_input, ids, signature, turns};
 use crate::{Dialect, json};
 
 /// Reads the content of a message: a text, or blocks.
@@ -236,7 +236,7 @@ pub(super) fn read_mark(object: &mut Object<'_>) -> Option<CacheMark> {
 /// Writes a part as blocks; none for what this dialect cannot say.
 pub(super) fn write(part: &Part) -> Vec<Block<'_>> {
     let block = match part {
-        Part::Text(part) => write_text(part),
+        Part::Text(part) => (!part.text.trim().is_empty()).then(|| write_text(part)),
         Part::Image { source, cache, ext, .. } => write_source(source).map(|source| {
             let cache_control = Mark::of(cache.as_ref());
             Block::Image(wire::Image { source, cache_control, rest: Rest(ext) })
@@ -302,14 +302,12 @@ pub(super) fn own_text(text: Cow<'_, str>) -> Option<Block<'_>> {
     })
 }
 
-fn write_text(part: &TextPart) -> Option<Block<'_>> {
-    (!part.text.trim().is_empty()).then(|| {
-        Block::Text(wire::Text {
-            text: Cow::Borrowed(&part.text),
-            citations: part.citations.iter().filter_map(citation::write).collect(),
-            cache_control: Mark::of(part.cache.as_ref()),
-            rest: Rest(&part.ext),
-        })
+pub(super) fn write_text(part: &TextPart) -> Block<'_> {
+    Block::Text(wire::Text {
+        text: Cow::Borrowed(&part.text),
+        citations: part.citations.iter().filter_map(citation::write).collect(),
+        cache_control: Mark::of(part.cache.as_ref()),
+        rest: Rest(&part.ext),
     })
 }
 
@@ -328,16 +326,17 @@ fn write_call(call: &ToolUse) -> Block<'_> {
     Block::ToolUse(wire::ToolUse {
         id: ids::plain_call_id(&call.id),
         name: &call.name,
-        input: object_input(&call.input),
+        input: object_input(&call.kind, &call.input),
         cache_control: Mark::of(call.cache.as_ref()),
         rest: Rest(&call.ext),
     })
 }
 
 /// Arguments as an object, which this dialect wants: nothing is lost, and nothing invented (T045).
-pub(crate) fn object_input(input: &ToolInput) -> Cow<'_, RawJson> {
+pub(crate) fn object_input<'a>(kind: &ToolKind, input: &'a ToolInput) -> Cow<'a, RawJson> {
     match input {
         ToolInput::Json(json) => Cow::Borrowed(json),
+        ToolInput::Text(text) if *kind == ToolKind::Custom => Cow::Owned(free_text_input(text)),
         ToolInput::Text(text) => Cow::Owned(wrapped(text)),
     }
 }
@@ -430,8 +429,11 @@ mod tests {
             ("{bad", r#"{"_raw":"{bad"}"#),
             ("12345678901234567890", r#"{"value":12345678901234567890}"#),
         ] {
-            assert_eq!(object_input(&ToolInput::Text(text.into())).get(), want);
+            let input = ToolInput::Text(text.into());
+            assert_eq!(object_input(&ToolKind::Function, &input).get(), want);
         }
+        let free = ToolInput::Text("+x\"\n".into());
+        assert_eq!(object_input(&ToolKind::Custom, &free).get(), r#"{"input":"+x\"\n"}"#);
     }
 
     #[test]

@@ -93,12 +93,19 @@ fn content<'a>(choice: &'a Choice, plan: &ReplyPlan) -> Vec<Block<'a>> {
                 }
                 let mut written = block::write(part);
                 if let [Block::ToolUse(wire)] = written.as_mut_slice()
+                    && call.kind != ir::ToolKind::Custom
                     && is_cut(choice, &call.input)
                 {
                     // The cap cut the arguments: the client must not take the rest for all of them.
                     wire.input = Cow::Owned(RawJson::from(serde_json::json!({})));
                 }
                 blocks.append(&mut written);
+            }
+            // Requests with blank blocks are refused; in an answer a blank block is part of the text.
+            Part::Text(text) => {
+                if !text.text.is_empty() {
+                    blocks.push(block::write_text(text));
+                }
             }
             Part::ServerTool(call) if call.origin != Dialect::Anth => {
                 if plan.declared_web_search

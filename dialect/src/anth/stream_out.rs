@@ -7,9 +7,12 @@ mod tests;
 use bytes::Bytes;
 
 use self::frames::{Delta, EndDelta, Frame, StartBlock, StartMessage};
+use super::block::object_input;
 use super::response::is_own_details;
 use super::{citation, search};
-use crate::ir::{Event, Finish, PartKind, RawJson, ServerTool, Signature, Str, Usage};
+use crate::ir::{
+    Event, Finish, PartKind, RawJson, ServerTool, Signature, Str, ToolInput, ToolKind, Usage,
+};
 use crate::translate::{ReplyPlan, finish, ids};
 use crate::usage::AnthCounts;
 use crate::{ApiError, Dialect, Framing, StreamPosition, keep_alive, stream_error_at};
@@ -36,6 +39,10 @@ struct Open {
     signature: Option<Signature>,
     /// Whether anything was written into it.
     said: bool,
+    /// Arguments that are no object, gathered so that they can be put into one.
+    held: Option<String>,
+    /// The kind of tool that is called.
+    tool: ToolKind,
 }
 
 /// As what a part is shown.
@@ -88,7 +95,7 @@ impl StreamEncoder {
                     open.signature = Some(signature.clone());
                 }
             }
-            Event::ToolInput { part, text } => self.delta(*part, Delta::input(text), out),
+            Event::ToolInput { part, text } => self.input(*part, text, out),
             Event::Citation { part, citation } => {
                 if let Some(citation) = citation::write(citation) {
                     self.delta(*part, Delta::Citation { citation }, out);
@@ -134,7 +141,15 @@ impl StreamEncoder {
     }
 
     fn part_start(&mut self, part: u32, kind: &PartKind, out: &mut Vec<u8>) {
-        let mut open = Open { part, block: None, kind: Shown::Not, signature: None, said: false };
+        let mut open = Open {
+            part,
+            block: None,
+            kind: Shown::Not,
+            signature: None,
+            said: false,
+            held: None,
+            tool: ToolKind::Function,
+        };
         match kind {
             PartKind::Text { .. } | PartKind::Refusal => {
                 open.kind = Shown::Text;
@@ -147,8 +162,10 @@ impl StreamEncoder {
             PartKind::Redacted { seal, .. } if self.plan.shows_thinking => {
                 self.whole_block(StartBlock::redacted(&seal.value), out);
             }
-            PartKind::ToolUse { id, name, signature, .. } => {
+            PartKind::ToolUse { id, name, kind, signature, .. } => {
                 self.has_call = true;
+                open.held = (*kind == ToolKind::Custom).then(String::new);
+                open.tool = kind.clone();
                 if let Some(signature) = signature.as_ref().filter(|_| self.plan.shows_thinking) {
                     self.signature_alone(signature, out);
                 }
@@ -172,12 +189,16 @@ impl StreamEncoder {
     fn part_stop(&mut self, part: u32, out: &mut Vec<u8>) {
         let Some(open) = self.open.take_if(|open| open.part == part) else { return };
         let Some(index) = open.block else { return };
+        let held = open.held.map(|text| ToolInput::Text(text.into()));
+        let object = held.as_ref().map(|input| object_input(&open.tool, input));
         let last = match (open.kind, &open.signature) {
             (Shown::Thinking, Some(signature)) => {
                 Some(Delta::Signature { signature: &signature.value })
             }
             // Clients read nothing at all as `{}`.
-            (Shown::ToolUse, _) if !open.said => Some(Delta::input("")),
+            (Shown::ToolUse, _) if !open.said => {
+                Some(Delta::input(object.as_ref().map_or("", |object| object.get())))
+            }
             _ => None,
         };
         if let Some(delta) = last {
@@ -199,6 +220,25 @@ impl StreamEncoder {
             open.said = true;
             Frame::BlockDelta { index, delta }.write(out);
         }
+    }
+
+    /// Arguments as they come. SDKs take nothing but an object, and raise for what is no JSON: what does
+    /// not begin as an object goes at the end, in one.
+    fn input(&mut self, part: u32, text: &str, out: &mut Vec<u8>) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.part == part && !open.said) {
+            let is_object = text.trim_start().chars().next().map(|first| first == '{');
+            match (&mut open.held, is_object) {
+                (Some(held), _) => return held.push_str(text),
+                (held @ None, Some(false)) => {
+                    *held = Some(text.to_owned());
+                    return;
+                }
+                // Blanks before the first word say nothing.
+                (None, None) => return,
+                (None, Some(true)) => {}
+            }
+        }
+        self.delta(part, Delta::input(text), out);
     }
 
     fn transcript(&mut self, part: u32, words: &str, out: &mut Vec<u8>) {

@@ -99,7 +99,7 @@ fn candidate<'a>(choice: &'a Choice, plan: &ReplyPlan) -> Candidate<'a> {
             ir::Part::ToolUse(call) => {
                 let id = Some(&*call.id).filter(|id| !id.is_empty());
                 let signature = own(call.signature.as_ref());
-                parts.push(Part::call(id, &call.name, &call.input).signed(signature));
+                parts.push(Part::call(id, &call.name, &call.kind, &call.input).signed(signature));
             }
             ir::Part::Image { source, signature, .. } => {
                 parts.extend(image(source).map(|part| part.signed(own(signature.as_ref()))));

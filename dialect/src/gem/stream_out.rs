@@ -189,7 +189,7 @@ impl StreamEncoder {
                     _ => tool_input(&kind, text.into()),
                 };
                 let id = Some(&*id).filter(|id| !id.is_empty());
-                let part = Part::call(id, &name, &input).signed(signature.as_ref());
+                let part = Part::call(id, &name, &kind, &input).signed(signature.as_ref());
                 self.fragment(choice, part, out);
             }
             PartKind::Text { .. } | PartKind::Refusal => {

@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::ir::{RawJson, Signature, ToolInput};
+use crate::ir::{RawJson, Signature, ToolInput, ToolKind};
 use crate::json;
+use crate::translate::free_text_input;
 use crate::usage::WireUsage;
 
 /// A content: whose turn, and its parts.
@@ -134,8 +135,13 @@ impl<'a> Part<'a> {
     }
 
     /// A call.
-    pub(super) fn call(id: Option<&'a str>, name: &'a str, input: &'a ToolInput) -> Self {
-        let call = FunctionCall { id, name, args: arguments(input) };
+    pub(super) fn call(
+        id: Option<&'a str>,
+        name: &'a str,
+        kind: &ToolKind,
+        input: &'a ToolInput,
+    ) -> Self {
+        let call = FunctionCall { id, name, args: arguments(kind, input) };
         Self::from(MadePart { function_call: Some(call), ..MadePart::default() })
     }
 
@@ -163,8 +169,13 @@ impl<'a> From<MadePart<'a>> for Part<'a> {
 }
 
 /// Arguments as the object that Gemini wants (§2.4, item 9): nothing is lost, whatever they were.
-fn arguments(input: &ToolInput) -> Cow<'_, RawValue> {
+fn arguments<'a>(kind: &ToolKind, input: &'a ToolInput) -> Cow<'a, RawValue> {
+    let free;
     let text = match input {
+        ToolInput::Text(text) if *kind == ToolKind::Custom => {
+            free = free_text_input(text);
+            free.get()
+        }
         ToolInput::Json(json) if json.is_object() => {
             // Carried JSON is valid; the fallback stands for an error that cannot happen.
             return serde_json::from_str::<&RawValue>(json.get())
@@ -201,7 +212,8 @@ mod tests {
             (ToolInput::Json(RawJson::parse(r#"{ "a":1.0}"#).unwrap()), r#"{ "a":1.0}"#),
             (ToolInput::Json(RawJson::parse("7").unwrap()), r#"{"value":7}"#),
         ] {
-            assert_eq!(arguments(&input).get(), want);
+            assert_eq!(arguments(&ToolKind::Function, &input).get(), want);
         }
+        assert_eq!(arguments(&ToolKind::Custom, &text("+x\n")).get(), r#"{"input":"+x\n"}"#);
     }
 }

@@ -30,6 +30,8 @@ pub struct UsageDetail {
     pub tool_prompt: u64,
     /// Web searches that the provider ran, requests.
     pub web_searches: u64,
+    /// Pages that the provider fetched, requests.
+    pub web_fetches: u64,
 }
 
 impl From<crate::Usage> for Usage {

@@ -181,7 +181,7 @@ fn assistant<'a>(turn: &'a Turn, warnings: &mut Warnings) -> AssistantMessage<'a
             Part::ToolUse(call) => message.tool_uses.push(ToolUse {
                 tool_use_id: &call.id,
                 name: &call.name,
-                input: object_input(&call.input),
+                input: object_input(&call.kind, &call.input),
             }),
             part => match said(part) {
                 Some(text) => say(&mut message.content, text),

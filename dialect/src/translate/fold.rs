@@ -192,6 +192,11 @@ pub fn tool_input(kind: &ToolKind, text: Str) -> ToolInput {
     }
 }
 
+/// Free text as the arguments of a function, where calls have no free text (§2.4, item 11).
+pub fn free_text_input(text: &str) -> RawJson {
+    RawJson::from(serde_json::json!({ "input": text }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,7 +63,7 @@ pub use answer::{BadFrame, Source, Translated, translate_response};
 pub use client_names::{ClientNames, PLACEHOLDER};
 pub use error::{TranslateError, Warning, WarningKind, Warnings};
 pub use error_in::{error_for_client, failure_for_client};
-pub use fold::{Fold, tool_input};
+pub use fold::{Fold, free_text_input, tool_input};
 pub use part_queue::PartQueue;
 pub use reader::EventReader;
 pub use reply::{ClientTool, ClientTools, ReplyPlan, ResponseEcho};

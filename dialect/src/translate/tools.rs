@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::names::{NameMap, NameRules};
-use super::{ClientTool, Envelope, ReplyPlan, Target, WarningKind, Warnings, ids};
+use super::{ClientTool, Envelope, ReplyPlan, Target, WarningKind, Warnings, free_text_input, ids};
 use crate::Dialect;
 use crate::effort::Effort;
 use crate::ir::{
-    FunctionTool, Part, RawJson, Request, Str, Tool, ToolChoice, ToolInput, ToolKind, ToolMode,
-    ToolResult, ToolUse,
+    FunctionTool, Part, Request, Str, Tool, ToolChoice, ToolInput, ToolKind, ToolMode, ToolResult,
+    ToolUse,
 };
 use crate::profile::Quirk;
 
@@ -165,8 +165,7 @@ fn plain_history(request: &mut Request, target: &Target) {
                 if call.kind == ToolKind::Custom {
                     call.kind = ToolKind::Function;
                     if let ToolInput::Text(text) = &call.input {
-                        let input = json!({ "input": &**text });
-                        call.input = ToolInput::Json(RawJson::from(input));
+                        call.input = ToolInput::Json(free_text_input(text));
                     }
                 }
             }

@@ -96,6 +96,7 @@ struct CacheCreation {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 struct ServerToolUse {
     web_search_requests: u64,
+    web_fetch_requests: u64,
 }
 
 /// `usageMetadata` of Gemini.
@@ -167,7 +168,11 @@ impl From<&Usage> for AnthCounts {
             ephemeral_5m_input_tokens: tokens.cache_write_5m,
             ephemeral_1h_input_tokens: tokens.cache_write_1h,
         };
-        let searches = ServerToolUse { web_search_requests: usage.detail.web_searches };
+        let server_tools = ServerToolUse {
+            web_search_requests: usage.detail.web_searches,
+            web_fetch_requests: usage.detail.web_fetches,
+        };
+        let ran_any = usage.detail.web_searches > 0 || usage.detail.web_fetches > 0;
         Self {
             input_tokens: tokens.input.saturating_sub(tokens.cached).saturating_sub(written),
             cache_creation_input_tokens: written,
@@ -175,7 +180,7 @@ impl From<&Usage> for AnthCounts {
             // Without hour-long writes the sum says it all.
             cache_creation: (tokens.cache_write_1h > 0).then_some(split),
             output_tokens: tokens.output,
-            server_tool_use: (usage.detail.web_searches > 0).then_some(searches),
+            server_tool_use: ran_any.then_some(server_tools),
         }
     }
 }

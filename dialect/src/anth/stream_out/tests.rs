@@ -292,3 +292,36 @@ fn t160_the_stream_folds_into_the_whole() {
     again.model = whole.model.clone();
     assert_eq!(again, whole);
 }
+
+#[test]
+fn arguments_that_are_no_object_go_whole_in_one() {
+    let call = |kind: ToolKind, pieces: &[&str]| {
+        let kind = PartKind::ToolUse {
+            id: "t".into(),
+            name: "f".into(),
+            kind,
+            namespace: None,
+            signature: None,
+        };
+        let mut events = vec![Event::PartStart { part: 0, choice: 0, kind }];
+        let input = |text: &&str| Event::ToolInput { part: 0, text: Str::from(*text) };
+        events.extend(pieces.iter().map(input));
+        events.push(Event::PartStop { part: 0, full: None });
+        let mut encoder = StreamEncoder::new(plan(false), Framing::Sse);
+        let mut out = Vec::new();
+        events.iter().for_each(|event| encoder.event(event, &mut out));
+        let text = String::from_utf8(out).unwrap();
+        let deltas = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        deltas
+            .filter_map(|data| {
+                let event: Value = serde_json::from_str(data).unwrap();
+                event["delta"]["partial_json"].as_str().map(str::to_owned)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(call(ToolKind::Function, &["x=", "1"]), [r#"{"_raw":"x=1"}"#]);
+    assert_eq!(call(ToolKind::Function, &[" ", "[1", "]"]), [r#"{"value":[1]}"#]);
+    assert_eq!(call(ToolKind::Function, &[" ", "{\"a\"", ":[1]}"]), ["{\"a\"", ":[1]}"]);
+    assert_eq!(call(ToolKind::Custom, &["{\"a\"", ":1}\n"]), [r#"{"input":"{\"a\":1}\n"}"#]);
+    assert_eq!(call(ToolKind::Function, &[]), [""]);
+}

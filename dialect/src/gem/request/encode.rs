@@ -149,9 +149,9 @@ impl Spelling<'_, '_> {
                     out.push(Part::text(&*thinking.text).thought().signed(signature));
                 }
             }
-            ir::Part::ToolUse(ToolUse { id, name, input, signature, .. }) => {
+            ir::Part::ToolUse(ToolUse { id, name, kind, input, signature, .. }) => {
                 let id = self.id(id);
-                out.push(Part::call(id, name, input).signed(signature.as_ref()));
+                out.push(Part::call(id, name, kind, input).signed(signature.as_ref()));
             }
             ir::Part::ToolResult(result) => out.push(self.result(result, name)),
             ir::Part::Image { source, signature, .. } => {

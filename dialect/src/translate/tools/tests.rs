@@ -1,6 +1,6 @@
 use super::*;
 use crate::effort::Level;
-use crate::ir::{Ext, Role, Turn};
+use crate::ir::{Ext, RawJson, Role, Turn};
 
 const DIALECTS: [Dialect; 4] = [Dialect::Chat, Dialect::Resp, Dialect::Anth, Dialect::Gem];
 
