@@ -203,12 +203,28 @@ pub(crate) struct AnthUsage {
 }
 
 impl AnthUsage {
-    /// Takes over a later snapshot. Of each field the larger number counts (§3.3): counts only grow, and
-    /// gateways put zeros, or a part alone, where the start or the end has the true number.
+    /// Takes over a later snapshot: fields that count something replace, absent, null and zero ones leave
+    /// what stood (gateways put zeros where the start had the true number). The prompt's size alone,
+    /// without what of it came from the cache, is believed when it grows: the start may know it better.
     pub(crate) fn merge(&mut self, raw: &str) {
+        let before = self.input;
+        self.replace(raw);
+        let tells_cache = ["cache_read_input_tokens", "cache_creation_input_tokens"]
+            .iter()
+            .any(|key| json::member(raw, key).is_some_and(|count| count != "null"));
+        if !tells_cache {
+            self.input = self.input.max(before);
+        }
+    }
+
+    fn replace(&mut self, raw: &str) {
         let mut count = Counter::default();
-        // `None` is less than any number.
-        let mut replace = |slot: &mut Option<u64>, raw: &str| *slot = count.read(raw).max(*slot);
+        let mut replace = |slot: &mut Option<u64>, raw: &str| {
+            let read = count.read(raw);
+            if read.is_some_and(|n| n > 0) || slot.is_none() {
+                *slot = read.or(*slot);
+            }
+        };
         json::visit(raw, |key, raw| match key {
             "input_tokens" => replace(&mut self.input, raw),
             "cache_read_input_tokens" => replace(&mut self.cached, raw),

@@ -98,7 +98,7 @@ fn t119_messages_usage_adds_up_the_parts_of_the_prompt() {
 }
 
 #[test]
-fn t157_of_two_snapshots_of_a_messages_stream_the_larger_numbers_count() {
+fn t157_later_snapshots_of_a_messages_stream_win_unless_they_say_less() {
     let merged = |parts: &[&str]| {
         let mut seen = AnthUsage::default();
         parts.iter().for_each(|raw| seen.merge(raw));
@@ -142,6 +142,14 @@ fn t157_of_two_snapshots_of_a_messages_stream_the_larger_numbers_count() {
                     "cache_read_input_tokens":6289,"output_tokens":198}"#,
             ],
             [9632, 6289, 3337, 0, 198, 0],
+        ),
+        (
+            &[
+                r#"{"input_tokens":9000,"output_tokens":1}"#,
+                r#"{"input_tokens":10,"cache_read_input_tokens":8500,
+                    "cache_creation_input_tokens":0,"output_tokens":3}"#,
+            ],
+            [8510, 8500, 0, 0, 3, 0],
         ),
         (
             &[r#"{"input_tokens":4,"output_tokens":1}"#, r#"{"input_tokens":null}"#],

@@ -275,9 +275,7 @@ fn t160_the_stream_folds_into_the_whole() {
     let mut decoder = crate::anth::StreamDecoder::new(&source);
     let mut fold = crate::translate::Fold::default();
     let mut events = Vec::new();
-    // No guess at the start: of two counts the larger one is believed.
-    let plain = ReplyPlan { estimated_input: 0, ..plan(true) };
-    for frame in written(plain, &unfold(whole.clone())) {
+    for frame in written(plan(true), &unfold(whole.clone())) {
         decoder.frame(frame.to_string().as_bytes(), None, &mut events).unwrap();
     }
     decoder.finish(&mut events);
