@@ -1,6 +1,6 @@
 //! What translation costs: 1 MB histories, whole answers and streams from each dialect to each other one.
 //!
-//! `cargo bench -p ninerouter-dialect --bench codec [requests|answers|streams|same]`. Prints the least time of
+//! `cargo bench -p ninerouter-dialect --bench codec [requests|answers|streams|same]`. Prints the mean time of
 //! each on one core, and beside it how many times that of reading the same bytes into `serde_json::Value`
 //! and writing them again it is. Nothing is judged.
 
@@ -48,15 +48,17 @@ fn main() {
     }
 }
 
-/// Least time of one round, milliseconds: what else the machine does only adds to it.
+/// Mean time of one round, milliseconds. What else the machine does is not counted.
 fn millis(mut round: impl FnMut()) -> f64 {
-    let (begun, mut least) = (Instant::now(), Duration::MAX);
+    // The first one fills caches.
+    round();
+    let begun = Instant::now();
+    let (start, mut rounds) = (on_cpu(begun), 0_u32);
     while begun.elapsed() < EACH {
-        let start = on_cpu(begun);
         round();
-        least = least.min(on_cpu(begun).saturating_sub(start));
+        rounds += 1;
     }
-    least.as_secs_f64() * 1e3
+    on_cpu(begun).saturating_sub(start).as_secs_f64() * 1e3 / f64::from(rounds)
 }
 
 /// How long this thread has been on a processor, where the system tells (Linux); else the time since `begun`.
