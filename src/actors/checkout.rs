@@ -32,8 +32,8 @@ pub enum SkipReason {
     Ineligible(Ineligible),
     /// Every place of the provider is taken.
     Busy,
-    /// The upstream speaks another dialect than the client (execution tier C).
-    NeedsTranslation {
+    /// The upstream speaks a protocol of its own that the router does not.
+    PrivateProtocol {
         /// Wire of the upstream, in words.
         wire: &'static str,
     },
@@ -52,7 +52,7 @@ impl fmt::Display for SkipReason {
             Self::NoAccount => f.write_str("no account"),
             Self::Ineligible(why) => write!(f, "{why}"),
             Self::Busy => f.write_str("every place is taken"),
-            Self::NeedsTranslation { wire } => write!(f, "speaks another format ({wire})"),
+            Self::PrivateProtocol { wire } => write!(f, "protocol not supported yet ({wire})"),
             Self::ContextTooSmall => f.write_str("context window too small"),
             Self::Forbidden => f.write_str("not allowed for this API key"),
             Self::Unavailable => f.write_str("account does not answer"),

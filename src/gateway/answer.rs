@@ -6,15 +6,17 @@ use std::time::Instant;
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
-use ninerouter_dialect::{StreamTap, TapSummary};
+use ninerouter_dialect::{Dialect, TapSummary};
 use sha2::{Digest, Sha256};
 
 use crate::actors::lease::Lease;
+use crate::gateway::passage::Passage;
 use crate::gateway::reply::Refusal;
 use crate::id::AccountId;
 use crate::net::ReplyBody;
 use crate::routing::account::Tier;
 use crate::routing::plan::PlannedEntry;
+use crate::store::usage::ExecTier;
 
 /// What the client gets.
 #[derive(Debug)]
@@ -42,9 +44,9 @@ pub(super) struct WholeAnswer {
     pub status: u16,
     /// Upstream headers.
     pub headers: HeaderMap,
-    /// The answer, byte for byte.
+    /// The answer, in the client's dialect.
     pub body: Bytes,
-    /// What the tap read in it.
+    /// What was read in it.
     pub summary: TapSummary,
 }
 
@@ -55,8 +57,10 @@ pub(super) struct OpenStream {
     pub status: u16,
     /// Upstream headers.
     pub headers: HeaderMap,
-    /// Reads along.
-    pub tap: StreamTap,
+    /// The upstream's dialect.
+    pub dialect: Dialect,
+    /// How its bytes become the client's.
+    pub passage: Passage,
     /// Bytes that go out first.
     pub held: Vec<Bytes>,
     /// What comes after them; `None` when the upstream has already ended well.
@@ -91,8 +95,8 @@ pub(super) struct Route {
     pub combo: Option<Arc<str>>,
     /// Price class.
     pub tier: Tier,
-    /// The body was patched, not only spliced.
-    pub patched: bool,
+    /// What was done to the request's body.
+    pub exec: ExecTier,
 }
 
 impl Route {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use actix_web::http::Method;
-use ninerouter_dialect::{SplicedBody, apply_edits, splice_model};
+use ninerouter_dialect::{Dialect, SplicedBody, apply_edits, splice_model};
 
 use crate::actors::lease::Lease;
 use crate::clock::{Clock, UnixMs};
@@ -13,12 +13,14 @@ use crate::gateway::blame::{Blame, not_built};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::Failure;
 use crate::gateway::opening::Opening;
+use crate::gateway::translation::{Outbound, outbound};
 use crate::net::{Destination, NetError, Outgoing, Reply, wire_headers};
 use crate::provider::catalog::Endpoint;
 use crate::provider::endpoint;
 use crate::provider::request::{Call, Moment, ShapeCx, Shaped, shape};
 use crate::routing::account::AccountKind;
 use crate::routing::plan::PlannedEntry;
+use crate::store::usage::ExecTier;
 
 /// An answer that serves.
 #[derive(Debug)]
@@ -69,8 +71,8 @@ pub(super) struct Attempt<'a> {
     pub lease: &'a Lease,
     /// Filled on the way.
     pub marks: &'a Marks,
-    /// Set when the body is edited beyond its model.
-    pub patched: &'a Cell<bool>,
+    /// Filled on the way: what was done to the body.
+    pub exec: &'a Cell<ExecTier>,
 }
 
 impl Attempt<'_> {
@@ -91,23 +93,44 @@ impl Attempt<'_> {
     async fn tries(&self) -> Result<Served, Box<Failure>> {
         let memory = &self.exchange.shared.stream_usage;
         let target = &self.entry.target;
-        let shaped = self.shape(memory.allows(&target.provider.id, &target.canonical))?;
-        match self.call(&shaped).await {
-            Err(failure) if shaped.hide_usage_chunk && names_stream_options(&failure) => {
-                memory.refuse(&target.provider.id, &target.canonical);
-                self.call(&self.shape(false)?).await
-            }
-            done => done,
+        let endpoint = self
+            .endpoint()
+            .ok_or_else(|| not_built("the provider has no endpoint for this request".to_owned()))?;
+        let out = outbound(self.exchange, target, endpoint)?;
+        let allowed = memory.allows(&target.provider.id, &target.canonical);
+        let shaped = self.shape(endpoint, &out, allowed)?;
+        let mut done = self.call(endpoint, &out, &shaped).await;
+        if let Err(failure) = &done
+            && shaped.hide_usage_chunk
+            && names_stream_options(failure)
+        {
+            memory.refuse(&target.provider.id, &target.canonical);
+            let without = self.shape(endpoint, &out, false)?;
+            done = self.call(endpoint, &out, &without).await;
         }
+        if out.way_back.is_some() {
+            // The client does not speak the upstream's dialect.
+            done = done.map_err(|failure| Box::new(Failure { raw: None, ..*failure }));
+        }
+        done
     }
 
-    async fn call(&self, shaped: &Shaped) -> Result<Served, Box<Failure>> {
-        self.patched.set(!shaped.edits.is_empty());
+    async fn call(
+        &self,
+        endpoint: &Endpoint,
+        out: &Outbound<'_>,
+        shaped: &Shaped,
+    ) -> Result<Served, Box<Failure>> {
+        self.exec.set(match (&out.way_back, shaped.edits.is_empty()) {
+            (Some(_), _) => ExecTier::C,
+            (None, false) => ExecTier::B,
+            (None, true) => ExecTier::A,
+        });
         let blame = self.blame();
-        let reply = self.send(shaped).await.map_err(|error| blame.transport(error))?;
+        let reply = self.send(out, shaped).await.map_err(|error| blame.transport(error))?;
         let head_at = self.now();
         self.marks.head.set(Some(head_at));
-        let opening = Opening { blame, shaped };
+        let opening = Opening { blame, shaped, endpoint, out };
         let served = match reply.status {
             200..=299 if self.exchange.ask.stream => {
                 Served::Stream(opening.stream(reply, head_at).await?)
@@ -142,26 +165,37 @@ impl Attempt<'_> {
         )
     }
 
-    fn shape(&self, injects: bool) -> Result<Shaped, Box<Failure>> {
+    fn shape(
+        &self,
+        endpoint: &Endpoint,
+        out: &Outbound<'_>,
+        injects: bool,
+    ) -> Result<Shaped, Box<Failure>> {
         let (exchange, target) = (self.exchange, &self.entry.target);
-        let endpoint = self
-            .endpoint()
-            .ok_or_else(|| not_built("the provider has no endpoint for this request".to_owned()))?;
+        let translated = out.way_back.is_some();
+        let query = match (translated, out.dialect) {
+            (false, _) => Some(exchange.ask.query.as_str()).filter(|query| !query.is_empty()),
+            // What the decoder reads.
+            (true, Dialect::Gem) => Some("alt=sse"),
+            (true, Dialect::Chat | Dialect::Resp | Dialect::Anth) => None,
+        };
         shape(&ShapeCx {
             provider: &target.provider,
             endpoint,
             facts: exchange.snapshot.catalog.model_facts(&target.provider, &target.model),
             upstream_model: &target.upstream_model,
-            effort: target.effort,
+            // A translated body has it already.
+            effort: target.effort.filter(|_| !translated),
             long_context: target.long_context,
             account: &self.lease.account,
             credential: &self.lease.credential,
-            dialect: exchange.ask.dialect,
+            dialect: out.dialect,
+            betas: &out.betas,
             call: Call::Generate,
-            stream: exchange.ask.stream,
+            stream: out.stream,
             client_headers: &|name| exchange.header(name),
-            client_query: Some(exchange.ask.query.as_str()).filter(|query| !query.is_empty()),
-            peek: &exchange.ask.peek,
+            client_query: query,
+            peek: &out.peek,
             session_id: None,
             supports_stream_usage: injects,
             extra_headers: exchange.snapshot.extra_headers(&target.provider.id),
@@ -175,10 +209,10 @@ impl Attempt<'_> {
         .map_err(|error| not_built(error.to_string()))
     }
 
-    async fn send(&self, shaped: &Shaped) -> Result<Reply, NetError> {
+    async fn send(&self, out: &Outbound<'_>, shaped: &Shaped) -> Result<Reply, NetError> {
         let (exchange, target) = (self.exchange, &self.entry.target);
         let timeouts = &exchange.snapshot.settings.timeouts;
-        let head_timeout = match (target.provider.local, exchange.ask.stream) {
+        let head_timeout = match (target.provider.local, out.stream) {
             (true, _) => timeouts.local_first,
             (false, true) => timeouts.head_stream,
             (false, false) => timeouts.head,
@@ -187,7 +221,7 @@ impl Attempt<'_> {
             method: Method::POST,
             url: shaped.url.clone(),
             headers: wire_headers(&shaped.headers),
-            body: self.body(shaped)?,
+            body: body(out, shaped)?,
             dest: Destination::of(&target.provider),
             head_timeout,
             send_stall: timeouts.send_stall,
@@ -195,20 +229,19 @@ impl Attempt<'_> {
         let connected = || self.marks.connected.set(Some(self.now()));
         exchange.worker.clients.send_watched(outgoing, connected).await
     }
+}
 
-    /// The client's bytes with as few changes as the upstream needs (execution tiers A and B).
-    fn body(&self, shaped: &Shaped) -> Result<SplicedBody, NetError> {
-        let ask = &self.exchange.ask;
-        if !shaped.edits.is_empty() {
-            // The body was peeked before: an edit cannot fail on it.
-            return apply_edits(&ask.body, &shaped.edits)
-                .map_err(|_peeked_before| NetError::Unsendable("its body cannot be edited"));
-        }
-        Ok(match (&ask.peek.model, &shaped.body_model) {
-            (Some(model), Some(new)) => splice_model(&ask.body, model, new),
-            (None, _) | (_, None) => SplicedBody::whole(ask.body.clone()),
-        })
+/// The bytes with as few further changes as the upstream needs (execution tiers A and B).
+fn body(out: &Outbound<'_>, shaped: &Shaped) -> Result<SplicedBody, NetError> {
+    if !shaped.edits.is_empty() {
+        // The body was peeked before: an edit cannot fail on it.
+        return apply_edits(&out.body, &shaped.edits)
+            .map_err(|_peeked_before| NetError::Unsendable("its body cannot be edited"));
     }
+    Ok(match (&out.peek.model, &shaped.body_model) {
+        (Some(model), Some(new)) => splice_model(&out.body, model, new),
+        (None, _) | (_, None) => SplicedBody::whole(out.body.clone()),
+    })
 }
 
 /// Validators answer 400 or 422 to a field they do not know.

@@ -1,6 +1,7 @@
 //! Blame: what a failure of an upstream means for its account, for the model and for the client.
 
 use actix_web::http::header::HeaderMap;
+use ninerouter_dialect::translate::TranslateError;
 use ninerouter_dialect::{StreamError, UpstreamErrorBody, parse_error_body};
 
 use crate::gateway::broken::Broken;
@@ -45,7 +46,8 @@ impl Blame<'_> {
             body,
         });
         let (trouble, status) = (Trouble::Answer, Some(status));
-        Box::new(Failure { classified, trouble, transport: None, status, raw })
+        let (transport, untranslatable) = (None, None);
+        Box::new(Failure { classified, trouble, transport, status, raw, untranslatable })
     }
 
     /// An error under a success status: classified by what it says (REL-UP-4).
@@ -66,7 +68,14 @@ impl Blame<'_> {
     ) -> Box<Failure> {
         let classified = self.classify(status, headers, Some(error), None);
         let (trouble, status) = (Trouble::Answer, classified.status);
-        Box::new(Failure { classified, trouble, transport: None, status, raw: None })
+        Box::new(Failure {
+            classified,
+            trouble,
+            transport: None,
+            status,
+            raw: None,
+            untranslatable: None,
+        })
     }
 
     /// A redirect; none is followed.
@@ -77,7 +86,14 @@ impl Blame<'_> {
         );
         classified.code = Some("upstream_redirect".to_owned());
         let (trouble, status) = (Trouble::BadAnswer, Some(status));
-        Box::new(Failure { classified, trouble, transport: None, status, raw: None })
+        Box::new(Failure {
+            classified,
+            trouble,
+            transport: None,
+            status,
+            raw: None,
+            untranslatable: None,
+        })
     }
 
     /// A failure below HTTP.
@@ -143,7 +159,14 @@ impl Blame<'_> {
             classified.message = told.message.to_string();
         }
         let (trouble, transport) = (Trouble::BadAnswer, Some(what));
-        Box::new(Failure { classified, trouble, transport, status: None, raw: None })
+        Box::new(Failure {
+            classified,
+            trouble,
+            transport,
+            status: None,
+            raw: None,
+            untranslatable: None,
+        })
     }
 
     fn without_status(
@@ -157,7 +180,14 @@ impl Blame<'_> {
         let mut classified = self.classify(None, &HeaderMap::new(), None, transport);
         classified.message = message;
         classified.code = Some(code.to_owned());
-        Box::new(Failure { classified, trouble, transport, status: None, raw: None })
+        Box::new(Failure {
+            classified,
+            trouble,
+            transport,
+            status: None,
+            raw: None,
+            untranslatable: None,
+        })
     }
 
     fn classify(
@@ -232,5 +262,24 @@ pub(super) fn not_built(message: String) -> Box<Failure> {
         message,
     };
     let trouble = Trouble::NotBuilt;
-    Box::new(Failure { classified, trouble, transport: None, status: None, raw: None })
+    Box::new(Failure {
+        classified,
+        trouble,
+        transport: None,
+        status: None,
+        raw: None,
+        untranslatable: None,
+    })
+}
+
+/// The request cannot be said in the upstream's dialect, or in none. No account is to blame.
+pub(super) fn untranslatable(error: TranslateError) -> Box<Failure> {
+    let next = if error.is_target_specific() { Next::NextEntry } else { Next::Return };
+    let told = error.to_api_error("");
+    let mut failure = not_built(told.message.clone());
+    let (class, rule) = (Class::BadRequest, "request.untranslatable");
+    let code = Some("incompatible".to_owned());
+    failure.classified = Classified { class, next, rule, code, ..failure.classified };
+    failure.untranslatable = Some(Box::new(told));
+    failure
 }

@@ -1,5 +1,6 @@
 //! How a committed stream can break, and what that means for the client and for the account.
 
+use ninerouter_dialect::ir::Failure;
 use ninerouter_dialect::{ApiError, ErrorKind};
 
 use crate::routing::classify::TransportFailure;
@@ -19,13 +20,26 @@ pub(super) enum Broken {
     Total,
     /// One event is larger than the limit, or makes no sense.
     Oversized,
-    /// The upstream sent an error event of its own; the client has it already.
+    /// The model called a tool in a way that makes no sense.
+    MalformedTool,
+    /// The upstream sent an error event of its own.
     InBand,
     /// The router stops.
     ShuttingDown,
 }
 
 impl Broken {
+    /// Why a translated answer broke off.
+    #[must_use]
+    pub(super) fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Upstream(_) => Self::InBand,
+            Failure::Truncated | Failure::Empty => Self::Truncated,
+            Failure::MalformedTool => Self::MalformedTool,
+            Failure::Spliced | Failure::Fault(_) | Failure::NotAnAnswer(_) => Self::Oversized,
+        }
+    }
+
     /// The upstream is not to blame.
     #[must_use]
     pub(super) fn is_ours(self) -> bool {
@@ -36,6 +50,7 @@ impl Broken {
             | Self::Idle
             | Self::ContentIdle
             | Self::Oversized
+            | Self::MalformedTool
             | Self::InBand => false,
         }
     }
@@ -47,7 +62,7 @@ impl Broken {
             Self::Upstream => TransportFailure::Reset,
             Self::Truncated => TransportFailure::Truncated,
             Self::Idle | Self::ContentIdle | Self::Total => TransportFailure::ContentTimeout,
-            Self::Oversized | Self::InBand => TransportFailure::BadBody,
+            Self::Oversized | Self::MalformedTool | Self::InBand => TransportFailure::BadBody,
             Self::ShuttingDown => TransportFailure::ClientGone,
         }
     }
@@ -80,6 +95,11 @@ impl Broken {
                 ErrorKind::GatewayTimeout,
                 "stream_total_timeout",
                 "the answer took longer than the router allows",
+            ),
+            Self::MalformedTool => (
+                ErrorKind::BadGateway,
+                "upstream_malformed_tool_call",
+                "the model's tool call makes no sense",
             ),
             Self::Oversized | Self::InBand => (
                 ErrorKind::BadGateway,

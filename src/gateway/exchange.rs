@@ -1,11 +1,13 @@
 //! One client request on its way: facts that every stage of the relay reads.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use bytes::Bytes;
+use ninerouter_dialect::translate::{Note, TranslateError};
 use ninerouter_dialect::{Dialect, ErrorShape, Framing, Peek, StreamError, TapSummary, Usage};
 
 use crate::actors::shared::Shared;
@@ -21,8 +23,10 @@ use crate::gateway::broken::Broken;
 use crate::gateway::deadline::{CLIENT_HEADER, Deadline};
 use crate::gateway::failure::Failure;
 use crate::gateway::record::{Ending, Recorder, estimated_tokens};
+use crate::gateway::translation::Decoded;
 use crate::gateway::worker::Worker;
 use crate::routing::affinity::SessionKey;
+use crate::store::usage::ExecTier;
 
 /// What the client asked for, after admission.
 pub(super) struct Ask {
@@ -64,6 +68,8 @@ pub(super) struct Exchange {
     pub caller: Caller,
     /// What is asked.
     pub ask: Ask,
+    /// The same in the neutral form, once an attempt needed it.
+    pub decoded: OnceCell<Result<Decoded, TranslateError>>,
     /// When the request came, Unix ms.
     pub started_at: UnixMs,
     /// Nothing waits beyond this for the first content.
@@ -136,6 +142,7 @@ impl Exchange {
             http,
             request_id,
             ask,
+            decoded: OnceCell::new(),
             started_at,
             running: None,
             recorder,
@@ -168,9 +175,16 @@ impl Exchange {
         self.deadline.filter(|deadline| self.shared.clock.now() >= deadline.at)
     }
 
+    /// Keeps what a later request of this caller needs of the reasoning (translation §2.7).
+    pub(super) fn remember(&self, notes: Vec<Note>) {
+        let key = self.caller.key().map(|key| key.id);
+        self.worker.signatures.record(key, notes);
+    }
+
     /// The commit point: nothing is replayed any more, the body is let go.
     pub(super) fn release_body(&mut self) {
         self.ask.body = Bytes::new();
+        self.decoded = OnceCell::new();
         self.guards.body = None;
     }
 
@@ -190,7 +204,8 @@ impl Exchange {
             let tokens = usage.input.saturating_add(usage.output);
             permit.settle(tokens, bill.paid.unwrap_or(0), self.shared.clock.now_ms());
         }
-        if let (Dialect::Resp, Some(id)) = (self.ask.dialect, &summary.response_id) {
+        let known_id = summary.response_id.as_ref().filter(|_| route.exec != ExecTier::C);
+        if let (Dialect::Resp, Some(id)) = (self.ask.dialect, known_id) {
             // Only this account knows the reply's id (accounts §6.5).
             let key = self.caller.key().map(|key| key.id);
             let (provider, model) = (&target.provider.id, &target.canonical);

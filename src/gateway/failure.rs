@@ -1,6 +1,7 @@
 //! One failed attempt: what it means for routing, and what of it may be shown to the client.
 
 use bytes::Bytes;
+use ninerouter_dialect::ApiError;
 
 use crate::routing::classify::{Classified, TransportFailure};
 
@@ -45,6 +46,8 @@ pub(super) struct Failure {
     pub transport: Option<TransportFailure>,
     /// Upstream status, when there was an answer.
     pub status: Option<u16>,
-    /// The upstream's own error answer.
+    /// The upstream's own error answer, when the client speaks its dialect.
     pub raw: Option<RawAnswer>,
+    /// Nothing was sent, because the request cannot be said in the upstream's dialect.
+    pub untranslatable: Option<Box<ApiError>>,
 }

@@ -10,6 +10,7 @@ use crate::gateway::reply::Refusal;
 use crate::gateway::retry::Stumble;
 use crate::redact::redact_text;
 use crate::routing::choose::Ineligible;
+use crate::routing::classify::Next;
 use crate::routing::outcome::{Cause, FailureRecord, FinalAnswer, reasons, when_all_failed};
 use crate::routing::resolve::ResolveError;
 
@@ -30,7 +31,10 @@ pub(super) fn answer(
     journey: Option<&Journey>,
     stumbles: &[Stumble],
 ) -> Refusal {
-    if let Some(refusal) = journey.and_then(|j| only_translation(exchange, j, stumbles)) {
+    if let Some(refusal) = untranslatable(journey, stumbles) {
+        return refusal;
+    }
+    if let Some(refusal) = journey.and_then(|j| only_private(exchange, j, stumbles)) {
         return refusal;
     }
     let records = records(exchange, journey, stumbles);
@@ -105,16 +109,17 @@ fn is_presentable(raw: &RawAnswer) -> bool {
 
 fn attempted(stumble: &Stumble) -> FailureRecord {
     let failure = &stumble.failure;
-    FailureRecord {
-        target: stumble.target.clone(),
-        cause: Cause::Attempt {
+    let cause = if failure.untranslatable.is_some() {
+        Cause::NoCandidate("cannot take this request")
+    } else {
+        Cause::Attempt {
             class: failure.classified.class,
             status: failure.status,
             transport: failure.transport,
             message: failure.classified.message.clone(),
-        },
-        until: failure.classified.until,
-    }
+        }
+    };
+    FailureRecord { target: stumble.target.clone(), cause, until: failure.classified.until }
 }
 
 fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> FailureRecord {
@@ -123,7 +128,9 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
         SkipReason::BreakerOpen => Cause::BreakerOpen,
         SkipReason::NoAccount => Cause::NoAccount,
         SkipReason::Busy => Cause::Busy,
-        SkipReason::NeedsTranslation { .. } => Cause::NoCandidate("speaks another format"),
+        SkipReason::PrivateProtocol { .. } => {
+            Cause::NoCandidate("its protocol is not supported yet")
+        }
         SkipReason::ContextTooSmall => Cause::ContextTooSmall,
         SkipReason::Forbidden => Cause::NoCandidate("not allowed for this API key"),
         SkipReason::Unavailable => Cause::NoCandidate("account does not answer"),
@@ -150,14 +157,26 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
     }
 }
 
-/// Every candidate speaks another format than the client: a 400 that says what to do.
-fn only_translation(
-    exchange: &Exchange,
-    journey: &Journey,
-    stumbles: &[Stumble],
-) -> Option<Refusal> {
+/// The request cannot be said in the dialect of any candidate, or in none at all (translation §2.8).
+fn untranslatable(journey: Option<&Journey>, stumbles: &[Stumble]) -> Option<Refusal> {
+    let last = stumbles.last()?;
+    let told = |stumble: &Stumble| stumble.failure.untranslatable.as_deref().cloned();
+    let for_all = last.failure.classified.next == Next::Return;
+    let nobody_else = || {
+        let passed_over = journey.is_some_and(|journey| !journey.skips.is_empty());
+        !passed_over && stumbles.iter().all(|s| s.failure.untranslatable.is_some())
+    };
+    let error = told(last).filter(|_| for_all || nobody_else())?;
+    let mut refusal = Refusal::new(error.kind, "");
+    refusal.error = error;
+    refusal.class = Some(last.failure.classified.class);
+    Some(refusal)
+}
+
+/// Every candidate is reached by a protocol of its own that this router does not speak.
+fn only_private(exchange: &Exchange, journey: &Journey, stumbles: &[Stumble]) -> Option<Refusal> {
     let wire = |skip: &Skip| match skip.reason {
-        SkipReason::NeedsTranslation { wire } => Some(wire),
+        SkipReason::PrivateProtocol { wire } => Some(wire),
         _ => None,
     };
     if !stumbles.is_empty() || journey.skips.is_empty() {
@@ -166,14 +185,13 @@ fn only_translation(
     let wires: Option<Vec<_>> = journey.skips.iter().map(wire).collect();
     let wire = *wires?.first()?;
     let message = format!(
-        "`{}` is served in the format {wire} and this request came as {}; this version of the router does not \
-         translate between formats: use the endpoint of that format, or a model that speaks this one",
+        "`{}` is served over the protocol {wire}, which this version of the router does not speak; use a model of \
+         another provider",
         exchange.ask.model,
-        exchange.ask.dialect.as_str(),
     );
     Some(
         Refusal::new(ErrorKind::InvalidRequest, message)
-            .code("translation_not_available")
+            .code("protocol_not_supported")
             .param("model"),
     )
 }

@@ -32,6 +32,7 @@ use crate::gateway::stream::{Cut, StreamBody};
 use crate::routing::affinity::{SessionKey, SessionKeys, session_keys};
 use crate::routing::combo::Entry;
 use crate::routing::resolve::{Resolved, resolve};
+use crate::store::usage::ExecTier;
 
 /// Reads, routes and relays one request.
 pub(super) async fn serve(door: Door, payload: Payload) -> HttpResponse {
@@ -320,7 +321,7 @@ fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
         Answer::Whole(whole, route) => {
             let mut head = reply::start(whole.status, &exchange.request_id);
             head.insert_header(("content-type", "application/json"));
-            reply::pass_headers(&mut head, whole.headers.iter());
+            pass_headers(&mut head, &whole.headers, &route);
             routing_headers(&mut head, &exchange, &route);
             let mut body = whole.body;
             if exchange.ask.legacy_completion
@@ -335,7 +336,7 @@ fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
             let status = committed.open.status;
             let mut head =
                 reply::stream_head(status, &exchange.request_id, ask.dialect, ask.framing);
-            reply::pass_headers(&mut head, committed.open.headers.iter());
+            pass_headers(&mut head, &committed.open.headers, &committed.route);
             routing_headers(&mut head, &exchange, &committed.route);
             let legacy = ask.legacy_completion;
             finish_stream(&mut head, StreamBody::new(exchange, *committed, 0), legacy)
@@ -359,6 +360,17 @@ where
         head.body(BoxBody::new(LegacyBody::new(body)))
     } else {
         head.body(BoxBody::new(body))
+    }
+}
+
+/// An upstream's words about itself mean nothing to a client of another dialect (endpoints §7).
+fn pass_headers(
+    head: &mut actix_web::HttpResponseBuilder,
+    upstream: &actix_web::http::header::HeaderMap,
+    route: &Route,
+) {
+    if route.exec != ExecTier::C {
+        reply::pass_headers(head, upstream.iter());
     }
 }
 

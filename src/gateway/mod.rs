@@ -17,6 +17,7 @@ mod legacy;
 pub mod media;
 mod models;
 mod opening;
+mod passage;
 mod record;
 mod relay;
 mod reply;
@@ -27,6 +28,7 @@ mod serve;
 pub mod signatures;
 mod stream;
 mod tool;
+mod translation;
 mod usage;
 pub mod worker;
 

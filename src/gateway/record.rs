@@ -22,8 +22,7 @@ use crate::redact::redact_text;
 use crate::routing::classify::Next;
 use crate::routing::plan::PlannedEntry;
 use crate::store::usage::{
-    AttemptOutcome, AttemptRow, ExecTier, InboundDialect, RequestKind, RequestRow, RequestStatus,
-    UsageRecord,
+    AttemptOutcome, AttemptRow, InboundDialect, RequestKind, RequestRow, RequestStatus, UsageRecord,
 };
 
 /// Attempt rows of one request; more are not written.
@@ -191,7 +190,7 @@ impl Recorder {
 
     /// The attempt serves: the commit point.
     pub(super) fn committed(&mut self, route: &Route, marks: &Marks) {
-        self.row.exec_tier = Some(if route.patched { ExecTier::B } else { ExecTier::A });
+        self.row.exec_tier = Some(route.exec);
         self.row.ttft_ms = marks.first.get().map(|first| millis(self.started, first));
         if let Some(row) = self.attempts.last_mut() {
             row.outcome = AttemptOutcome::Ok;

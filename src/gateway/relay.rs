@@ -25,6 +25,7 @@ use crate::routing::affinity::SessionKeys;
 use crate::routing::breaker::HostResult;
 use crate::routing::classify::{Class, Classified, Next};
 use crate::routing::plan::PlannedEntry;
+use crate::store::usage::ExecTier;
 
 /// Attempts of a request for a single model: no combo sets a ceiling.
 const MAX_ATTEMPTS: u32 = 12;
@@ -130,20 +131,20 @@ impl Relay {
         let route = self.route(exchange, &entry, &lease);
         exchange.recorder.attempt_started(&route, position, &marks);
         exchange.running = Some(route);
-        let patched = Cell::new(false);
+        let exec = Cell::new(ExecTier::A);
         let done = Attempt {
             exchange: &*exchange,
             entry: &entry,
             lease: &lease,
             marks: &marks,
-            patched: &patched,
+            exec: &exec,
         }
         .run()
         .await;
         let Some(mut route) = exchange.running.take() else {
             return Step::End(self.give_up(exchange));
         };
-        route.patched = patched.get();
+        route.exec = exec.get();
         match done {
             Ok(Served::Whole(whole)) => {
                 self.served(exchange, &route, &marks);
@@ -172,7 +173,7 @@ impl Relay {
             attempts: self.attempts,
             combo: self.journey.as_ref().and_then(|j| j.combo()).map(|c| Arc::clone(&c.name)),
             tier,
-            patched: false,
+            exec: ExecTier::A,
         }
     }
 

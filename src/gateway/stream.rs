@@ -1,4 +1,4 @@
-//! The streaming body: pulls from the upstream as the client reads, bytes verbatim, one tap beside it.
+//! The streaming body: pulls from the upstream as the client reads; its bytes go on verbatim, or translated.
 //!
 //! No channel, no task, no unbounded buffer. Dropping it closes the upstream connection and frees the
 //! lease. After the commit point a failure becomes the dialect's error event, then the connection is
@@ -13,16 +13,18 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use futures_util::Stream;
-use ninerouter_dialect::{Dialect, StreamEnd, keep_alive, stream_error_at};
+use ninerouter_dialect::translate::failure_for_client;
+use ninerouter_dialect::{ApiError, Dialect, StreamEnd};
 use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::actors::lease::Outcome;
-use crate::gateway::answer::Committed;
+use crate::gateway::answer::{Committed, OpenStream};
 use crate::gateway::broken::Broken;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::record::Ending;
 use crate::net::NetError;
+use crate::redact::redact_text;
 
 /// After its last event the upstream gets this long to end its body, so that the connection can be used
 /// again; then the client's stream ends without it.
@@ -109,7 +111,7 @@ impl StreamBody {
         let times =
             Times { byte: now, content: now, keep_alive: now, end: None, client_since: None };
         let mut body = Self {
-            contents: committed.open.tap.content_count(),
+            contents: committed.open.passage.content_count(),
             exchange,
             committed,
             out,
@@ -121,6 +123,7 @@ impl StreamBody {
             timer: Box::pin(sleep(Duration::ZERO)),
             cut: Box::pin(cut),
         };
+        body.remember();
         body.note_end(now);
         body.set_timer(now);
         body
@@ -132,6 +135,9 @@ impl StreamBody {
 
     /// Takes what the upstream has ready. `None` = nothing now.
     fn pull(&mut self, cx: &mut Context<'_>) -> Option<Result<(), Broken>> {
+        if let Some(broken) = self.broken_already() {
+            return Some(Err(broken));
+        }
         let Some(upstream) = &mut self.committed.open.body else {
             return Some(self.upstream_ended());
         };
@@ -153,33 +159,45 @@ impl StreamBody {
         let now = self.now();
         self.forgive_client(now);
         self.times.byte = now;
-        let outcome = self.committed.open.tap.push(chunk, &mut self.scratch);
+        let outcome = self.committed.open.passage.push(chunk, &mut self.scratch);
         self.out.extend(self.scratch.drain(..));
+        self.remember();
         if self.note_end(now) {
             self.set_timer(now);
         }
-        let tap = &self.committed.open.tap;
-        if tap.content_count() != self.contents {
-            self.contents = tap.content_count();
+        let contents = self.committed.open.passage.content_count();
+        if contents != self.contents {
+            self.contents = contents;
             self.times.content = now;
         }
-        match outcome {
-            // The upstream's own error event was handed on as it is: only the cut is left to do.
-            Ok(()) if tap.error().is_some() => Err(Broken::InBand),
-            Ok(()) => Ok(()),
-            Err(_fault) => Err(Broken::Oversized),
+        outcome.map_err(|failure| Broken::of(&failure))
+    }
+
+    /// What has come says that the answer broke off.
+    fn broken_already(&self) -> Option<Broken> {
+        let passage = &self.committed.open.passage;
+        let said = || passage.error().map(|_| Broken::InBand);
+        passage.failure().map(Broken::of).or_else(said)
+    }
+
+    /// Keeps what a later request needs of the reasoning (translation §2.7).
+    fn remember(&mut self) {
+        let notes = self.committed.open.passage.take_notes();
+        if !notes.is_empty() {
+            self.exchange.remember(notes);
         }
     }
 
     fn upstream_ended(&mut self) -> Result<(), Broken> {
-        let end = self.committed.open.tap.finish(&mut self.scratch);
+        let end = self.committed.open.passage.finish(&mut self.scratch);
         self.out.extend(self.scratch.drain(..));
+        self.remember();
         match end {
             StreamEnd::Complete => {
                 self.succeed();
                 Ok(())
             }
-            StreamEnd::Failed => Err(Broken::InBand),
+            StreamEnd::Failed => Err(self.broken_already().unwrap_or(Broken::InBand)),
             // REL-UP-1: the transport says "clean end" even when the answer was cut.
             StreamEnd::Truncated => Err(Broken::Truncated),
         }
@@ -187,7 +205,7 @@ impl StreamBody {
 
     fn upstream_broke(&mut self, error: &NetError) -> Result<(), Broken> {
         tracing::debug!(%error, request.id = %self.exchange.request_id, "upstream broke off");
-        if self.committed.open.tap.terminal_seen() {
+        if self.committed.open.passage.terminal_seen() {
             // The client has the whole answer; how the connection ended is of no interest to it.
             return self.upstream_ended();
         }
@@ -196,7 +214,7 @@ impl StreamBody {
 
     fn succeed(&mut self) {
         self.phase = Phase::Done;
-        let summary = self.committed.open.tap.summary().clone();
+        let summary = self.committed.open.passage.summary().clone();
         self.exchange.settle(&self.committed.route, &summary, Ending::Complete, self.bytes_out);
         if let Some(lease) = self.committed.lease.take() {
             lease.report(Outcome::Success);
@@ -206,9 +224,9 @@ impl StreamBody {
 
     /// Ends the client's stream with an error event; reports and records the failure.
     fn fail(&mut self, why: Broken) {
-        let tap = &self.committed.open.tap;
-        let summary = tap.summary().clone();
-        let failure = self.exchange.broke(&self.committed.route, why, tap.error());
+        let passage = &self.committed.open.passage;
+        let summary = passage.summary().clone();
+        let failure = self.exchange.broke(&self.committed.route, why, passage.error());
         let ending = Ending::Broken(&failure);
         self.exchange.settle(&self.committed.route, &summary, ending, self.bytes_out);
         if let Some(lease) = self.committed.lease.take() {
@@ -219,23 +237,34 @@ impl StreamBody {
             });
         }
         self.committed.open.body = None;
-        if why != Broken::InBand {
+        if let Some(error) = self.told(why) {
             let ask = &self.exchange.ask;
-            let error = why.to_error(&self.exchange.request_id);
-            let position = self.committed.open.tap.position();
-            self.out.push_back(stream_error_at(ask.dialect, ask.framing, &error, &position));
+            let passage = &mut self.committed.open.passage;
+            passage.error_event(ask.dialect, ask.framing, &error, &mut self.scratch);
+            self.out.extend(self.scratch.drain(..));
         }
         self.phase = Phase::Pause;
     }
 
+    /// What the client is still to be told; nothing, when it got the upstream's own event.
+    fn told(&self, why: Broken) -> Option<ApiError> {
+        let request_id = &*self.exchange.request_id;
+        if why != Broken::InBand {
+            return Some(why.to_error(request_id));
+        }
+        let mut error = failure_for_client(self.committed.open.passage.failure()?, request_id);
+        error.message = redact_text(&error.message).into_owned();
+        Some(error)
+    }
+
     /// Notices the terminal mark. True when the end is now nearer than it was.
     fn note_end(&mut self, now: Instant) -> bool {
-        let tap = &self.committed.open.tap;
-        let grace = if tap.nothing_follows() {
+        let OpenStream { passage, dialect, .. } = &self.committed.open;
+        let grace = if passage.nothing_follows() {
             AFTER_LAST_EVENT
-        } else if !tap.terminal_seen() {
+        } else if !passage.terminal_seen() {
             return false;
-        } else if self.exchange.ask.dialect == Dialect::Chat {
+        } else if *dialect == Dialect::Chat {
             AFTER_FINISH_REASON
         } else {
             AFTER_LAST_EVENT
@@ -269,13 +298,8 @@ impl StreamBody {
                 return Some(broken);
             }
             if self.quiet_since().is_some_and(|limit| now >= limit) {
-                let ask = &self.exchange.ask;
-                let tap = &self.committed.open.tap;
                 // In the middle of an event nothing fits; the next look comes after another interval.
-                if tap.at_boundary() {
-                    let started = tap.message_started();
-                    self.out.push_back(keep_alive(ask.dialect, ask.framing, started));
-                }
+                self.out.extend(self.committed.open.passage.keep_alive(&self.exchange.ask));
                 self.times.keep_alive = now;
             }
             self.set_timer(now);
@@ -385,8 +409,8 @@ impl Drop for StreamBody {
             return;
         }
         // The client left. One that had the terminal mark has had its answer (REL-CAN-1).
-        let summary = self.committed.open.tap.summary().clone();
-        let served = self.committed.open.tap.terminal_seen() && self.out.is_empty();
+        let summary = self.committed.open.passage.summary().clone();
+        let served = self.committed.open.passage.terminal_seen() && self.out.is_empty();
         let ending = if served { Ending::Complete } else { Ending::ClientLeft };
         self.exchange.settle(&self.committed.route, &summary, ending, self.bytes_out);
         if let Some(lease) = self.committed.lease.take()

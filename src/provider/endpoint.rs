@@ -10,9 +10,10 @@ use crate::routing::account::AccountConfig;
 const EXPRESS: &str = "express";
 
 /// The endpoint for a client that speaks `dialect`: the pinned one, else the first whose wire holds
-/// that dialect, else the first the model may use. `None` when the provider has none for the model.
+/// that dialect, else the first that a body can be translated for, else the first the model may use.
+/// `None` when the provider has none for the model.
 ///
-/// The answer may speak another dialect: compare [`Endpoint::dialect`] before a body is passed on.
+/// The answer may speak another dialect, or none: compare [`Endpoint::speaks`].
 #[must_use]
 pub fn pick<'a>(
     provider: &'a Provider,
@@ -22,7 +23,8 @@ pub fn pick<'a>(
 ) -> Option<&'a Endpoint> {
     let candidates = candidates(provider, model, pinned);
     let same = candidates.iter().find(|e| e.wire.nearest_dialect() == Some(dialect));
-    same.or(candidates.first()).copied()
+    let spoken = || candidates.iter().find(|e| e.speaks().is_some());
+    same.or_else(spoken).or(candidates.first()).copied()
 }
 
 /// The endpoints a model may use, preferred first. A 400 that says the model is not served here
@@ -106,7 +108,7 @@ mod tests {
             ("gc", "gemini-2.5-pro", Gem, "default"),
             ("gh", "claude-4.5-sonnet", Chat, "anthropic_messages"),
             ("ollama", "x", Chat, "openai_chat"),
-            ("ollama", "x", Anth, "default"),
+            ("ollama", "x", Anth, "openai_chat"),
             ("vxp", "claude-opus-4-6", Chat, "anthropic"),
             ("vxp", "zai-org/glm-5-maas", Anth, "default"),
             ("pplx", "sonar", Resp, "default"),

@@ -24,6 +24,7 @@ pub mod request;
 pub mod sign_in;
 mod template;
 mod think;
+pub mod translation;
 pub mod transport;
 pub mod upstream_id;
 mod url;

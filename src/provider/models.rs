@@ -95,6 +95,7 @@ pub fn list_request(cx: &ListCx<'_>) -> Result<Option<ListRequest>, ShapeError> 
         account: cx.account,
         credential: cx.credential,
         dialect: endpoint.dialect().unwrap_or(Dialect::Chat),
+        betas: &[],
         call: Call::Generate,
         stream: false,
         client_headers: &|_| None,

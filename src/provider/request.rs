@@ -61,11 +61,13 @@ pub struct ShapeCx<'a> {
     pub account: &'a AccountConfig,
     /// Its secrets.
     pub credential: &'a Credential,
-    /// What the client speaks.
+    /// The dialect of the body: the client's, or the one it was translated into.
     pub dialect: Dialect,
+    /// Tokens that the body needs in `anthropic-beta`.
+    pub betas: &'a [&'static str],
     /// What is asked.
     pub call: Call,
-    /// The answer shall stream.
+    /// The answer shall stream, whatever the body says.
     pub stream: bool,
     /// A header of the client by lower-case name; of several with one name, joined by `, `.
     pub client_headers: &'a dyn Fn(&str) -> Option<&'a str>,
@@ -131,13 +133,13 @@ impl fmt::Debug for Shaped {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShapeError {
     /// The endpoint speaks another dialect, or an envelope.
-    #[error("endpoint `{endpoint}` of `{provider}` does not take {dialect} bodies as they are")]
+    #[error("endpoint `{endpoint}` of `{provider}` does not take {dialect} bodies")]
     Dialect {
         /// Provider.
         provider: String,
         /// Its endpoint.
         endpoint: String,
-        /// The client's dialect.
+        /// The dialect of the body.
         dialect: &'static str,
     },
     /// The endpoint has no such call.
@@ -174,7 +176,7 @@ pub enum ShapeError {
 /// When the account, the endpoint and the request do not fit together. Nothing falls back to
 /// another host or another credential.
 pub fn shape(cx: &ShapeCx<'_>) -> Result<Shaped, ShapeError> {
-    if cx.endpoint.dialect() != Some(cx.dialect) {
+    if cx.endpoint.speaks().map(|(dialect, _)| dialect) != Some(cx.dialect) {
         return Err(ShapeError::Dialect {
             provider: cx.provider.id.to_string(),
             endpoint: cx.endpoint.name.clone(),
@@ -184,7 +186,8 @@ pub fn shape(cx: &ShapeCx<'_>) -> Result<Shaped, ShapeError> {
     let values = Values::of(cx);
     let (url, path) = url(cx, &values)?;
     let think = thinking(cx);
-    let headers = headers(cx, &values, &think.betas)?;
+    let betas = [cx.betas, &think.betas].concat();
+    let headers = headers(cx, &values, &betas)?;
     let (edits, body_model, hide_usage_chunk) = body(cx, &path, think.edits);
     Ok(Shaped {
         url,
@@ -254,6 +257,11 @@ fn body(
         path,
     });
     edits.extend(think);
+    // Gemini's path says it, and a count or a shorter form never streams.
+    let says_otherwise = cx.peek.stream != cx.stream && cx.call == Call::Generate;
+    if says_otherwise && cx.dialect != Dialect::Gem {
+        edits.push(set("stream", cx.stream.to_string()));
+    }
     let hide_usage_chunk = asks_for_usage(cx);
     if hide_usage_chunk {
         // T009: the member is set inside the client's own object, or an object is made

@@ -1,6 +1,7 @@
 //! One transport of a provider: its wire, its paths, its headers, where the credential goes.
 
 use ninerouter_dialect::Dialect;
+use ninerouter_dialect::translate::Envelope;
 use serde::{Deserialize, Deserializer};
 
 /// What an upstream is called with and answers, envelopes included.
@@ -239,6 +240,26 @@ impl Endpoint {
     #[must_use]
     pub fn dialect(&self) -> Option<Dialect> {
         if self.is_event_stream_framed() { None } else { self.wire.dialect() }
+    }
+
+    /// The dialect a body can be written in for it, and what is wrapped around; `None` for protocols that
+    /// this router does not speak.
+    #[must_use]
+    pub fn speaks(&self) -> Option<(Dialect, Envelope)> {
+        let envelope = match self.wire {
+            Wire::VertexGemini => Envelope::Vertex,
+            Wire::OpenaiChat
+            | Wire::OpenaiResponses
+            | Wire::AnthropicMessages
+            | Wire::Gemini
+            | Wire::GeminiCliEnvelope
+            | Wire::AntigravityEnvelope
+            | Wire::CodexResponses
+            | Wire::KiroEventstream
+            | Wire::OllamaChat
+            | Wire::CursorConnect => Envelope::Plain,
+        };
+        Some((self.dialect()?, envelope))
     }
 
     /// True when it is used only by accounts that name it.

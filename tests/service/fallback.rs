@@ -708,29 +708,6 @@ fn content_policy_goes_on_only_where_the_combo_says_so() {
     }
 }
 
-/// A mode mismatch is told in words that name it.
-#[test]
-fn the_wrong_kind_of_answer_is_named() {
-    for dialect in Dialect::ALL {
-        let whole = Chaos::always(reply::json(200, &dialect.answer())).unwrap();
-        let events = Chaos::always(reply::sse(&dialect.story().all())).unwrap();
-        let router = Setup::new()
-            .upstream(dialect, "whole", &whole.url(dialect.base()))
-            .upstream(dialect, "events", &events.url(dialect.base()))
-            .start();
-        let cases = [
-            ("whole/m", true, "answered with JSON where an event stream was asked for"),
-            ("events/m", false, "answered with an event stream where a whole answer was asked for"),
-        ];
-        for (model, stream, want) in cases {
-            let got = router.ask(dialect, model, stream);
-            assert_eq!(got.status, 502, "{dialect:?} {}", got.brief());
-            let message = dialect.error_message(&got).unwrap();
-            assert!(message.contains(want), "{dialect:?} {message}");
-        }
-    }
-}
-
 #[test]
 fn the_next_model_of_a_provider_is_tried_with_the_same_accounts() {
     for (status, accounts) in [(500, 1), (500, 2), (429, 2), (404, 1), (503, 2)] {

@@ -29,4 +29,5 @@ mod passthrough;
 mod recordings;
 mod sdk;
 mod simulators;
+mod translated;
 mod usage;

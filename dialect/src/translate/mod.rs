@@ -68,7 +68,7 @@ pub use part_queue::PartQueue;
 pub use reader::EventReader;
 pub use reply::{ClientTool, ClientTools, ReplyPlan, ResponseEcho};
 pub use request::{Encoded, EncodedRequest, PrepareCx, Prepared, RequestTranslator};
-pub use signature::{NoSignatures, Signatures};
+pub use signature::{NoSignatures, Note, Signatures};
 pub use signature_notes::SignatureNotes;
 pub use stream::{Folding, StreamTranslator, unfold_body};
 pub use target::{BudgetCaps, Envelope, EnvelopeIds, LevelCaps, ModelCaps, Target, ThinkingCaps};

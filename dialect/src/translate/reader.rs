@@ -137,6 +137,11 @@ impl EventReader {
         self.frames.ended || self.frames.finished || self.frames.decoder.may_end()
     }
 
+    /// Whether the last event has come.
+    pub fn nothing_follows(&self) -> bool {
+        self.frames.ended
+    }
+
     /// Whether anything but comments came; until then the target may still be switched silently.
     pub fn saw_anything_but_comments(&self) -> bool {
         self.body.is_some()

@@ -144,6 +144,11 @@ impl StreamTranslator {
         self.reader.terminal_seen()
     }
 
+    /// Whether the upstream's last event has come. A finish reason alone is none.
+    pub fn nothing_follows(&self) -> bool {
+        self.reader.nothing_follows()
+    }
+
     /// Whether anything but comments came; until then the target may still be switched silently.
     pub fn saw_anything_but_comments(&self) -> bool {
         self.reader.saw_anything_but_comments()
@@ -224,6 +229,11 @@ impl Folding {
     /// Whether the upstream said that the answer is over.
     pub fn terminal_seen(&self) -> bool {
         self.reader.terminal_seen()
+    }
+
+    /// Whether the upstream's last event has come. A finish reason alone is none.
+    pub fn nothing_follows(&self) -> bool {
+        self.reader.nothing_follows()
     }
 
     /// What was learnt so far.

@@ -159,7 +159,7 @@ impl Desk {
         }
     }
 
-    /// Execution tiers A and B need an upstream that speaks the client's dialect.
+    /// The account must be reached by a protocol that the router speaks.
     fn speaks(
         &self,
         journey: &mut Journey,
@@ -175,12 +175,12 @@ impl Desk {
             journey.dialect,
             view.config.endpoint.as_deref(),
         );
-        if picked.and_then(|e| e.wire.dialect()) == Some(journey.dialect) {
+        if picked.is_some_and(|e| e.speaks().is_some()) {
             return Look::Ask(id, addr.clone());
         }
         let wire = picked.map_or("another format", |e| e.wire.as_words());
         journey.excluded.push(id);
-        self.skip(journey, Some(id), SkipReason::NeedsTranslation { wire }, None);
+        self.skip(journey, Some(id), SkipReason::PrivateProtocol { wire }, None);
         Look::Again
     }
 

@@ -112,6 +112,7 @@ impl Case {
         let id = upstream_id(provider, &self.model);
         let pinned = selected(provider, &self.account, &self.credential);
         let endpoint = pick(provider, provider.model(&id.model), self.dialect, pinned).unwrap();
+        let peek = Peek { stream: self.stream, ..self.peek.clone() };
         shape(&ShapeCx {
             provider,
             endpoint,
@@ -122,11 +123,12 @@ impl Case {
             account: &self.account,
             credential: &self.credential,
             dialect: self.dialect,
+            betas: &[],
             call: self.call,
             stream: self.stream,
             client_headers: &|name| self.client.get(name).map(String::as_str),
             client_query: self.query.as_deref(),
-            peek: &self.peek,
+            peek: &peek,
             session_id: self.session.as_deref(),
             supports_stream_usage: self.supports_stream_usage,
             extra_headers: &self.extra,
@@ -225,11 +227,12 @@ fn every_provider_with_a_key_and_a_dialect_is_routable() {
                         account: &account,
                         credential: &key("secret-key"),
                         dialect,
+                        betas: &[],
                         call: Call::Generate,
                         stream,
                         client_headers: &|_| None,
                         client_query: None,
-                        peek: &Peek::default(),
+                        peek: &Peek { stream, ..Peek::default() },
                         session_id: Some("s"),
                         supports_stream_usage: true,
                         extra_headers: &[],
