@@ -43,8 +43,9 @@ struct Message<'a> {
     tool_name: Option<&'a str>,
 }
 
+/// A call of a tool.
 #[derive(Serialize)]
-struct Call<'a> {
+pub(super) struct Call<'a> {
     function: CallFunction<'a>,
 }
 
@@ -52,6 +53,12 @@ struct Call<'a> {
 struct CallFunction<'a> {
     name: &'a str,
     arguments: Cow<'a, RawJson>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(name: &'a str, input: &'a ToolInput) -> Self {
+        Self { function: CallFunction { name, arguments: arguments(input) } }
+    }
 }
 
 #[derive(Serialize)]
@@ -216,9 +223,7 @@ fn assistant<'a>(turn: &'a Turn, warnings: &mut Warnings) -> Option<Message<'a>>
     for part in &turn.parts {
         match part {
             Part::Thinking(thinking) => thoughts.push(&thinking.text),
-            Part::ToolUse(call) => tool_calls.push(Call {
-                function: CallFunction { name: &call.name, arguments: arguments(&call.input) },
-            }),
+            Part::ToolUse(call) => tool_calls.push(Call::new(&call.name, &call.input)),
             part => said.take(part, warnings),
         }
     }
