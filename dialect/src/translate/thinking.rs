@@ -179,7 +179,16 @@ impl Carrier<'_> {
         }
     }
 
-    /// Claude, when it reasons, wants its last calls to begin with the reasoning that led to them.
+    /// Puts the reasoning that led to the turn's calls before them, where it is known.
+    fn bring_back(&self, turn: &mut Turn) -> bool {
+        let reasoning = self.remembered(turn);
+        let known = reasoning.is_some();
+        turn.parts.splice(0..0, reasoning.into_iter().flatten());
+        known
+    }
+
+    /// Claude, when it reasons, wants its last calls to begin with the reasoning that led to them. It gets
+    /// that of earlier calls too: the history stays what it was a request ago, and so does the prompt cache.
     fn lead_calls(&self, request: &mut Request, warnings: &mut Warnings) {
         if !request.reasoning.effort.is_some_and(|effort| effort != Effort::Off) {
             return;
@@ -188,16 +197,11 @@ impl Carrier<'_> {
             turn.role == Role::User
                 && turn.parts.iter().any(|part| matches!(part, Part::ToolResult(_)))
         });
-        let calling = request.turns.iter_mut().rev().find(|turn| {
-            turn.role == Role::Assistant
-                && turn.parts.iter().any(|part| matches!(part, Part::ToolUse(_)))
-        });
-        let Some(turn) = calling else { return };
-        if matches!(turn.parts.first(), Some(Part::Thinking(_) | Part::Redacted { .. })) {
-            return;
+        let mut last_is_lost = false;
+        for turn in request.turns.iter_mut().filter(|turn| calls(turn)) {
+            last_is_lost = !begins_with_reasoning(turn) && !self.bring_back(turn);
         }
-        if let Some(reasoning) = self.remembered(turn) {
-            turn.parts.splice(0..0, reasoning);
+        if !last_is_lost {
             return;
         }
         let refuses = match &self.target.caps.thinking {
@@ -217,6 +221,14 @@ impl Carrier<'_> {
             );
         }
     }
+}
+
+fn calls(turn: &Turn) -> bool {
+    turn.role == Role::Assistant && turn.parts.iter().any(|part| matches!(part, Part::ToolUse(_)))
+}
+
+fn begins_with_reasoning(turn: &Turn) -> bool {
+    matches!(turn.parts.first(), Some(Part::Thinking(_) | Part::Redacted { .. }))
 }
 
 fn words(parts: &[Part]) -> Str {

@@ -231,6 +231,7 @@ def checked_thoughts(blocks, at, story, thinking, current):
     owed = story.signature_of.get(calls[0]["id"]) if calls else None
     if not (thinking and current and owed):
         return
+    # The real server looks at the last calls only; a history that loses more loses its prompt cache.
     if thinking == "enabled" and blocks[0]["type"] not in ("thinking", "redacted_thinking"):
         raise Invalid("thinking_missing_before_call", at)
     if story.scenario.demand_signatures and not any(b.get("signature") == owed for b in blocks):

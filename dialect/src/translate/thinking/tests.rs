@@ -204,6 +204,21 @@ fn reasoning_that_the_client_lost_is_brought_back() {
     assert_eq!(got.reasoning.effort, Some(high));
     assert_eq!(got.turns[1].parts[0], own);
     assert_eq!(got.turns[1].parts.len(), 3);
+    // The calls before the last ones as well: what was sent a request ago is sent again.
+    let later = |part| match part {
+        Part::ToolUse(call) => Part::ToolUse(ToolUse { id: "c2".into(), ..call }),
+        Part::ToolResult(result) => Part::ToolResult(ToolResult { id: "c2".into(), ..result }),
+        part => part,
+    };
+    let mut turns = history();
+    turns.push(Turn::new(Role::Assistant, vec![own.clone(), later(call(None))]));
+    turns.push(Turn::new(Role::User, vec![later(result())]));
+    let got = prepared(ThinkingCaps::Unknown, high, &memory, turns.clone());
+    assert_eq!((&got.turns[1].parts[0], got.turns[3].parts.len()), (&own, 2));
+    // It is the last ones that count.
+    turns[3].parts.remove(0);
+    let got = prepared(ThinkingCaps::Unknown, high, &memory, turns);
+    assert_eq!((&got.turns[1].parts[0], got.reasoning.effort), (&own, None));
 }
 
 #[test]
