@@ -1,0 +1,7 @@
+//! Requests in the dialect `chat`.
+
+#![no_main]
+
+use ninerouter_dialect::Dialect;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ninerouter_fuzz::request(Dialect::Chat, data));

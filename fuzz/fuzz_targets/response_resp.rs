@@ -1,0 +1,11 @@
+//! Whole answers in the dialect `resp`.
+
+#![no_main]
+
+use ninerouter_dialect::Dialect;
+use ninerouter_dialect::translate::Source;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ninerouter_fuzz::response(
+    &Source::new(Dialect::Resp),
+    data
+));
