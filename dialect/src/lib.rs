@@ -44,7 +44,7 @@ pub use error::{ApiError, ErrorKind, ErrorShape, error_body, error_status};
 pub use hints::{SessionHints, session_hints};
 pub use needs::{Needs, needs};
 pub use peek::{Peek, PeekError, StrField, peek, strip_bom};
-pub use stream_error::{StreamPosition, keep_alive, stream_error, stream_error_at};
+pub use stream_error::{StreamPosition, bare_error, keep_alive, stream_error, stream_error_at};
 pub use tap::{Framing, StreamEnd, StreamError, StreamTap, TapFault, TapOptions, TapSummary};
 pub use upstream_error::{UpstreamErrorBody, parse_error_body};
 pub use usage::Usage;

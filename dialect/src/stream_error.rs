@@ -57,6 +57,17 @@ pub fn stream_error_at(
     Bytes::from(if at.mid_event { format!("\n\n{events}") } else { events })
 }
 
+/// The error once more, in the form that official Gemini SDKs look for; a piece of its own after the event.
+///
+/// Google's servers break into a stream with a bare JSON object, and the SDKs pass over an error inside an
+/// event. The JavaScript one wants the object alone in a chunk of the body, which makes it the SDK's error
+/// with a status; Gemini CLI then asks again, and gives up over a connection that merely closes. Parsers of
+/// event streams ignore the line.
+pub fn bare_error(dialect: Dialect, framing: Framing, error: &ApiError) -> Option<Bytes> {
+    let wanted = dialect == Dialect::Gem && framing == Framing::Sse;
+    wanted.then(|| error_body(ErrorShape::Gem, error).into())
+}
+
 /// Bytes that keep a silent stream alive. They may go between two events only.
 ///
 /// Gemini clients get an empty line, which every parser skips: the official SDKs know no comments (the
@@ -183,6 +194,17 @@ mod tests {
         {
             assert_eq!(keep_alive(dialect, Framing::Sse, started), ": keep-alive\n\n");
         }
+    }
+
+    #[test]
+    fn gemini_clients_get_the_error_as_a_bare_object_too() {
+        let bare = bare_error(Dialect::Gem, Framing::Sse, &error()).unwrap();
+        assert_eq!(
+            bare,
+            "{\"error\":{\"code\":503,\"message\":\"busy\",\"status\":\"UNAVAILABLE\"}}"
+        );
+        assert_eq!(bare_error(Dialect::Gem, Framing::JsonArray, &error()), None);
+        assert_eq!(bare_error(Dialect::Chat, Framing::Sse, &error()), None);
     }
 
     #[test]

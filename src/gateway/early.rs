@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::gateway::answer::Answer;
 use crate::gateway::exchange::Exchange;
+use crate::gateway::farewell::Farewell;
 use crate::gateway::stream::{Cut, StreamBody};
 
 /// The relay of one request, still running.
@@ -32,8 +33,8 @@ pub(super) struct EarlyBody {
 enum Phase {
     Waiting(Running),
     Streaming(Box<StreamBody>),
-    Failing(Option<Bytes>),
-    Cutting,
+    /// The failure's event goes out, then the connection is cut.
+    Failing(Farewell),
     Done,
 }
 
@@ -62,16 +63,20 @@ impl EarlyBody {
                 Phase::Streaming(Box::new(StreamBody::new(exchange, *committed, self.sent)))
             }
             // A streamed request is never answered whole; if it were, the body would be its stream.
-            Answer::Whole(whole, _) => Phase::Failing(Some(whole.body)),
+            Answer::Whole(whole, _) => Phase::Failing(Farewell::of([whole.body])),
             // The row says what happened; the client's `200` has gone out before.
             Answer::Refused(refusal) => {
                 let mut error = refusal.error.clone();
                 error.request_id = exchange.request_id.to_string();
                 let event = stream_error(self.dialect, self.framing, &error, 0);
-                let bytes = u64::try_from(event.len()).unwrap_or(0);
+                let farewell = Farewell::new(self.dialect, self.framing, [event], &error);
                 let shape = exchange.ask.shape;
-                exchange.recorder.refused(&refusal, shape, self.sent.saturating_add(bytes));
-                Phase::Failing(Some(event))
+                exchange.recorder.refused(
+                    &refusal,
+                    shape,
+                    self.sent.saturating_add(farewell.len()),
+                );
+                Phase::Failing(farewell)
             }
         };
     }
@@ -104,18 +109,12 @@ impl MessageBody for EarlyBody {
                     }
                 },
                 Phase::Streaming(body) => return Pin::new(&mut **body).poll_next(cx),
-                Phase::Failing(event) => match event.take() {
-                    Some(event) => return Poll::Ready(Some(Ok(event))),
-                    None => {
-                        // One pause, so that the event is flushed before the cut (security §26).
-                        self.phase = Phase::Cutting;
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
+                Phase::Failing(farewell) => {
+                    let piece = ready!(farewell.poll_piece(cx));
+                    if piece.is_none() {
+                        self.phase = Phase::Done;
                     }
-                },
-                Phase::Cutting => {
-                    self.phase = Phase::Done;
-                    return Poll::Ready(Some(Err(Cut)));
+                    return Poll::Ready(Some(piece.ok_or(Cut)));
                 }
                 Phase::Done => return Poll::Ready(None),
             }

@@ -11,6 +11,7 @@ mod deadline;
 mod early;
 mod exchange;
 mod failure;
+mod farewell;
 mod finale;
 mod inference;
 mod legacy;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
@@ -22,6 +22,7 @@ use crate::actors::lease::Outcome;
 use crate::gateway::answer::{Committed, OpenStream};
 use crate::gateway::broken::Broken;
 use crate::gateway::exchange::Exchange;
+use crate::gateway::farewell::Farewell;
 use crate::gateway::record::Ending;
 use crate::net::NetError;
 use crate::redact::redact_text;
@@ -46,10 +47,8 @@ pub(super) struct Cut;
 enum Phase {
     /// Bytes flow.
     Open,
-    /// The error event went out; one pause so that it is flushed, then the cut (security §26).
-    Pause,
-    /// The next poll breaks the connection.
-    Break,
+    /// The answer broke off: the farewell goes out, then the connection is cut.
+    Farewell,
     /// Everything went out.
     Done,
 }
@@ -71,6 +70,7 @@ pub(super) struct StreamBody {
     out: VecDeque<Bytes>,
     scratch: Vec<Bytes>,
     phase: Phase,
+    farewell: Farewell,
     limits: Limits,
     times: Times,
     contents: u64,
@@ -117,6 +117,7 @@ impl StreamBody {
             out,
             scratch: Vec::new(),
             phase: Phase::Open,
+            farewell: Farewell::of([]),
             limits,
             times,
             bytes_out: sent,
@@ -241,9 +242,10 @@ impl StreamBody {
             let ask = &self.exchange.ask;
             let passage = &mut self.committed.open.passage;
             passage.error_event(ask.dialect, ask.framing, &error, &mut self.scratch);
-            self.out.extend(self.scratch.drain(..));
+            let events = self.scratch.drain(..);
+            self.farewell = Farewell::new(ask.dialect, ask.framing, events, &error);
         }
-        self.phase = Phase::Pause;
+        self.phase = Phase::Farewell;
     }
 
     /// What the client is still to be told; nothing, when it got the upstream's own event.
@@ -371,12 +373,13 @@ impl MessageBody for StreamBody {
             }
             match this.phase {
                 Phase::Done => return Poll::Ready(None),
-                Phase::Break => return Poll::Ready(Some(Err(Cut))),
-                Phase::Pause => {
-                    this.phase = Phase::Break;
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
+                Phase::Farewell => match ready!(this.farewell.poll_piece(cx)) {
+                    Some(piece) => {
+                        this.out.push_back(piece);
+                        continue;
+                    }
+                    None => return Poll::Ready(Some(Err(Cut))),
+                },
                 Phase::Open => {}
             }
             if let Some(pulled) = this.pull(cx) {

@@ -82,6 +82,31 @@ fn waits(router: &Router) -> u64 {
     std::fs::read_dir(tasks).unwrap().map(|task| of(task.unwrap().path())).sum()
 }
 
+/// The official JavaScript SDK, and with it Gemini CLI, knows an error inside a stream by that.
+#[test]
+fn gemini_clients_get_the_error_alone_in_a_chunk_of_the_body() {
+    let dialect = Dialect::Gem;
+    let story = dialect.story();
+    let begun = format!("{}{}", story.start, story.content[0]);
+    let chaos = Chaos::start(Reading::Whole, move |_| {
+        let all = [reply::sse_head(), reply::chunk(begun.as_bytes()), reply::LAST_CHUNK.to_vec()];
+        vec![Step::send(all.concat())]
+    })
+    .unwrap();
+    let router = Setup::new().upstream(dialect, "one", &chaos.url(dialect.base())).start();
+    let mut conn = router.connect();
+    let body = dialect.body("one/m", true);
+    conn.send(&request("POST", &dialect.path("one/m", true), &[], body.as_bytes()));
+    conn.head(false).unwrap();
+    let mut chunks = Vec::new();
+    while let Piece::Data(data) = conn.piece() {
+        chunks.push(String::from_utf8(data).unwrap());
+    }
+    let bare: serde_json::Value = serde_json::from_str(&chunks.pop().unwrap()).unwrap();
+    assert_eq!(bare["error"]["code"], 502, "{bare}");
+    assert_eq!(chunks.pop().unwrap(), format!("data: {bare}\r\n\r\n"));
+}
+
 /// A keep-alive is due and may not be sent: that must not keep a timer spinning.
 #[test]
 fn a_stream_that_is_silent_in_the_middle_of_an_event_costs_nothing() {
