@@ -5,6 +5,7 @@ The first segment of the path names the case; what it asked for does not matter.
 
 import random
 import socketserver
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +23,10 @@ class Server(ThreadingHTTPServer):
     def start(self):
         threading.Thread(target=self.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):  # the router may hang up
+            super().handle_error(request, client_address)
 
     def server_bind(self):
         socketserver.TCPServer.server_bind(self)  # without a look-up of the host's name

@@ -7,6 +7,8 @@ from neutral import Failure
 from recordings import Recording
 
 CUT = Failure("truncated")
+#: A whole answer without anything in it is taken for a fault of the upstream's (accounts §6).
+EMPTY = Failure("truncated")
 TEXT = "Grüße, \U0001f642 世界"
 
 
@@ -78,7 +80,7 @@ def chats():
         {"id": "a", "type": "function", "function": {"name": "f", "arguments": "x=1"}}]}, "tool_calls")
     yield chat_whole("big-numbers", {"tool_calls": [
         {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"id":9007199254740993}'}}]}, "tool_calls")
-    yield chat_whole("nothing-said", {"content": ""}, usage={"prompt_tokens": 4, "completion_tokens": 0, "total_tokens": 4})
+    yield chat_whole("nothing-said", {"content": ""}, usage={"prompt_tokens": 4, "completion_tokens": 0, "total_tokens": 4}, failure=EMPTY)
     yield chat_whole("parts", {"content": [{"type": "text", "text": "Grü"}, {"type": "text", "text": "ße"}]})
 
 

@@ -32,10 +32,8 @@ def stream(client, model, tools, seen):
         for event in events:
             if event.type == "chunk":
                 seen.append(event.chunk)
-        try:
-            return events.get_final_completion()
-        except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as end:
-            return end.completion
+        # `get_final_completion` raises for answers that were cut or filtered, and for calls of custom tools.
+        return ChatCompletion.model_validate(events.current_completion_snapshot.to_dict(mode="json", warnings=False))
 
 
 def raw_stream(client, model, tools, seen):
@@ -90,7 +88,7 @@ def view_stream(chunks, final, own=False):
     """What it sees of a stream; the chunks must keep the protocol, and agree with the accumulation."""
     for chunk in chunks:
         if not own:
-            ChatCompletionChunk.model_validate(chunk.to_dict(mode="json"))
+            ChatCompletionChunk.model_validate(typed(chunk.to_dict(mode="json", warnings=False)))
         assert chunk.id == chunks[0].id, "the id changes"
     spoken = [c.choices[0] for c in chunks if c.choices]
     assert spoken[0].delta.role == "assistant", "no role in the first chunk"
@@ -108,6 +106,14 @@ def view_stream(chunks, final, own=False):
     got.images = [i["image_url"]["url"].partition("base64,")[2] for i in images]
     got.order = merged([k for c in spoken for k in kinds(c.delta)])
     return got
+
+
+def typed(chunk):
+    """A chunk without what the SDK's types do not know: calls of custom tools, which only whole answers have there."""
+    for choice in chunk["choices"]:
+        if calls := choice["delta"].get("tool_calls"):
+            choice["delta"]["tool_calls"] = [c for c in calls if c.get("type") != "custom"]
+    return chunk
 
 
 def kinds(delta):
