@@ -111,15 +111,16 @@ pub(crate) fn failure(message: &Message) -> Option<Failure> {
 
 /// The status that an exception stands for.
 fn status(name: &str) -> u16 {
-    match name.rsplit('#').next().unwrap_or(name) {
-        "ValidationException" => 400,
-        "ExpiredTokenException" | "UnrecognizedClientException" => 401,
-        "AccessDeniedException" => 403,
-        "ResourceNotFoundException" => 404,
-        "ConflictException" => 409,
-        "ThrottlingException" | "ServiceQuotaExceededException" => 429,
-        "ServiceUnavailableException" => 503,
-        "ModelTimeoutException" => 504,
+    // Kiro writes ThrottlingException, Bedrock throttlingException.
+    match name.rsplit('#').next().unwrap_or(name).to_ascii_lowercase().as_str() {
+        "validationexception" => 400,
+        "expiredtokenexception" | "unrecognizedclientexception" => 401,
+        "accessdeniedexception" => 403,
+        "resourcenotfoundexception" => 404,
+        "conflictexception" => 409,
+        "throttlingexception" | "servicequotaexceededexception" => 429,
+        "serviceunavailableexception" => 503,
+        "modeltimeoutexception" => 504,
         // InternalServerException, ModelStreamErrorException and whatever else it may be.
         _ => 502,
     }
@@ -272,6 +273,7 @@ mod tests {
         let slow = exception("ThrottlingException", r#"{"message":"slow"}"#);
         for (bytes, status, kind, code) in [
             (slow, 429, Kind::RateLimit, None),
+            (exception("throttlingException", "{}"), 429, Kind::RateLimit, None),
             (bytes(EXCEPTION), 429, Kind::RateLimit, None),
             (
                 exception("ValidationException", r#"{"message":"Improperly formed request."}"#),

@@ -18,6 +18,7 @@ pub mod error;
 mod event_stream;
 pub mod gem;
 pub mod hints;
+pub mod hosted;
 mod image_size;
 pub mod ir;
 mod json;

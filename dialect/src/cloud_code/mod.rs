@@ -14,8 +14,8 @@ mod request;
 mod unwrap;
 
 pub(crate) use fit::{fit_history, fit_parameters};
-pub(crate) use request::inner_request;
-pub use request::{count, needs_translation, unwrap_request, wrap};
+pub use request::{count, unwrap_request, wrap};
+pub(crate) use request::{inner_request, needs_translation};
 pub use unwrap::{StreamUnwrap, unwrap_answer};
 
 /// Whether a model of Antigravity makes images; it is asked in a form of its own, and never streams.

@@ -110,7 +110,7 @@ pub(crate) fn inner_request(text: &str) -> Option<&str> {
 ///
 /// Claude behind Antigravity takes calls, schemas and reasoning in another form, and image models take
 /// nothing but text. Antigravity takes no reasoning back from Gemini.
-pub fn needs_translation(body: &[u8], target: &Target) -> bool {
+pub(crate) fn needs_translation(body: &[u8], target: &Target) -> bool {
     target.is_code_assist_claude()
         || (target.envelope == Envelope::Antigravity
             && (makes_images(&target.model) || holds_thoughts(body)))

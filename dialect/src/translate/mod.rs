@@ -71,5 +71,8 @@ pub use request::{Encoded, EncodedRequest, PrepareCx, Prepared, RequestTranslato
 pub use signature::{NoSignatures, Note, Signatures};
 pub use signature_notes::SignatureNotes;
 pub use stream::{Folding, StreamTranslator, unfold_body};
-pub use target::{BudgetCaps, Envelope, EnvelopeIds, LevelCaps, ModelCaps, Target, ThinkingCaps};
+pub use target::{
+    BudgetCaps, Envelope, EnvelopeIds, LevelCaps, ModelCaps, Target, ThinkingCaps,
+    needs_translation,
+};
 pub use unfold::{PIECE_BYTES, unfold};

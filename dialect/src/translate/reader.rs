@@ -11,7 +11,7 @@ use crate::json_array::ArrayScanner;
 use crate::sse::{Frame, SseSplitter};
 use crate::tap::{StreamError, TapFault};
 use crate::translate::{Envelope, Source, unfold};
-use crate::{Dialect, Framing, json, parse_error_body};
+use crate::{Dialect, Framing, hosted, json, parse_error_body};
 
 use super::codec::{self, Decoder};
 
@@ -44,9 +44,7 @@ impl EventReader {
     /// A reader at the start of an answer. No event of it may be larger than `max_event_bytes`.
     pub fn new(source: Source, max_event_bytes: usize) -> Self {
         let split = match source.framing {
-            _ if source.envelope == Envelope::Kiro => {
-                Split::Binary(FrameSplitter::new(max_event_bytes))
-            }
+            _ if source.envelope.is_binary() => Split::Binary(FrameSplitter::new(max_event_bytes)),
             Framing::Sse => Split::Sse(SseSplitter::new(max_event_bytes)),
             Framing::JsonArray => Split::Array(ArrayScanner::new(max_event_bytes)),
         };
@@ -269,6 +267,12 @@ impl Frames {
             return self.fail(failure, out);
         }
         match event_stream::header(message, ":event-type") {
+            Some(_) if self.source.envelope == Envelope::Bedrock => {
+                match hosted::bedrock_event(message.payload()) {
+                    Some(event) => self.data(&event, None, out),
+                    None => self.ping(out),
+                }
+            }
             Some(name) => self.object(message.payload(), Some(name.as_bytes()), out),
             // A frame of nothing keeps the connection alive.
             None => self.ping(out),

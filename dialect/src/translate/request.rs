@@ -8,7 +8,7 @@ use super::{
     turns,
 };
 use crate::ir::Str;
-use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, ir, kiro, ollama, resp};
+use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, hosted, ir, kiro, ollama, resp};
 
 /// A request in the target's dialect.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -154,7 +154,7 @@ impl Prepared {
     /// When the target's dialect cannot say it.
     pub fn encode(self) -> Result<Encoded, TranslateError> {
         let Self { request, plan, mut warnings, target } = self;
-        let EncodedRequest { mut body, betas } = match target.dialect {
+        let EncodedRequest { mut body, mut betas } = match target.dialect {
             _ if target.envelope == Envelope::Kiro => {
                 kiro::encode_request(&request, &target, &mut warnings)
             }
@@ -173,6 +173,12 @@ impl Prepared {
             }
             Envelope::CloudCode | Envelope::Antigravity => {
                 body = cloud_code::wrap(&body.into(), &target)?.parts.concat();
+            }
+            Envelope::Vertex if target.dialect == Dialect::Anth => {
+                body = hosted::vertex_messages(body.into())?;
+            }
+            Envelope::Bedrock => {
+                body = hosted::bedrock_messages(body.into(), &std::mem::take(&mut betas))?;
             }
             Envelope::Plain
             | Envelope::Vertex

@@ -1,9 +1,9 @@
 //! What a request is translated for: the upstream, its model, and what both can do.
 
-use crate::Dialect;
 use crate::effort::Levels;
 use crate::ir::{SigFamily, Str};
 use crate::profile::{Profile, Quirk, Think};
+use crate::{Dialect, cloud_code, hosted};
 
 use super::family::gemini_version;
 
@@ -84,8 +84,10 @@ pub enum Envelope {
     CloudCode,
     /// Google Code Assist as Antigravity speaks it: more members, Claude beside Gemini.
     Antigravity,
-    /// Vertex AI: Gemini without ids on calls.
+    /// Vertex AI: Gemini without ids on calls, Messages without the model.
     Vertex,
+    /// Amazon Bedrock: Messages without the model, streamed in AWS frames.
+    Bedrock,
     /// AWS event stream with a JSON of its own; the dialect is [`Dialect::Anth`], in whose order turns,
     /// calls and results are put.
     Kiro,
@@ -99,6 +101,22 @@ impl Envelope {
     /// Whether it is Google Code Assist's.
     pub const fn is_code_assist(self) -> bool {
         matches!(self, Self::CloudCode | Self::Antigravity)
+    }
+
+    /// Whether answers stream in binary frames of AWS.
+    pub const fn is_binary(self) -> bool {
+        matches!(self, Self::Kiro | Self::Bedrock)
+    }
+}
+
+/// Whether a body of the target's own dialect must be read and written anew all the same, because the
+/// envelope holds no such body, or not this one. Otherwise it goes as it is, edited and wrapped at most.
+pub fn needs_translation(body: &[u8], target: &Target) -> bool {
+    match target.envelope {
+        Envelope::Plain | Envelope::Codex | Envelope::Copilot => false,
+        Envelope::CloudCode | Envelope::Antigravity => cloud_code::needs_translation(body, target),
+        Envelope::Vertex => target.dialect == Dialect::Gem && hosted::vertex_refuses(body),
+        Envelope::Bedrock | Envelope::Kiro | Envelope::Ollama => true,
     }
 }
 
