@@ -118,6 +118,14 @@ impl Passage {
         }
     }
 
+    /// Whether the upstream pinged since the last time, of which the client has heard nothing.
+    pub(super) fn take_ping(&mut self) -> bool {
+        match self {
+            Self::Verbatim(_) | Self::Whole(_) => false,
+            Self::Translated(translator) => translator.take_ping(),
+        }
+    }
+
     /// Bytes that keep a silent stream alive; `None` in the middle of an event, where nothing fits.
     pub(super) fn keep_alive(&self, ask: &Ask) -> Option<Bytes> {
         match self {

@@ -34,6 +34,9 @@ const AFTER_LAST_EVENT: Duration = Duration::from_millis(250);
 /// for this long.
 const AFTER_FINISH_REASON: Duration = Duration::from_secs(5);
 
+/// Pings of a translated upstream are passed on at most this often (translation §4.1).
+const PING_EVERY: Duration = Duration::from_secs(10);
+
 /// Next look at a stream that has no limit at all.
 const NO_LIMIT: Duration = Duration::from_secs(60);
 
@@ -170,6 +173,12 @@ impl StreamBody {
         if contents != self.contents {
             self.contents = contents;
             self.times.content = now;
+        }
+        // The upstream is alive but says nothing that could be passed on.
+        let pings = self.committed.open.passage.take_ping();
+        if pings && self.out.is_empty() && now >= self.times.keep_alive + PING_EVERY {
+            self.out.extend(self.committed.open.passage.keep_alive(&self.exchange.ask));
+            self.times.keep_alive = now;
         }
         outcome.map_err(|failure| Broken::of(&failure))
     }
