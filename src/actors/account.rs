@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::actors::account::save::Saving;
 use crate::actors::lease::{Lease, Outcome, Report};
 use crate::actors::live::LiveEvent;
-use crate::actors::router::{Nudge, Router};
+use crate::actors::router::{Counting, Nudge, Router};
 use crate::actors::shared::Shared;
 use crate::actors::table::SharedTable;
 use crate::clock::UnixMs;
@@ -50,6 +50,11 @@ pub struct Acquire {
     /// What it is wanted for.
     pub target: Arc<Target>,
 }
+
+/// Asks for what a call outside of any lease needs; it takes no place and is reported by nobody.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Counting>")]
+pub struct Show;
 
 /// Replaces configuration and credential (configuration reload). Running leases go on.
 #[derive(Debug, Message)]
@@ -290,6 +295,16 @@ impl Handler<Acquire> for Account {
         let granted =
             self.judge(now, &msg.target).and_then(|()| self.grant(now, msg.target, ctx.address()));
         Response::reply(granted)
+    }
+}
+
+impl Handler<Show> for Account {
+    type Result = MessageResult<Show>;
+
+    fn handle(&mut self, _: Show, _: &mut Self::Context) -> Self::Result {
+        let credential = self.credential.clone();
+        let account = Arc::clone(&self.config);
+        MessageResult(credential.map(|credential| Counting { account, credential }))
     }
 }
 

@@ -268,7 +268,7 @@ pub static SETTINGS: &[Key] = &[
     unset("unknown_model_provider", Kind::Text { max: 80 }, "Provider that gets model ids nobody knows"),
     switch("auto_combo", false, "Offer the built-in combo `auto`"),
     switch("skip_forbidden_entries", false, "Skip combo entries an API key may not use, instead of refusing"),
-    Key::new("count_tokens", Kind::Choice(&["estimate", "native"]), Preset::Text("estimate"), "How token-count calls are answered").later(),
+    Key::new("count_tokens", Kind::Choice(&["estimate", "native"]), Preset::Text("estimate"), "How token-count calls are answered: from the text, or by the upstream where it has a counter"),
     switch("responses_store", false, "Keep stored responses").later(),
     switch("compact_via_morph", false, "Send compaction to Morph").later(),
     switch("count_notional", false, "Budgets count list prices of flat plans").later(),

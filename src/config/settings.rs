@@ -136,6 +136,14 @@ pub enum CountTokens {
     Native,
 }
 
+impl CountTokens {
+    /// Whether the upstream is asked.
+    #[must_use]
+    pub fn is_native(self) -> bool {
+        self == Self::Native
+    }
+}
+
 /// Format of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {

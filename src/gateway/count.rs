@@ -1,4 +1,7 @@
-//! Token counts: estimated from the text in milliseconds, without lease, account slot or usage row.
+//! Token counts, without lease, account slot or usage row: estimated from the text in milliseconds, or asked of
+//! the upstream when the operator wants it so.
+
+mod native;
 
 use actix_web::HttpResponse;
 use actix_web::web::Payload;
@@ -27,7 +30,11 @@ pub(super) async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, 
         let found = peek(dialect, &body).map_err(bad)?;
         found.require_turns(dialect).map_err(bad)?;
     }
-    let tokens = estimate_tokens(dialect, &body).map_err(bad)?;
+    let mut tokens = estimate_tokens(dialect, &body).map_err(bad)?;
+    if inside.snapshot.settings.count_tokens.is_native() {
+        let counted = native::count(&door, &inside, dialect, &body, tokens).await;
+        tokens = counted.unwrap_or(tokens);
+    }
     let answer = match dialect {
         Dialect::Anth => json!({"input_tokens": tokens}),
         Dialect::Resp => json!({"object": "response.input_tokens", "input_tokens": tokens}),

@@ -196,7 +196,7 @@ pub(super) fn bad(error: PeekError) -> Box<Refusal> {
 }
 
 /// A body in one piece.
-fn joined(body: SplicedBody) -> Bytes {
+pub(super) fn joined(body: SplicedBody) -> Bytes {
     let mut parts = body.parts;
     match (parts.pop(), parts.is_empty()) {
         (Some(only), true) => only,

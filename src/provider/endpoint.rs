@@ -27,6 +27,20 @@ pub fn pick<'a>(
     same.or_else(spoken).or(candidates.first()).copied()
 }
 
+/// The endpoint whose counter is asked for a client that speaks `dialect`: one that speaks the same, else any.
+#[must_use]
+pub fn counter<'a>(
+    provider: &'a Provider,
+    model: Option<&Model>,
+    dialect: Dialect,
+    pinned: Option<&str>,
+) -> Option<&'a Endpoint> {
+    let mut counters = candidates(provider, model, pinned);
+    counters.retain(|e| e.count_tokens.is_some() && e.speaks().is_some());
+    let same = counters.iter().find(|e| e.dialect() == Some(dialect));
+    same.or(counters.first()).copied()
+}
+
 /// The endpoints a model may use, preferred first. A 400 that says the model is not served here
 /// goes on to the next one.
 #[must_use]

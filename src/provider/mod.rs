@@ -4,6 +4,7 @@ pub mod apis;
 pub mod base_url;
 pub mod catalog;
 pub mod check;
+pub mod count;
 pub mod credential;
 mod edit;
 pub mod endpoint;

@@ -18,6 +18,7 @@ mod support;
 mod auth;
 mod bad_input;
 mod cancel;
+mod counting;
 mod deadline;
 mod discovery;
 mod endings;

@@ -1,6 +1,7 @@
 //! The router actor: supervises the accounts and answers every `Checkout` with a lease or the reasons
 //! why there is none.
 
+mod counting;
 mod roster;
 mod serve;
 mod walk;
@@ -25,6 +26,8 @@ use crate::id::AccountId;
 use crate::routing::account::AccountConfig;
 use crate::routing::choose::Cursors;
 use crate::routing::plan::Rotation;
+
+pub use counting::{Counting, ForCounting};
 
 /// Mailbox capacity of the router (REL-ACT-3): every in-flight request has at most one question open.
 const MAILBOX: usize = 4_096;
