@@ -96,7 +96,7 @@ impl Attempt<'_> {
         let endpoint = self
             .endpoint()
             .ok_or_else(|| not_built("the provider has no endpoint for this request".to_owned()))?;
-        let out = outbound(self.exchange, target, endpoint)?;
+        let out = outbound(self.exchange, target, endpoint).await?;
         let allowed = memory.allows(&target.provider.id, &target.canonical);
         let shaped = self.shape(endpoint, &out, allowed)?;
         let mut done = self.call(endpoint, &out, &shaped).await;

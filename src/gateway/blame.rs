@@ -2,12 +2,13 @@
 
 use actix_web::http::header::HeaderMap;
 use ninerouter_dialect::translate::TranslateError;
-use ninerouter_dialect::{StreamError, UpstreamErrorBody, parse_error_body};
+use ninerouter_dialect::{ApiError, StreamError, UpstreamErrorBody, parse_error_body};
 
 use crate::gateway::broken::Broken;
 use crate::gateway::deadline::Deadline;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::{Failure, RawAnswer, Trouble};
+use crate::gateway::reply::Refusal;
 use crate::net::{NetError, Reply};
 use crate::routing::classify::{
     Class, Classified, Failure as Symptom, Next, TransportFailure, classify,
@@ -275,9 +276,18 @@ pub(super) fn not_built(message: String) -> Box<Failure> {
 /// The request cannot be said in the upstream's dialect, or in none. No account is to blame.
 pub(super) fn untranslatable(error: TranslateError) -> Box<Failure> {
     let next = if error.is_target_specific() { Next::NextEntry } else { Next::Return };
-    let told = error.to_api_error("");
+    incompatible(error.to_api_error(""), next, "request.untranslatable")
+}
+
+/// What the request names by address cannot be had. An upstream that reads addresses itself may serve.
+pub(super) fn unfetched(refusal: Refusal) -> Box<Failure> {
+    incompatible(refusal.error, Next::NextEntry, "request.media")
+}
+
+/// Nothing was sent, and no account is to blame.
+fn incompatible(told: ApiError, next: Next, rule: &'static str) -> Box<Failure> {
     let mut failure = not_built(told.message.clone());
-    let (class, rule) = (Class::BadRequest, "request.untranslatable");
+    let class = Class::BadRequest;
     let code = Some("incompatible".to_owned());
     failure.classified = Classified { class, next, rule, code, ..failure.classified };
     failure.untranslatable = Some(Box::new(told));

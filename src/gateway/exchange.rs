@@ -22,6 +22,7 @@ use crate::gateway::blame::Blame;
 use crate::gateway::broken::Broken;
 use crate::gateway::deadline::{CLIENT_HEADER, Deadline};
 use crate::gateway::failure::Failure;
+use crate::gateway::media::Media;
 use crate::gateway::record::{Ending, Recorder, estimated_tokens};
 use crate::gateway::translation::Decoded;
 use crate::gateway::worker::Worker;
@@ -70,6 +71,8 @@ pub(super) struct Exchange {
     pub ask: Ask,
     /// The same in the neutral form, once an attempt needed it.
     pub decoded: OnceCell<Result<Decoded, TranslateError>>,
+    /// What it names by address and an attempt needed as bytes.
+    pub media: Media,
     /// When the request came, Unix ms.
     pub started_at: UnixMs,
     /// Nothing waits beyond this for the first content.
@@ -143,6 +146,7 @@ impl Exchange {
             request_id,
             ask,
             decoded: OnceCell::new(),
+            media: Media::default(),
             started_at,
             running: None,
             recorder,
@@ -185,6 +189,7 @@ impl Exchange {
     pub(super) fn release_body(&mut self) {
         self.ask.body = Bytes::new();
         self.decoded = OnceCell::new();
+        self.media = Media::default();
         self.guards.body = None;
     }
 

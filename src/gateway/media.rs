@@ -2,7 +2,9 @@
 
 mod kind;
 
+use std::cell::RefCell;
 use std::fmt::{self, Display as _};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,8 +44,8 @@ pub struct FetchCx<'a> {
     pub memory: &'a Capacity,
     /// The time.
     pub clock: &'a Clock,
-    /// The request's end.
-    pub deadline: Instant,
+    /// The request's end, when it has one.
+    pub deadline: Option<Instant>,
 }
 
 impl fmt::Debug for FetchCx<'_> {
@@ -54,21 +56,22 @@ impl fmt::Debug for FetchCx<'_> {
 
 /// What was fetched for one request so far; each attempt of it takes from here.
 #[derive(Default)]
-pub struct Media(Vec<Medium>);
+pub struct Media(RefCell<Vec<Medium>>);
 
+#[derive(Clone)]
 struct Medium {
     url: Str,
     mime: Str,
     base64: Str,
     at: Instant,
     /// Counts `base64`.
-    _room: Portion,
+    _room: Rc<Portion>,
 }
 
 impl fmt::Debug for Media {
     /// Neither addresses nor bytes: both are the client's own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Media").field("fetched", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("Media").field("fetched", &self.0.borrow().len()).finish_non_exhaustive()
     }
 }
 
@@ -79,7 +82,7 @@ impl Media {
     /// # Errors
     /// The client's 400 `invalid_image_url` when one address cannot be fetched; 503 when no memory is left.
     pub async fn provide(
-        &mut self,
+        &self,
         prepared: &mut Prepared,
         cx: &FetchCx<'_>,
     ) -> Result<(), Box<Refusal>> {
@@ -96,26 +99,28 @@ impl Media {
             return Err(Box::new(unfetchable(message)));
         }
         let now = cx.clock.now();
-        self.0.retain(|medium| now.saturating_duration_since(medium.at) < FRESH);
+        let is_fresh = |medium: &Medium| now.saturating_duration_since(medium.at) < FRESH;
+        self.0.borrow_mut().retain(is_fresh);
         let missing: Vec<_> =
             wanted.iter().filter(|wanted| self.find(&wanted.url).is_none()).collect();
         let downloads = futures_util::stream::iter(missing).map(|wanted| download(wanted, cx));
         let fetched: Vec<_> = downloads.buffer_unordered(AT_ONCE).try_collect().await?;
-        self.0.extend(fetched);
+        self.0.borrow_mut().extend(fetched);
         for medium in wanted.iter().filter_map(|wanted| self.find(&wanted.url)) {
             prepared.provide_media(&medium.url, &medium.mime, &medium.base64);
         }
         Ok(())
     }
 
-    fn find(&self, url: &str) -> Option<&Medium> {
-        self.0.iter().find(|medium| medium.url == url)
+    fn find(&self, url: &str) -> Option<Medium> {
+        self.0.borrow().iter().find(|medium| medium.url == url).cloned()
     }
 }
 
 async fn download(wanted: &Wanted, cx: &FetchCx<'_>) -> Result<Medium, Box<Refusal>> {
     let mut room = cx.memory.take(0).ok_or_else(no_memory)?;
-    let limit = cx.deadline.saturating_duration_since(cx.clock.now());
+    let left = |end: Instant| end.saturating_duration_since(cx.clock.now());
+    let limit = cx.deadline.map_or(Duration::MAX, left);
     let content = fetch(cx.net, &wanted.url, cx.rules, limit, |len| grow_to(&mut room, len)).await;
     let told = |why: &dyn fmt::Display| Box::new(unfetched(wanted, why));
     let Content { bytes, declared } = match content {
@@ -130,7 +135,7 @@ async fn download(wanted: &Wanted, cx: &FetchCx<'_>) -> Result<Medium, Box<Refus
         return Err(no_memory());
     }
     let at = cx.clock.now();
-    Ok(Medium { url: wanted.url.clone(), mime, base64: base64.into(), at, _room: room })
+    Ok(Medium { url: wanted.url.clone(), mime, base64: base64.into(), at, _room: Rc::new(room) })
 }
 
 fn grow_to(room: &mut Portion, len: usize) -> bool {

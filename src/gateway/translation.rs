@@ -5,15 +5,17 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use ninerouter_dialect::translate::{
-    Envelope, PrepareCx, ReplyPlan, RequestTranslator, Source, TranslateError,
+    Envelope, PrepareCx, Prepared, ReplyPlan, RequestTranslator, Source, TranslateError,
 };
 use ninerouter_dialect::{Dialect, Peek, estimate_tokens, peek};
 use tracing::debug;
 
-use crate::gateway::blame::{not_built, untranslatable};
+use crate::gateway::blame::{not_built, unfetched, untranslatable};
 use crate::gateway::exchange::{Ask, Exchange};
 use crate::gateway::failure::Failure;
+use crate::gateway::media::FetchCx;
 use crate::gateway::record::estimated_tokens;
+use crate::net::content::ContentRules;
 use crate::provider::catalog::Endpoint;
 use crate::provider::translation::Upstream;
 use crate::routing::target::Target;
@@ -75,7 +77,7 @@ impl Decoded {
 ///
 /// # Errors
 /// When the request cannot be said in that dialect, or the endpoint speaks none of them.
-pub(super) fn outbound<'a>(
+pub(super) async fn outbound<'a>(
     exchange: &'a Exchange,
     target: &Target,
     endpoint: &Endpoint,
@@ -107,7 +109,8 @@ pub(super) fn outbound<'a>(
         now: seconds(exchange),
         estimated_input: decoded(exchange)?.estimated_input,
     };
-    let prepared = translator.prepare(&upstream.target(), &cx).map_err(untranslatable)?;
+    let mut prepared = translator.prepare(&upstream.target(), &cx).map_err(untranslatable)?;
+    fetch_media(exchange, &mut prepared).await?;
     let encoded = prepared.encode().map_err(untranslatable)?;
     for warning in &encoded.warnings {
         let (kind, field, note) = (warning.kind.as_str(), &*warning.field, &*warning.note);
@@ -123,6 +126,19 @@ pub(super) fn outbound<'a>(
         betas: encoded.betas,
         way_back: Some(WayBack { source: upstream.source(), plan: encoded.plan }),
     })
+}
+
+/// Puts bytes in the place of addresses that the target does not read itself (translation §2.9).
+async fn fetch_media(exchange: &Exchange, prepared: &mut Prepared) -> Result<(), Box<Failure>> {
+    let shared = &exchange.shared;
+    let cx = FetchCx {
+        net: &shared.net,
+        rules: &ContentRules::new(exchange.snapshot.settings.allow_http_content),
+        memory: &shared.bodies,
+        clock: &shared.clock,
+        deadline: exchange.deadline.map(|deadline| deadline.at),
+    };
+    exchange.media.provide(prepared, &cx).await.map_err(|refusal| unfetched(*refusal))
 }
 
 /// The way back of a request that was sent as it came, when its answer comes in another form than asked

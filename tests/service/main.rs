@@ -26,6 +26,7 @@ mod fallback;
 mod faults;
 mod front_door;
 mod lifecycle;
+mod media;
 mod passthrough;
 mod recordings;
 mod sdk;

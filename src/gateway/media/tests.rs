@@ -33,13 +33,13 @@ impl Rig {
         }
     }
 
-    async fn provide(&self, media: &mut Media, urls: &[String]) -> Result<Value, Box<Refusal>> {
+    async fn provide(&self, media: &Media, urls: &[String]) -> Result<Value, Box<Refusal>> {
         let cx = FetchCx {
             net: &self.net,
             rules: &self.rules,
             memory: &self.memory,
             clock: &self.clock,
-            deadline: self.clock.now() + LONG,
+            deadline: Some(self.clock.now() + LONG),
         };
         let mut prepared = prepared(urls);
         media.provide(&mut prepared, &cx).await?;
@@ -48,7 +48,7 @@ impl Rig {
     }
 
     async fn refused(&self, urls: &[String]) -> (u16, Value) {
-        let refusal = self.provide(&mut Media::default(), urls).await.unwrap_err();
+        let refusal = self.provide(&Media::default(), urls).await.unwrap_err();
         let status = refusal.http_status(ErrorShape::Chat);
         (status, serde_json::from_slice(&refusal.body(ErrorShape::Chat, "r")).unwrap())
     }
@@ -75,18 +75,18 @@ async fn t104_images_are_fetched_once_for_all_attempts() {
     let rig = Rig::new();
     let upstream = Chaos::always(png()).unwrap();
     let urls = [upstream.url("/a"), upstream.url("/b"), upstream.url("/a")];
-    let mut media = Media::default();
-    let got = rig.provide(&mut media, &urls).await.unwrap();
+    let media = Media::default();
+    let got = rig.provide(&media, &urls).await.unwrap();
     let inline =
         json!({"inlineData": {"mimeType": "image/png", "data": BASE64_STANDARD.encode(PNG)}});
     assert_eq!(got["contents"][0]["parts"], json!([inline, inline, inline]));
     assert_eq!(upstream.requests().len(), 2);
     assert!(rig.memory.used() > 0);
 
-    assert_eq!(rig.provide(&mut media, &urls).await.unwrap(), got);
+    assert_eq!(rig.provide(&media, &urls).await.unwrap(), got);
     assert_eq!(upstream.requests().len(), 2);
     rig.clock.advance(FRESH);
-    assert_eq!(rig.provide(&mut media, &urls).await.unwrap(), got);
+    assert_eq!(rig.provide(&media, &urls).await.unwrap(), got);
     assert_eq!(upstream.requests().len(), 4);
 
     drop(media);
@@ -117,9 +117,8 @@ async fn eight_are_fetched_at_once_and_twenty_in_all() {
         upstream.release();
         at_once
     };
-    let mut media = Media::default();
-    let (got, at_once) =
-        futures_util::future::join(rig.provide(&mut media, &urls[..20]), watch).await;
+    let media = Media::default();
+    let (got, at_once) = futures_util::future::join(rig.provide(&media, &urls[..20]), watch).await;
     assert_eq!(got.unwrap()["contents"][0]["parts"].as_array().unwrap().len(), 20);
     assert_eq!(at_once, AT_ONCE);
     assert!(upstream.wait_requests(20, PATIENCE));
@@ -171,7 +170,7 @@ async fn the_requests_deadline_ends_a_download() {
         rules: &rig.rules,
         memory: &rig.memory,
         clock: &rig.clock,
-        deadline: rig.clock.now(),
+        deadline: Some(rig.clock.now()),
     };
     let mut prepared = prepared(&[upstream.url("/")]);
     let refusal = Media::default().provide(&mut prepared, &cx).await.unwrap_err();
