@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use bytes::Bytes;
+use ninerouter_dialect::ollama::Form;
 use ninerouter_dialect::translate::{Note, TranslateError};
 use ninerouter_dialect::{Dialect, ErrorShape, Framing, Peek, StreamError, TapSummary, Usage};
 
@@ -49,8 +50,17 @@ pub(super) struct Ask {
     pub peek: Peek,
     /// Legacy `/v1/completions`: the answer is mapped back at the edge.
     pub legacy_completion: bool,
+    /// Ollama's API: the request became chat and the answer is mapped back at the edge.
+    pub ollama: Option<Form>,
     /// Query string of the client without credentials.
     pub query: String,
+}
+
+impl Ask {
+    /// Whether the client speaks another language than [`Ask::dialect`].
+    pub(super) fn is_mapped(&self) -> bool {
+        self.legacy_completion || self.ollama.is_some()
+    }
 }
 
 /// A request on its way.

@@ -98,7 +98,7 @@ fn render(exchange: &Exchange, found: &FinalAnswer, stumbles: &[Stumble]) -> Ref
         // Another status was chosen so that the client does not take a refusal of our credential for one
         // of its own key; the upstream's words under its own status would undo that.
         .filter(|raw| raw.status == found.status)
-        .filter(|raw| is_presentable(raw) && !exchange.ask.legacy_completion);
+        .filter(|raw| is_presentable(raw) && !exchange.ask.is_mapped());
     refusal
 }
 

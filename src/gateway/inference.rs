@@ -7,6 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::web::Payload;
 use bytes::Bytes;
+use ninerouter_dialect::ollama::{Asked, to_chat};
 use ninerouter_dialect::{
     BodyEdit, Dialect, ErrorKind, ErrorShape, Framing, Peek, PeekError, SplicedBody, apply_edits,
     chat_to_completion, completion_to_chat, needs, peek, session_hints, strip_bom,
@@ -24,6 +25,7 @@ use crate::gateway::exchange::{Ask, Exchange, Guards};
 use crate::gateway::finale;
 use crate::gateway::legacy::LegacyBody;
 use crate::gateway::models::text;
+use crate::gateway::ollama::{OllamaBody, Teller};
 use crate::gateway::record::Recorder;
 use crate::gateway::relay::relay;
 use crate::gateway::reply::{self, Refusal};
@@ -134,6 +136,14 @@ fn understand(
     if legacy {
         bytes = completion_to_chat(&bytes).map_err(bad)?;
     }
+    let mut ollama = None;
+    if let Endpoint::OllamaAnswer(form) = endpoint {
+        bytes = match to_chat(*form, &bytes).map_err(bad)? {
+            Asked::Answer(chat) => chat,
+            Asked::Ready { .. } => return Err(bad(PeekError::NoTurns("messages"))),
+        };
+        ollama = Some(*form);
+    }
     let mut dialect = match endpoint {
         Endpoint::Responses => Dialect::Resp,
         Endpoint::Messages => Dialect::Anth,
@@ -163,6 +173,7 @@ fn understand(
         body: bytes,
         peek: found,
         legacy_completion: legacy,
+        ollama,
         query: query_without_key(door.http.query_string()).into_owned(),
     };
     Ok((ask, held.permit))
@@ -290,7 +301,7 @@ fn estimate_umicro(
 
 async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {
     let (dialect, framing) = (exchange.ask.dialect, exchange.ask.framing);
-    let (stream, legacy) = (exchange.ask.stream, exchange.ask.legacy_completion);
+    let (stream, edge) = (exchange.ask.stream, Edge::of(&exchange));
     let timeouts = exchange.snapshot.settings.timeouts;
     let request_id = Arc::clone(&exchange.request_id);
     let mut running: Running = Box::pin(async move {
@@ -307,7 +318,27 @@ async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {
         None => {
             let body = EarlyBody::new(running, dialect, framing, timeouts.keep_alive);
             let mut head = reply::stream_head(200, &request_id, dialect, framing);
-            finish_stream(&mut head, body, legacy)
+            finish_stream(&mut head, body, edge)
+        }
+    }
+}
+
+/// What becomes of an answer on its last step.
+enum Edge {
+    /// Nothing.
+    Plain,
+    /// A chat answer becomes one of the legacy endpoint.
+    Legacy,
+    /// A chat answer becomes one of Ollama's.
+    Ollama(Teller),
+}
+
+impl Edge {
+    fn of(exchange: &Exchange) -> Self {
+        match Teller::of(exchange) {
+            Some(teller) => Self::Ollama(teller),
+            None if exchange.ask.legacy_completion => Self::Legacy,
+            None => Self::Plain,
         }
     }
 }
@@ -329,6 +360,9 @@ fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
             {
                 body = Bytes::from(mapped);
             }
+            if let Edge::Ollama(teller) = Edge::of(&exchange) {
+                body = teller.whole(body);
+            }
             head.body(body)
         }
         Answer::Stream(committed) => {
@@ -338,8 +372,8 @@ fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
                 reply::stream_head(status, &exchange.request_id, ask.dialect, ask.framing);
             pass_headers(&mut head, &committed.open.headers, &committed.route);
             routing_headers(&mut head, &exchange, &committed.route);
-            let legacy = ask.legacy_completion;
-            finish_stream(&mut head, StreamBody::new(exchange, *committed, 0), legacy)
+            let edge = Edge::of(&exchange);
+            finish_stream(&mut head, StreamBody::new(exchange, *committed, 0), edge)
         }
         Answer::Refused(refusal) => {
             let (shape, request_id) = (exchange.ask.shape, Arc::clone(&exchange.request_id));
@@ -348,18 +382,17 @@ fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
     }
 }
 
-fn finish_stream<B>(
-    head: &mut actix_web::HttpResponseBuilder,
-    body: B,
-    legacy: bool,
-) -> HttpResponse
+fn finish_stream<B>(head: &mut actix_web::HttpResponseBuilder, body: B, edge: Edge) -> HttpResponse
 where
     B: MessageBody<Error = Cut> + Unpin + 'static,
 {
-    if legacy {
-        head.body(BoxBody::new(LegacyBody::new(body)))
-    } else {
-        head.body(BoxBody::new(body))
+    match edge {
+        Edge::Plain => head.body(BoxBody::new(body)),
+        Edge::Legacy => head.body(BoxBody::new(LegacyBody::new(body))),
+        Edge::Ollama(teller) => {
+            head.insert_header(("content-type", "application/x-ndjson"));
+            head.body(BoxBody::new(OllamaBody::new(body, teller)))
+        }
     }
 }
 

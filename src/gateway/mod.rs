@@ -17,6 +17,7 @@ mod inference;
 mod legacy;
 pub mod media;
 mod models;
+mod ollama;
 mod opening;
 mod passage;
 mod record;

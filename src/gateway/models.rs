@@ -5,13 +5,13 @@ use ninerouter_dialect::ErrorKind;
 use serde_json::{Map, Value, json};
 
 use crate::actors::listing::{Listed, list};
-use crate::gateway::admission::{self, Door};
+use crate::gateway::admission::{self, Door, Inside};
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, ErrorShape};
 
 /// `created` of every entry: a constant, so that lists compare equal (endpoints §4.5).
 const CREATED: i64 = 1_700_000_000;
-const CREATED_RFC3339: &str = "2023-11-14T22:13:20Z";
+pub(super) const CREATED_RFC3339: &str = "2023-11-14T22:13:20Z";
 /// Page size of the Anthropic and Gemini lists when the client names none.
 const PAGE: usize = 1_000;
 
@@ -108,14 +108,7 @@ pub(super) fn gemini_list(models: &[Listed], query: &str) -> Value {
 /// The refusal to render in the endpoint's shape.
 pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
     let inside = admission::admit(&door)?;
-    let served = door.worker.served_providers().await.map_err(|_silent| {
-        Box::new(
-            Refusal::new(ErrorKind::Unavailable, "the router is restarting; try again")
-                .retry_after(1),
-        )
-    })?;
-    let key = inside.caller().key().map(AsRef::as_ref);
-    let models = list(&inside.snapshot, &served, key);
+    let models = listed(&door, &inside).await?;
     let query = door.http.query_string();
     let anthropic_shape = door.matched.shape == ErrorShape::Anth;
     let found = |id: &str| {
@@ -135,7 +128,22 @@ pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
     Ok(reply::json(200, &door.request_id, answer.to_string()))
 }
 
-fn unknown(id: &str) -> Box<Refusal> {
+/// What the caller may ask for.
+///
+/// # Errors
+/// When nobody can say what is served.
+pub(super) async fn listed(door: &Door, inside: &Inside) -> Result<Vec<Listed>, Box<Refusal>> {
+    let served = door.worker.served_providers().await.map_err(|_silent| {
+        Box::new(
+            Refusal::new(ErrorKind::Unavailable, "the router is restarting; try again")
+                .retry_after(1),
+        )
+    })?;
+    let key = inside.caller().key().map(AsRef::as_ref);
+    Ok(list(&inside.snapshot, &served, key))
+}
+
+pub(super) fn unknown(id: &str) -> Box<Refusal> {
     let message = format!("Model '{id}' not found");
     Box::new(Refusal::new(ErrorKind::NotFound, message).code("model_not_found").param("model"))
 }

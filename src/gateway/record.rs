@@ -113,6 +113,9 @@ impl Recorder {
             Dialect::Anth => InboundDialect::Anth,
             Dialect::Gem => InboundDialect::Gem,
         };
+        if ask.ollama.is_some() {
+            self.row.dialect = InboundDialect::Ollama;
+        }
         if ask.legacy_completion {
             self.row.kind = RequestKind::Completion;
         }

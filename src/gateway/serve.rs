@@ -7,7 +7,7 @@ use ninerouter_dialect::ErrorKind;
 use crate::gateway::admission::{self, Door};
 use crate::gateway::reply::Refusal;
 use crate::gateway::route::{Endpoint, GemAction};
-use crate::gateway::{count, inference, models, usage};
+use crate::gateway::{count, inference, models, ollama, usage};
 
 /// Answers one request of class `Inference`.
 ///
@@ -19,6 +19,7 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         | Endpoint::Completions
         | Endpoint::Responses
         | Endpoint::Messages
+        | Endpoint::OllamaAnswer(_)
         | Endpoint::GemAction { action: GemAction::Generate | GemAction::Stream, .. } => {
             Ok(inference::serve(door, payload).await)
         }
@@ -29,6 +30,10 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         | Endpoint::Model { .. }
         | Endpoint::GemModels
         | Endpoint::GemModel { .. } => models::serve(door).await,
+        Endpoint::OllamaTags
+        | Endpoint::OllamaShow
+        | Endpoint::OllamaVersion
+        | Endpoint::OllamaPs => ollama::serve(door, payload).await,
         Endpoint::Usage => usage::serve(door).await,
         Endpoint::ResponsesItem { id } | Endpoint::ResponsesInputItems { id } => {
             let _admitted = admission::admit(&door)?;

@@ -84,7 +84,9 @@ pub(super) async fn outbound<'a>(
 ) -> Result<Outbound<'a>, Box<Failure>> {
     let ask = &exchange.ask;
     let stream = ask.stream || endpoint.force_stream;
-    if endpoint.dialect() == Some(ask.dialect) {
+    // What became chat at the edge holds what chat upstreams may refuse.
+    let as_it_came = ask.ollama.is_none();
+    if as_it_came && endpoint.dialect() == Some(ask.dialect) {
         return Ok(Outbound {
             dialect: ask.dialect,
             body: ask.body.clone(),

@@ -27,6 +27,7 @@ mod faults;
 mod front_door;
 mod lifecycle;
 mod media;
+mod ollama;
 mod passthrough;
 mod recordings;
 mod sdk;

@@ -1,5 +1,7 @@
 //! Every endpoint the server knows, with its class, key scope and canonical path.
 
+use ninerouter_dialect::ollama::Form;
+
 use super::ErrorShape;
 use super::alias::Base;
 use crate::auth::key::Scope;
@@ -65,6 +67,16 @@ pub enum Endpoint {
         /// What to do.
         action: GemAction,
     },
+    /// `/api/chat` and `/api/generate` of Ollama
+    OllamaAnswer(Form),
+    /// `/api/tags` of Ollama
+    OllamaTags,
+    /// `/api/show` of Ollama
+    OllamaShow,
+    /// `/api/version` of Ollama
+    OllamaVersion,
+    /// `/api/ps` of Ollama
+    OllamaPs,
     /// `/v1/usage`
     Usage,
     /// A catalogued endpoint that this release does not serve: 501 in dialect after admission.
@@ -140,6 +152,11 @@ impl Endpoint {
             | Self::GemModels
             | Self::GemModel { .. }
             | Self::GemAction { .. }
+            | Self::OllamaAnswer(_)
+            | Self::OllamaTags
+            | Self::OllamaShow
+            | Self::OllamaVersion
+            | Self::OllamaPs
             | Self::Usage
             | Self::NotYet(_) => Class::Inference,
             Self::Dashboard { .. } => Class::Ui,
@@ -152,9 +169,12 @@ impl Endpoint {
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self {
-            Self::Models | Self::Model { .. } | Self::GemModels | Self::GemModel { .. } => {
-                Scope::Models
-            }
+            Self::Models
+            | Self::Model { .. }
+            | Self::GemModels
+            | Self::GemModel { .. }
+            | Self::OllamaTags
+            | Self::OllamaShow => Scope::Models,
             Self::Usage => Scope::UsageOwn,
             Self::Root
             | Self::Health
@@ -171,6 +191,9 @@ impl Endpoint {
             | Self::CountTokens
             | Self::MessagesBatches
             | Self::GemAction { .. }
+            | Self::OllamaAnswer(_)
+            | Self::OllamaVersion
+            | Self::OllamaPs
             | Self::NotYet(_)
             | Self::Dashboard { .. }
             | Self::Asset { .. }
@@ -276,14 +299,14 @@ pub(super) static ROWS: &[Row] = &[
     row!(Top "v1internal:countTokens", Post, Endpoint::NotYet(CODE_ASSIST), Gem),
     row!(Top "v1internal:loadCodeAssist", Post, Endpoint::NotYet(CODE_ASSIST), Gem),
     row!(Top "v1internal:onboardUser", Post, Endpoint::NotYet(CODE_ASSIST), Gem),
-    row!(Top "api/chat", Post, Endpoint::NotYet("Ollama chat"), Ollama),
-    row!(Top "api/generate", Post, Endpoint::NotYet("Ollama generate"), Ollama),
-    row!(Top "api/tags", Get, Endpoint::NotYet("Ollama model list"), Ollama),
-    row!(Top "api/show", Post, Endpoint::NotYet("Ollama model details"), Ollama),
+    row!(Top "api/chat", Post, Endpoint::OllamaAnswer(Form::Chat), Ollama),
+    row!(Top "api/generate", Post, Endpoint::OllamaAnswer(Form::Generate), Ollama),
+    row!(Top "api/tags", Get, Endpoint::OllamaTags, Ollama),
+    row!(Top "api/show", Post, Endpoint::OllamaShow, Ollama),
     row!(Top "api/embed", Post, Endpoint::NotYet("Ollama embeddings"), Ollama),
     row!(Top "api/embeddings", Post, Endpoint::NotYet("Ollama embeddings"), Ollama),
-    row!(Top "api/version", Get, Endpoint::NotYet("Ollama version"), Ollama),
-    row!(Top "api/ps", Get, Endpoint::NotYet("Ollama process list"), Ollama),
+    row!(Top "api/version", Get, Endpoint::OllamaVersion, Ollama),
+    row!(Top "api/ps", Get, Endpoint::OllamaPs, Ollama),
 ];
 
 /// What a Gemini action word means.
