@@ -16,7 +16,7 @@
 //! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |
 //! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `net` (address verdict), `provider`, `routing`, `store` |
 //! | [`demo`] | simulated and misbehaving upstreams on real sockets, for `ninerouter demo`, tests and benches | `provider`, `routing` (vocabulary) |
-//! | `dialect/` | **pure** package: wire formats of LLM APIs: splicing, SSE framing, usage arithmetic; the neutral form and the four codecs of translation, which the gateway does not use yet | |
+//! | `dialect/` | **pure** package: wire formats of LLM APIs: splicing, SSE framing, usage arithmetic; the neutral form, the four codecs of translation, and the envelopes of single vendors | |
 //! | `templates/` | **pure** package: maud views and their view models | |
 //! | [`clock`], [`id`], [`secret`], [`redact`] | small vocabulary that everybody may use | |
 //!
@@ -29,7 +29,7 @@
 //! 3. `gateway::inference` starts a `Recorder`, the usage row in the making, peeks at the body (one pass, no
 //!    tree) and resolves the model id.
 //! 4. `gateway::relay` loops: `Checkout` to the [`actors::router`] (which plans, and asks one [`actors::account`] for a
-//!    [`actors::lease`]) → `gateway::attempt` sends it through [`net`], `gateway::opening` waits until it is clear
+//!    [`actors::lease`]) → `gateway::attempt` has it translated where the upstream speaks another dialect (`gateway::translation`) and sends it through [`net`], `gateway::opening` waits until it is clear
 //!    that the answer serves, `gateway::blame` and [`routing::classify`] say what a failure means → the next
 //!    attempt, or the commit point.
 //! 5. `gateway::stream` passes the answer on, chunk by chunk, as the client reads; a tap beside it counts tokens and
