@@ -22,7 +22,7 @@ use crate::provider::models::{
     ListCx, ListRequest, LiveModel, MAX_MODELS, MAX_PAGES, NotAList, has_list, list_request,
     next_page, parse,
 };
-use crate::provider::request::{Moment, ShapeError};
+use crate::provider::request::ShapeError;
 use crate::routing::account::AccountConfig;
 use crate::routing::live::{LiveList, LiveModels};
 use crate::store::models::{LiveRow, live_lists, replace_live};
@@ -303,12 +303,7 @@ impl Fetcher {
                 account: &job.account,
                 credential: &credential,
                 extra_headers: snapshot.extra_headers(&job.provider.id),
-                moment: Moment {
-                    now: self.shared.clock.now_ms(),
-                    nonce: self.shared.nonce(),
-                    public_url: snapshot.settings.base_url.as_ref().map(url::Url::as_str),
-                    hostname: Some(&snapshot.fixed.found.host_name),
-                },
+                moment: self.shared.moment(&snapshot),
             })?
         };
         let Some(request) = request else { return Ok(()) };

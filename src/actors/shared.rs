@@ -18,6 +18,7 @@ use crate::auth::limits::Limits;
 use crate::auth::load::Capacity;
 use crate::clock::{Clock, UnixMs};
 use crate::net::NetShared;
+use crate::provider::request::Moment;
 use crate::routing::live::LiveModels;
 use crate::store::Store;
 
@@ -66,6 +67,17 @@ impl Shared {
         let x = (x ^ (x >> 16)).wrapping_mul(0x85EB_CA6B);
         let x = (x ^ (x >> 13)).wrapping_mul(0xC2B2_AE35);
         x ^ (x >> 16)
+    }
+
+    /// Facts of this moment, for a call that is shaped now.
+    #[must_use]
+    pub fn moment<'a>(&self, snapshot: &'a Snapshot) -> Moment<'a> {
+        Moment {
+            now: self.clock.now_ms(),
+            nonce: self.nonce(),
+            public_url: snapshot.settings.base_url.as_ref().map(url::Url::as_str),
+            hostname: Some(&snapshot.fixed.found.host_name),
+        }
     }
 
     /// Bytes that differ from attempt to attempt; for ids, not for secrets.

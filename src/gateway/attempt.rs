@@ -17,7 +17,7 @@ use crate::gateway::translation::{Outbound, outbound};
 use crate::net::{Destination, NetError, Outgoing, Reply, wire_headers};
 use crate::provider::catalog::Endpoint;
 use crate::provider::endpoint;
-use crate::provider::request::{Call, Moment, ShapeCx, Shaped, shape};
+use crate::provider::request::{Call, ShapeCx, Shaped, shape};
 use crate::routing::account::AccountKind;
 use crate::routing::plan::PlannedEntry;
 use crate::store::usage::ExecTier;
@@ -199,12 +199,7 @@ impl Attempt<'_> {
             session_id: None,
             supports_stream_usage: injects,
             extra_headers: exchange.snapshot.extra_headers(&target.provider.id),
-            moment: Moment {
-                now: exchange.shared.clock.now_ms(),
-                nonce: exchange.shared.nonce(),
-                public_url: exchange.snapshot.settings.base_url.as_ref().map(url::Url::as_str),
-                hostname: Some(&exchange.snapshot.fixed.found.host_name),
-            },
+            moment: exchange.shared.moment(&exchange.snapshot),
         })
         .map_err(|error| not_built(error.to_string()))
     }

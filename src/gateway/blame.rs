@@ -46,9 +46,8 @@ impl Blame<'_> {
             content_type: kind,
             body,
         });
-        let (trouble, status) = (Trouble::Answer, Some(status));
-        let (transport, untranslatable) = (None, None);
-        Box::new(Failure { classified, trouble, transport, status, raw, untranslatable })
+        let status = Some(status);
+        Box::new(Failure { status, raw, ..Failure::of(classified, Trouble::Answer) })
     }
 
     /// An error under a success status: classified by what it says (REL-UP-4).
@@ -68,15 +67,8 @@ impl Blame<'_> {
         error: &UpstreamErrorBody,
     ) -> Box<Failure> {
         let classified = self.classify(status, headers, Some(error), None);
-        let (trouble, status) = (Trouble::Answer, classified.status);
-        Box::new(Failure {
-            classified,
-            trouble,
-            transport: None,
-            status,
-            raw: None,
-            untranslatable: None,
-        })
+        let status = classified.status;
+        Box::new(Failure { status, ..Failure::of(classified, Trouble::Answer) })
     }
 
     /// A redirect; none is followed.
@@ -86,15 +78,8 @@ impl Blame<'_> {
             "upstream answered with redirect {status}, which is never followed; correct the base URL"
         );
         classified.code = Some("upstream_redirect".to_owned());
-        let (trouble, status) = (Trouble::BadAnswer, Some(status));
-        Box::new(Failure {
-            classified,
-            trouble,
-            transport: None,
-            status,
-            raw: None,
-            untranslatable: None,
-        })
+        let status = Some(status);
+        Box::new(Failure { status, ..Failure::of(classified, Trouble::BadAnswer) })
     }
 
     /// A failure below HTTP.
@@ -159,15 +144,8 @@ impl Blame<'_> {
             classified.code = told.code.map(|code| code.to_string());
             classified.message = told.message.to_string();
         }
-        let (trouble, transport) = (Trouble::BadAnswer, Some(what));
-        Box::new(Failure {
-            classified,
-            trouble,
-            transport,
-            status: None,
-            raw: None,
-            untranslatable: None,
-        })
+        let transport = Some(what);
+        Box::new(Failure { transport, ..Failure::of(classified, Trouble::BadAnswer) })
     }
 
     fn without_status(
@@ -181,14 +159,7 @@ impl Blame<'_> {
         let mut classified = self.classify(None, &HeaderMap::new(), None, transport);
         classified.message = message;
         classified.code = Some(code.to_owned());
-        Box::new(Failure {
-            classified,
-            trouble,
-            transport,
-            status: None,
-            raw: None,
-            untranslatable: None,
-        })
+        Box::new(Failure { transport, ..Failure::of(classified, trouble) })
     }
 
     fn classify(
@@ -262,15 +233,7 @@ pub(super) fn not_built(message: String) -> Box<Failure> {
         code: None,
         message,
     };
-    let trouble = Trouble::NotBuilt;
-    Box::new(Failure {
-        classified,
-        trouble,
-        transport: None,
-        status: None,
-        raw: None,
-        untranslatable: None,
-    })
+    Box::new(Failure::of(classified, Trouble::NotBuilt))
 }
 
 /// The request cannot be said in the upstream's dialect, or in none. No account is to blame.

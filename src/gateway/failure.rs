@@ -51,3 +51,11 @@ pub(super) struct Failure {
     /// Nothing was sent, because the request cannot be said in the upstream's dialect.
     pub untranslatable: Option<Box<ApiError>>,
 }
+
+impl Failure {
+    /// A failure of which no more is known.
+    pub(super) fn of(classified: Classified, trouble: Trouble) -> Self {
+        let (transport, status, raw, untranslatable) = (None, None, None, None);
+        Self { classified, trouble, transport, status, raw, untranslatable }
+    }
+}

@@ -9,8 +9,9 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::ollama::{Asked, to_chat};
 use ninerouter_dialect::{
-    BodyEdit, Dialect, ErrorKind, ErrorShape, Framing, Peek, PeekError, SplicedBody, apply_edits,
-    chat_to_completion, completion_to_chat, needs, peek, session_hints, strip_bom,
+    BodyEdit, CompletionStream, Dialect, ErrorKind, ErrorShape, Framing, Peek, PeekError,
+    SplicedBody, apply_edits, chat_to_completion, completion_to_chat, needs, peek, session_hints,
+    strip_bom,
 };
 
 use crate::actors::checkout::Journey;
@@ -21,11 +22,11 @@ use crate::gateway::admission::{self, Door, Inside};
 use crate::gateway::answer::{Answer, Route};
 use crate::gateway::body::{self, HeldBody};
 use crate::gateway::early::{EarlyBody, Running};
+use crate::gateway::edge::{EVENT, Rewritten};
 use crate::gateway::exchange::{Ask, Exchange, Guards};
 use crate::gateway::finale;
-use crate::gateway::legacy::LegacyBody;
 use crate::gateway::models::text;
-use crate::gateway::ollama::{OllamaBody, Teller};
+use crate::gateway::ollama::{Lines, Teller};
 use crate::gateway::record::Recorder;
 use crate::gateway::relay::relay;
 use crate::gateway::reply::{self, Refusal};
@@ -341,6 +342,15 @@ impl Edge {
             None => Self::Plain,
         }
     }
+
+    /// A whole answer; as it is when it cannot be mapped.
+    fn whole(&self, body: Bytes) -> Bytes {
+        match self {
+            Self::Plain => body,
+            Self::Legacy => chat_to_completion(&body).map_or(body, Bytes::from),
+            Self::Ollama(teller) => teller.whole(body),
+        }
+    }
 }
 
 async fn early(running: &mut Running, patience: Duration) -> Option<(Box<Exchange>, Answer)> {
@@ -354,16 +364,7 @@ fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
             head.insert_header(("content-type", "application/json"));
             pass_headers(&mut head, &whole.headers, &route);
             routing_headers(&mut head, &exchange, &route);
-            let mut body = whole.body;
-            if exchange.ask.legacy_completion
-                && let Some(mapped) = chat_to_completion(&body)
-            {
-                body = Bytes::from(mapped);
-            }
-            if let Edge::Ollama(teller) = Edge::of(&exchange) {
-                body = teller.whole(body);
-            }
-            head.body(body)
+            head.body(Edge::of(&exchange).whole(whole.body))
         }
         Answer::Stream(committed) => {
             let ask = &exchange.ask;
@@ -388,10 +389,10 @@ where
 {
     match edge {
         Edge::Plain => head.body(BoxBody::new(body)),
-        Edge::Legacy => head.body(BoxBody::new(LegacyBody::new(body))),
+        Edge::Legacy => head.body(BoxBody::new(Rewritten::new(body, CompletionStream::new(EVENT)))),
         Edge::Ollama(teller) => {
             head.insert_header(("content-type", "application/x-ndjson"));
-            head.body(BoxBody::new(OllamaBody::new(body, teller)))
+            head.body(BoxBody::new(Rewritten::new(body, Lines::new(teller))))
         }
     }
 }

@@ -1,11 +1,8 @@
 //! Ollama's own API for clients: chat at the edge, answers in lines (endpoints §4.9).
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use actix_web::HttpResponse;
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::ErrorKind;
@@ -19,6 +16,7 @@ use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
 use crate::clock::UnixMs;
 use crate::gateway::admission::{self, Door};
+use crate::gateway::edge::{EVENT, Rewrite};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::inference::read_body;
 use crate::gateway::models::{CREATED_RFC3339, listed, unknown};
@@ -28,8 +26,6 @@ use crate::gateway::stream::Cut;
 use crate::provider::catalog::Cap;
 use crate::routing::resolve::{Resolved, resolve};
 
-/// Largest event (security §10).
-const EVENT: usize = 16 * 1024 * 1024;
 const NS_PER_MS: u64 = 1_000_000;
 
 /// What an answer in Ollama's form needs to know of its request.
@@ -65,49 +61,29 @@ impl Teller {
     }
 }
 
-/// Body that turns the chat stream of another body into lines.
-pub(super) struct OllamaBody<B> {
-    inner: B,
-    lines: AnswerStream,
+/// Turns a chat stream into lines.
+pub(super) struct Lines {
+    stream: AnswerStream,
     teller: Teller,
-    ended: bool,
 }
 
-impl<B> OllamaBody<B> {
-    /// Lines of `inner`.
-    pub(super) fn new(inner: B, teller: Teller) -> Self {
-        let lines = AnswerStream::new(teller.form, teller.model.clone(), EVENT);
-        Self { inner, lines, teller, ended: false }
+impl Lines {
+    /// Lines for `teller`'s request.
+    pub(super) fn new(teller: Teller) -> Self {
+        Self { stream: AnswerStream::new(teller.form, teller.model.clone(), EVENT), teller }
     }
 }
 
-impl<B: MessageBody<Error = Cut> + Unpin> MessageBody for OllamaBody<B> {
-    type Error = Cut;
-
-    fn size(&self) -> BodySize {
-        BodySize::Stream
+impl Rewrite for Lines {
+    fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Cut> {
+        let Self { stream, teller } = self;
+        teller.at(|at| stream.push(chunk, at, out));
+        Ok(())
     }
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let this = &mut *self;
-        let mut out = Vec::new();
-        while !this.ended && out.is_empty() {
-            match ready!(Pin::new(&mut this.inner).poll_next(cx)) {
-                // A chunk may hold nothing but comments: lines have none.
-                Some(Ok(chunk)) => {
-                    this.teller.at(|at| this.lines.push(&chunk, at, &mut out));
-                }
-                Some(Err(cut)) => return Poll::Ready(Some(Err(cut))),
-                None => {
-                    this.ended = true;
-                    this.teller.at(|at| this.lines.finish(at, &mut out));
-                }
-            }
-        }
-        if out.is_empty() { Poll::Ready(None) } else { Poll::Ready(Some(Ok(Bytes::from(out)))) }
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let Self { stream, teller } = self;
+        teller.at(|at| stream.finish(at, out));
     }
 }
 

@@ -96,10 +96,19 @@ impl Opening<'_> {
         let way_back = self.way_back()?;
         let WayBack { source, plan } = way_back.into_owned();
         let mut folding = Folding::new(source, plan, EVENT);
+        let now = || self.blame.exchange.shared.clock.now();
+        let content_idle = self.blame.exchange.snapshot.settings.timeouts.content_idle;
+        let (mut contents, mut content_at) = (0, now());
         let mut piece = Some(start);
         while let Some(bytes) = piece {
             if let Err(failure) = folding.push(&bytes) {
                 return Err(self.broke(status, &headers, &failure));
+            }
+            // Pings alone are no answer.
+            if folding.content_count() != contents {
+                (contents, content_at) = (folding.content_count(), now());
+            } else if content_idle.is_some_and(|limit| now() - content_at >= limit) {
+                return Err(self.blame.no_content());
             }
             if folding.nothing_follows() {
                 break;

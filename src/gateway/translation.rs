@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use ninerouter_dialect::ir::Request;
 use ninerouter_dialect::translate::{
-    Envelope, PrepareCx, Prepared, ReplyPlan, RequestTranslator, Source, TranslateError,
+    PrepareCx, Prepared, ReplyPlan, RequestTranslator, Source, TranslateError,
 };
 use ninerouter_dialect::{Dialect, Peek, estimate_tokens, peek};
 use tracing::debug;
@@ -98,20 +99,20 @@ pub(super) async fn outbound<'a>(
     }
     let upstream = upstream(exchange, target, endpoint)
         .ok_or_else(|| not_built("the provider's protocol is not supported yet".to_owned()))?;
-    let mut translator = decoded(exchange)?.translator.clone();
-    let request = translator.request_mut();
-    request.stream = stream;
-    if target.effort.is_some() {
-        // The id's suffix outranks the body.
-        request.reasoning.effort = target.effort;
-    }
+    let Decoded { translator, estimated_input } = decoded(exchange)?;
     let memory = exchange.worker.signatures.reader(exchange.caller.key().map(|key| key.id));
     let cx = PrepareCx {
         signatures: &memory,
         now: seconds(exchange),
-        estimated_input: decoded(exchange)?.estimated_input,
+        estimated_input: *estimated_input,
     };
-    let mut prepared = translator.prepare(&upstream.target(), &cx).map_err(untranslatable)?;
+    let asks = |request: &mut Request| {
+        request.stream = stream;
+        // The id's suffix outranks the body.
+        request.reasoning.effort = target.effort.or(request.reasoning.effort);
+    };
+    let prepared = translator.prepare_with(&upstream.target(), &cx, asks);
+    let mut prepared = prepared.map_err(untranslatable)?;
     fetch_media(exchange, &mut prepared).await?;
     let encoded = prepared.encode().map_err(untranslatable)?;
     for warning in &encoded.warnings {
@@ -155,9 +156,8 @@ pub(super) fn same_dialect(
 ) -> Result<WayBack, Box<Failure>> {
     let unspoken = || not_built("the provider's protocol is not supported yet".to_owned());
     let upstream = upstream(exchange, target, endpoint).ok_or_else(unspoken)?;
-    let mut translator = decoded(exchange)?.translator.clone();
-    let ask = &exchange.ask;
-    let mut plan = ReplyPlan::new(ask.dialect, translator.request_mut(), seconds(exchange));
+    let request = decoded(exchange)?.translator.request();
+    let mut plan = ReplyPlan::new(exchange.ask.dialect, request, seconds(exchange));
     // It is the upstream's own answer: the client gets all of it.
     (plan.shows_thinking, plan.shows_encrypted) = (true, true);
     Ok(WayBack { source: upstream.source(), plan })
@@ -168,14 +168,8 @@ fn upstream<'a>(
     target: &'a Target,
     endpoint: &Endpoint,
 ) -> Option<Upstream<'a>> {
-    let (dialect, envelope): (Dialect, Envelope) = endpoint.speaks()?;
-    Some(Upstream {
-        provider: &target.provider,
-        dialect,
-        envelope,
-        model: &target.upstream_model,
-        facts: exchange.snapshot.catalog.model_facts(&target.provider, &target.model),
-    })
+    let facts = exchange.snapshot.catalog.model_facts(&target.provider, &target.model);
+    Upstream::at(&target.provider, endpoint, &target.upstream_model, facts)
 }
 
 fn decoded(exchange: &Exchange) -> Result<&Decoded, Box<Failure>> {

@@ -8,7 +8,7 @@ use ninerouter_dialect::translate::{
     BudgetCaps, Envelope, LevelCaps, ModelCaps, Source, Target, ThinkingCaps,
 };
 
-use crate::provider::catalog::{Cap, ModelFacts, Provider, Think};
+use crate::provider::catalog::{Cap, Endpoint, ModelFacts, Provider, Think};
 
 /// One upstream model, seen by a request that is translated for it.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,19 @@ pub struct Upstream<'a> {
     pub facts: Option<ModelFacts<'a>>,
 }
 
-impl Upstream<'_> {
+impl<'a> Upstream<'a> {
+    /// A model behind an endpoint; `None` when the endpoint speaks a protocol that the router does not.
+    #[must_use]
+    pub fn at(
+        provider: &'a Provider,
+        endpoint: &Endpoint,
+        model: &'a str,
+        facts: Option<ModelFacts<'a>>,
+    ) -> Option<Self> {
+        let (dialect, envelope) = endpoint.speaks()?;
+        Some(Self { provider, dialect, envelope, model, facts })
+    }
+
     /// What a request is written for.
     #[must_use]
     pub fn target(&self) -> Target {

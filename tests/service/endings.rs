@@ -168,6 +168,30 @@ fn a_trickle_is_judged_by_its_content() {
     }
 }
 
+/// The same limit where a stream came although a whole answer was asked for.
+#[test]
+fn a_trickle_that_is_gathered_is_judged_by_its_content() {
+    for dialect in Dialect::ALL {
+        let story = dialect.story();
+        let begun = format!("{}{}", story.start, story.content[0]);
+        let chaos = Chaos::start(Reading::Whole, move |_| {
+            let first = [reply::sse_head(), reply::chunk(begun.as_bytes())].concat();
+            [vec![Step::send(first)], pings()].concat()
+        })
+        .unwrap();
+        let router = Setup::new()
+            .setting("timeouts.stream_idle_ms", 1000)
+            .setting("timeouts.content_idle_ms", 2500)
+            .upstream(dialect, "one", &chaos.url(dialect.base()))
+            .start();
+        let got = router.ask(dialect, "one/m", false);
+        assert_eq!(got.status, 504, "{dialect:?} {}", got.brief());
+        let row = router.wait_rows(1, &["error_code", "status"], "requests").remove(0);
+        assert_eq!(row["error_code"], "upstream_timeout", "{row}");
+        assert!(chaos.wait_gone(1, PATIENCE));
+    }
+}
+
 /// While the client takes nothing, no limit of the upstream runs (security §26).
 #[test]
 fn a_slow_reader_is_not_the_upstreams_fault() {

@@ -69,13 +69,33 @@ impl RequestTranslator {
         &mut self.request
     }
 
+    /// The request as it was read.
+    pub fn request(&self) -> &ir::Request {
+        &self.request
+    }
+
     /// Repairs and adapts a copy for one attempt.
     ///
     /// # Errors
     /// When this target, or any, cannot take the request.
     pub fn prepare(&self, target: &Target, cx: &PrepareCx<'_>) -> Result<Prepared, TranslateError> {
-        reject::check(&self.request, target)?;
+        self.prepare_with(target, cx, |_| {})
+    }
+
+    /// The same; `asks` first changes the copy to what this attempt asks otherwise: whether to stream, how much
+    /// to reason.
+    ///
+    /// # Errors
+    /// Those of [`RequestTranslator::prepare`].
+    pub fn prepare_with(
+        &self,
+        target: &Target,
+        cx: &PrepareCx<'_>,
+        asks: impl FnOnce(&mut ir::Request),
+    ) -> Result<Prepared, TranslateError> {
         let mut request = self.request.clone();
+        asks(&mut request);
+        reject::check(&request, target)?;
         let mut warnings = self.warnings.clone();
         let mut plan = ReplyPlan::new(self.client, &request, cx.now);
         plan.estimated_input = cx.estimated_input;

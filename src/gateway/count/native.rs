@@ -16,10 +16,10 @@ use crate::gateway::admission::{Door, Inside};
 use crate::gateway::inference::joined;
 use crate::gateway::route::Endpoint as Path;
 use crate::net::{Destination, NetError, Outgoing, wire_headers};
-use crate::provider::catalog::Endpoint;
+use crate::provider::catalog::{Endpoint, ModelFacts};
 use crate::provider::count::{answer, prompt, request};
 use crate::provider::endpoint;
-use crate::provider::request::{Call, Moment, ShapeCx, ShapeError, Shaped, shape};
+use crate::provider::request::{Call, ShapeCx, ShapeError, Shaped, shape};
 use crate::provider::translation::Upstream;
 use crate::routing::resolve::{Resolved, resolve};
 use crate::routing::target::Target;
@@ -94,17 +94,19 @@ async fn ask(
     let count = Count { door, inside, dialect, target };
     let counting = count.account().await.ok_or(Uncounted::NoCounter)?;
     let endpoint = count.endpoint(&counting).ok_or(Uncounted::NoCounter)?;
-    let (upstream, envelope) = endpoint.speaks().ok_or(Uncounted::NoCounter)?;
-    let (body, betas) = if upstream == dialect {
+    let facts = count.facts();
+    let upstream = &count.target.upstream_model;
+    let upstream = Upstream::at(&count.target.provider, endpoint, upstream, facts);
+    let upstream = upstream.ok_or(Uncounted::NoCounter)?;
+    let (body, betas) = if upstream.dialect == dialect {
         (body, Vec::new())
     } else {
-        count.translated(endpoint, &model, &body, estimate)?
+        count.translated(&upstream, &model, &body, estimate)?
     };
-    let shaped = count.shaped(endpoint, &counting, &body, &betas)?;
+    let shaped = count.shaped(endpoint, &counting, upstream.dialect, &body, &betas)?;
     let body = joined(apply_edits(&body, &shaped.edits)?);
-    let model = &count.target.upstream_model;
-    let body = request(upstream, envelope, model, &body).ok_or(Uncounted::NoCounter)?;
-    count.sent(upstream, shaped, body).await
+    let body = request(upstream.dialect, upstream.envelope, upstream.model, &body);
+    count.sent(upstream.dialect, shaped, body.ok_or(Uncounted::NoCounter)?).await
 }
 
 /// The first target that the caller may use: of a combo that, too, whose model will most often serve.
@@ -140,28 +142,24 @@ impl Count<'_> {
         endpoint::counter(provider, provider.model(&self.target.model), self.dialect, pinned)
     }
 
+    fn facts(&self) -> Option<ModelFacts<'_>> {
+        let target = &self.target;
+        self.inside.snapshot.catalog.model_facts(&target.provider, &target.model)
+    }
+
     fn translated(
         &self,
-        endpoint: &Endpoint,
+        upstream: &Upstream<'_>,
         model: &str,
         body: &[u8],
         estimated_input: u64,
     ) -> Result<(Bytes, Vec<&'static str>), Uncounted> {
-        let (dialect, envelope) = endpoint.speaks().ok_or(Uncounted::NoCounter)?;
         let mut translator = RequestTranslator::decode(self.dialect, body)?;
         translator.request_mut().model = model.to_owned().into();
         let key = self.inside.caller().key().map(|key| key.id);
         let memory = self.door.worker.signatures.reader(key);
         let now = self.door.worker.shared.clock.now_ms().div_euclid(1_000);
         let now = u64::try_from(now).unwrap_or(0);
-        let catalog = &self.inside.snapshot.catalog;
-        let upstream = Upstream {
-            provider: &self.target.provider,
-            dialect,
-            envelope,
-            model: &self.target.upstream_model,
-            facts: catalog.model_facts(&self.target.provider, &self.target.model),
-        };
         let cx = PrepareCx { signatures: &memory, now, estimated_input };
         let prepared = translator.prepare(&upstream.target(), &cx)?;
         if !prepared.wanted_media().is_empty() {
@@ -176,17 +174,17 @@ impl Count<'_> {
         &self,
         endpoint: &Endpoint,
         counting: &Counting,
+        dialect: Dialect,
         body: &[u8],
         betas: &[&'static str],
     ) -> Result<Shaped, Uncounted> {
-        let (dialect, _) = endpoint.speaks().ok_or(Uncounted::NoCounter)?;
         let (shared, snapshot) = (&self.door.worker.shared, &self.inside.snapshot);
         let query = query_without_key(self.door.http.query_string());
         Ok(shape(&ShapeCx {
             provider: &self.target.provider,
             endpoint,
             upstream_model: &self.target.upstream_model,
-            facts: snapshot.catalog.model_facts(&self.target.provider, &self.target.model),
+            facts: self.facts(),
             // How long it would think is no part of the prompt.
             effort: None,
             long_context: self.target.long_context,
@@ -202,12 +200,7 @@ impl Count<'_> {
             session_id: None,
             supports_stream_usage: false,
             extra_headers: snapshot.extra_headers(&self.target.provider.id),
-            moment: Moment {
-                now: shared.clock.now_ms(),
-                nonce: shared.nonce(),
-                public_url: snapshot.settings.base_url.as_ref().map(url::Url::as_str),
-                hostname: Some(&snapshot.fixed.found.host_name),
-            },
+            moment: shared.moment(snapshot),
         })?)
     }
 
