@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ninerouter::clock::Clock;
-use ninerouter::id::AccountId;
 use ninerouter::provider::catalog::Catalog;
 use ninerouter::routing::account::{AccountConfig, AccountKind, AccountView, AuthState};
 use ninerouter::routing::choose::{AccountStrategy, ChooseCx, Cursors, choose};
@@ -99,21 +98,10 @@ fn account(locked: bool) -> AccountView {
     };
     AccountView {
         config: Arc::new(AccountConfig {
-            id: AccountId::new(),
-            provider: "openai".into(),
-            kind: AccountKind::ApiKey,
-            label: "bench".to_owned(),
-            priority: 1,
-            weight: 1,
-            enabled: true,
-            tags: Vec::new(),
             allowed_models: vec!["gpt-*".to_owned()],
             excluded_models: vec!["*-preview".to_owned()],
-            max_concurrent: None,
-            endpoint: None,
-            params: Vec::new(),
-            tier: None,
             created_at: NOW,
+            ..AccountConfig::new("openai".into(), AccountKind::ApiKey, "bench".to_owned())
         }),
         auth: AuthState::Ok,
         locks: if locked { vec![lock] } else { Vec::new() },
@@ -124,5 +112,6 @@ fn account(locked: bool) -> AccountView {
         remaining_percent: Some(50),
         resets_at: Some(NOW + 3_600_000),
         last_used_at: NOW - 1_000,
+        shown: Arc::default(),
     }
 }

@@ -13,6 +13,7 @@ pub mod account;
 pub mod affinity;
 pub mod breakers;
 pub mod checkout;
+pub mod configured;
 pub mod desk;
 pub mod discovery;
 pub mod lease;

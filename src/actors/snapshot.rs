@@ -21,7 +21,7 @@ use crate::provider::credential::Credential;
 use crate::provider::endpoint::selected;
 use crate::provider::price::{CostFacts, CostSource, Price};
 use crate::provider::request::missing_params;
-use crate::routing::account::{AccountConfig, AccountKind, AccountView, Tier};
+use crate::routing::account::{AccountConfig, AccountKind, AccountView, Shown, ShownAuth, Tier};
 use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
 use crate::routing::ladder::LadderSettings;
@@ -29,7 +29,7 @@ use crate::routing::plan;
 use crate::routing::resolve::{Names, Resolved, resolve};
 use crate::routing::target::Target;
 use crate::store::api_keys::ApiKeyRow;
-use crate::store::hot_state::HotState;
+use crate::store::hot_state::{HotState, StoredAuth};
 use crate::store::models::ModelRow;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
@@ -198,6 +198,7 @@ impl Snapshot {
             remaining_percent: None,
             resets_at: None,
             last_used_at: stored.hot.last_used_at.unwrap_or(0),
+            shown: Arc::new(shown(&stored.hot, credential.as_deref())),
             config: Arc::new(config),
         };
         AccountSource { view, credential, hot: stored.hot }
@@ -360,6 +361,31 @@ pub struct Billed {
     pub paid: Option<i64>,
     /// Where the price came from.
     pub source: PriceSource,
+}
+
+/// What the store says of an account, before its actor speaks.
+fn shown(hot: &HotState, credential: Option<&Credential>) -> Shown {
+    let auth = match &hot.auth {
+        _ if credential.is_none() => {
+            ShownAuth::Dead { reason: "secrets_unreadable".to_owned(), since: 0 }
+        }
+        StoredAuth::Ok | StoredAuth::Refreshing => ShownAuth::Ok,
+        StoredAuth::Expiring { until } => ShownAuth::Expiring { until: *until },
+        StoredAuth::Expired { next_try } => ShownAuth::Expired { next_try: *next_try },
+        StoredAuth::Dead { reason, since } => {
+            ShownAuth::Dead { reason: reason.clone(), since: *since }
+        }
+    };
+    Shown {
+        auth,
+        expires_at: credential.and_then(|credential| credential.expires_at),
+        refreshable: false,
+        last_refresh_at: None,
+        generation: credential.map_or(0, |credential| credential.generation),
+        last_ok_at: hot.last_ok_at,
+        last_error: hot.last_error.clone(),
+        quota: hot.quota_detail.clone().map(Arc::new),
+    }
 }
 
 fn price(row: &PriceRow) -> Price {

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::actors::affinity::Affinity;
 use crate::actors::breakers::Breakers;
+use crate::actors::configured::Adopted;
 use crate::actors::discovery;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
@@ -33,7 +34,7 @@ use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
 use crate::net::{NetSettings, NetShared};
-use crate::server::{self, BindError, Ended, Server};
+use crate::server::{self, BindError, Ended, Reread, Server};
 use crate::store::usage::key_spend;
 use crate::store::{MasterKey, Store, StoreError, StoreOptions};
 
@@ -196,9 +197,14 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     let managed = options.service_manager;
     let workers = options.workers;
     let watched = Watched::new(&options, &inputs);
-    let reload = reloader(Arc::clone(&shared), fixed, options, inputs);
+    let reread = reread(Arc::clone(&shared), fixed, options, inputs);
     let quiet = kind.quiet;
     let demo = kind.demo;
+    let adopted: Adopted = Box::new(move |settings| {
+        if !demo {
+            logging::set_level(&settings.log_level);
+        }
+    });
     let ready = Box::new(move || {
         let took = clock.now().duration_since(started);
         announce(&banner, &findings, took.as_millis(), quiet, demo);
@@ -208,7 +214,8 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         accounts,
         listeners: sockets,
         workers,
-        reload,
+        reread,
+        adopted,
         fingerprint: Arc::new(move || watched.fingerprint()),
         ready,
         background: !kind.no_background,
@@ -286,11 +293,9 @@ pub(crate) fn share(
     }))
 }
 
-type Reload = Box<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>;
-
-/// Reads configuration again: `.env` files, the config file, then everything stored (REL-RUN-4).
-fn reloader(shared: Arc<Shared>, fixed: Arc<Fixed>, first: Options, inputs: Inputs) -> Reload {
-    Box::new(move || {
+/// Reads again what start-up decided: `.env` files, and the config file into the store (REL-RUN-4).
+fn reread(shared: Arc<Shared>, fixed: Arc<Fixed>, first: Options, inputs: Inputs) -> Reread {
+    Arc::new(move || {
         let options = Options::resolve(inputs.clone()).map_err(|error| error.to_string())?;
         for what in cold_changes(&first, &options) {
             warn!("restart needed: {what} changed, and takes effect at the next start");
@@ -304,26 +309,7 @@ fn reloader(shared: Arc<Shared>, fixed: Arc<Fixed>, first: Options, inputs: Inpu
         if let Some(file) = &options.config_file {
             apply(&shared.store, file, &options, &fixed).map_err(|error| error.to_string())?;
         }
-        let (mut snapshot, accounts) =
-            Snapshot::load(&shared.store, &fixed).map_err(|error| error.to_string())?;
-        snapshot.names.live = shared.live_models.clone();
-        // Lists of accounts that were removed go with them.
-        shared.live_models.replace(discovery::stored(&shared.store, &accounts));
-        if !fixed.demo {
-            logging::set_level(&snapshot.settings.log_level);
-        }
-        let settings = &snapshot.settings;
-        let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        shared.in_flight.set_limit(wide(settings.limits.in_flight));
-        shared.bodies.set_limit(wide(settings.limits.bodies_in_memory));
-        shared.net.update(NetSettings {
-            resolve: settings.timeouts.resolve,
-            connect: settings.timeouts.connect,
-            allow_fake_ip: settings.allow_fake_ip,
-        });
-        shared.limits.retain(&snapshot.keys.iter().map(|key| key.id).collect());
-        shared.snapshot.store(Arc::new(snapshot));
-        Ok(accounts)
+        Ok(Some(fixed))
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::sim::{Behavior, SimConfig, SimError, Simulator};
 use crate::clock::Clock;
-use crate::id::{AccountId, ComboId, EntryId};
+use crate::id::{ComboId, EntryId};
 use crate::provider::credential::Credential;
 use crate::provider::node::{ModelSource, NetworkPolicy, Node, NodeType};
 use crate::routing::account::{AccountConfig, AccountKind, Tier};
@@ -161,21 +161,10 @@ fn node_id(spec: &Spec) -> String {
 
 fn account(spec: &Spec, label: &str, priority: u16, created_at: i64) -> AccountConfig {
     AccountConfig {
-        id: AccountId::new(),
-        provider: Arc::from(node_id(spec)),
-        kind: AccountKind::ApiKey,
-        label: label.to_owned(),
         priority,
-        weight: 1,
-        enabled: true,
-        tags: Vec::new(),
-        allowed_models: Vec::new(),
-        excluded_models: Vec::new(),
-        max_concurrent: None,
-        endpoint: None,
-        params: Vec::new(),
         tier: Some(spec.tier),
         created_at,
+        ..AccountConfig::new(Arc::from(node_id(spec)), AccountKind::ApiKey, label.to_owned())
     }
 }
 

@@ -65,8 +65,123 @@ pub struct AccountConfig {
     pub params: Vec<(String, String)>,
     /// Overrides the provider's tier.
     pub tier: Option<Tier>,
+    /// The router refreshes its token.
+    pub refresh_enabled: bool,
+    /// Who redeems its refresh token.
+    pub ownership: Ownership,
+    /// File of another program whose token this account follows.
+    pub follow_path: Option<String>,
+    /// Percent of each quota window kept in reserve; `None` = inherit.
+    pub min_remaining_percent: Option<u8>,
+    /// Whether it may go beyond its plan at extra cost; `None` = inherit.
+    pub allow_overage: Option<bool>,
+    /// The way its calls go out.
+    pub proxy: ProxyChoice,
     /// Unix ms.
     pub created_at: UnixMs,
+}
+
+impl AccountConfig {
+    /// A new account with the defaults of `storage.md` §3.1, made at the epoch.
+    #[must_use]
+    pub fn new(provider: Arc<str>, kind: AccountKind, label: String) -> Self {
+        Self {
+            id: AccountId::new(),
+            provider,
+            kind,
+            label,
+            priority: 1,
+            weight: 1,
+            enabled: true,
+            tags: Vec::new(),
+            allowed_models: Vec::new(),
+            excluded_models: Vec::new(),
+            max_concurrent: None,
+            endpoint: None,
+            params: Vec::new(),
+            tier: None,
+            refresh_enabled: true,
+            ownership: Ownership::default(),
+            follow_path: None,
+            min_remaining_percent: None,
+            allow_overage: None,
+            proxy: ProxyChoice::default(),
+            created_at: 0,
+        }
+    }
+}
+
+/// Who redeems an account's refresh token (accounts §2.1). A rotating token that two programs redeem signs one of
+/// them out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Ownership {
+    /// The router alone.
+    #[default]
+    Own,
+    /// The router, beside another program: for tokens that do not rotate.
+    Copy,
+    /// Another program: the router reads its file again.
+    Follow,
+}
+
+/// The way the calls of an account, or of a provider, go out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum ProxyChoice {
+    /// As the next wider scope says.
+    #[default]
+    Inherit,
+    /// Without a proxy, whatever the wider scopes say.
+    Direct,
+    /// Through the proxy with this stored id.
+    Proxy(String),
+}
+
+/// What an account's actor says of itself for people: nothing here decides a choice, nothing is secret.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Shown {
+    /// Credential state.
+    pub auth: ShownAuth,
+    /// End of the access token, Unix ms.
+    pub expires_at: Option<UnixMs>,
+    /// There is a way to a next token.
+    pub refreshable: bool,
+    /// Last new token, Unix ms.
+    pub last_refresh_at: Option<UnixMs>,
+    /// Of the credential.
+    pub generation: u64,
+    /// Last request served, Unix ms.
+    pub last_ok_at: Option<UnixMs>,
+    /// Last failure, redacted: `{"at", "class", "rule", "status"}`.
+    pub last_error: Option<serde_json::Value>,
+    /// Quota in the canonical form (accounts §4.1); `None` = nothing observed.
+    pub quota: Option<Arc<serde_json::Value>>,
+}
+
+/// Credential state as shown (accounts §0.3).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum ShownAuth {
+    /// Usable.
+    #[default]
+    Ok,
+    /// A new token is on its way.
+    Refreshing,
+    /// The refresh token is dead; the access token works until then, Unix ms.
+    Expiring {
+        /// Unix ms.
+        until: UnixMs,
+    },
+    /// No valid access token.
+    Expired {
+        /// Next refresh, Unix ms; `None` = no refresh path.
+        next_try: Option<UnixMs>,
+    },
+    /// Only the operator can mend it.
+    Dead {
+        /// Short reason: `revoked`, `key_rejected`, `secrets_unreadable` …
+        reason: String,
+        /// Unix ms.
+        since: UnixMs,
+    },
 }
 
 /// Whether an account's credential can be used.
@@ -106,4 +221,6 @@ pub struct AccountView {
     pub resets_at: Option<UnixMs>,
     /// Last lease, Unix ms; 0 = never.
     pub last_used_at: UnixMs,
+    /// For people; replaced as a whole when something in it changes.
+    pub shown: Arc<Shown>,
 }

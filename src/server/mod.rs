@@ -17,11 +17,12 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::actors::configured::{Adopted, Configured};
 use crate::actors::desk::RouterDesk;
 use crate::actors::discovery::{self, Discovery};
 use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
-use crate::actors::snapshot::AccountSource;
+use crate::actors::snapshot::{AccountSource, Fixed};
 use crate::actors::upkeep::Upkeep;
 use crate::config::listen::Listen;
 use crate::gateway::LocalEnd;
@@ -40,8 +41,6 @@ const AFTER_DRAIN: Duration = Duration::from_secs(5);
 const SECOND_SIGNAL: Duration = Duration::from_secs(2);
 /// What an ordinary stop leaves for them.
 const LAST_FLUSH: Duration = Duration::from_secs(30);
-/// Longest wait for the accounts to take a new configuration.
-const RECONCILE: Duration = Duration::from_secs(30);
 /// Pause between two looks at what still runs after a cut.
 const CUT_PAUSE: Duration = Duration::from_millis(5);
 const BACKLOG: u32 = 1_024;
@@ -156,6 +155,9 @@ pub fn inherited() -> io::Result<Vec<(Listen, Bound)>> {
     Ok(bound)
 }
 
+/// Reads again what start-up decided, with the config file into the store; blocking. `None` = nothing changed.
+pub type Reread = Arc<dyn Fn() -> Result<Option<Arc<Fixed>>, String> + Send + Sync>;
+
 /// How a server ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
@@ -175,8 +177,10 @@ pub struct Server {
     pub listeners: Vec<Bound>,
     /// HTTP workers.
     pub workers: usize,
-    /// Reads configuration again; blocking.
-    pub reload: Box<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>,
+    /// Reads again what start-up decided; blocking.
+    pub reread: Reread,
+    /// For what only the caller knows of a new snapshot.
+    pub adopted: Adopted,
     /// State of the files a reload reads.
     pub fingerprint: Fingerprint,
     /// Called once everything is up.
@@ -204,7 +208,8 @@ impl Server {
             accounts,
             listeners,
             workers,
-            reload,
+            reread,
+            adopted,
             fingerprint,
             ready,
             background,
@@ -217,31 +222,28 @@ impl Server {
         let upkeep = Upkeep::launch(Arc::clone(&shared), Arc::clone(&desk), background, managed);
         let discovery =
             background.then(|| Discovery::launch(Arc::clone(&shared), Arc::clone(&desk)));
+        let configured = Arc::new(Configured::new(
+            Arc::clone(&shared),
+            Arc::clone(&desk),
+            discovery.clone(),
+            adopted,
+        ));
         let server = http(&shared, &desk, listeners, workers)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         shared.drain.set_ready(shared.clock.now_ms());
         ready();
         notify(&[NotifyState::Ready]);
-        let reload: Arc<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync> =
-            reload.into();
-        let gate = Rc::new(tokio::sync::Mutex::new(()));
         let mut watch = background.then(|| Watch::new(fingerprint));
         loop {
             match signals.next_or_change(watch.as_mut()).await {
                 Received::Stop => break,
                 Received::Reload => {
-                    let (shared, desk) = (Arc::clone(&shared), Arc::clone(&desk));
-                    let (reload, gate) = (Arc::clone(&reload), Rc::clone(&gate));
-                    let discovery = discovery.clone();
+                    let (shared, reread) = (Arc::clone(&shared), Arc::clone(&reread));
+                    let configured = Arc::clone(&configured);
                     // Beside the loop: a stop must not wait for a reload.
                     actix_web::rt::spawn(async move {
-                        let _one_at_a_time = gate.lock().await;
-                        reconfigure(&shared, &desk, &reload).await;
-                        if let Some(discovery) = &discovery {
-                            // A full mailbox holds the same message already.
-                            drop(discovery.try_send(discovery::Refresh));
-                        }
+                        reconfigure(&shared, &configured, reread).await;
                     });
                 }
                 Received::Dump => dump(&shared),
@@ -317,26 +319,12 @@ fn harden(socket: &TcpStream, stall: Duration) {
     }
 }
 
-async fn reconfigure(
-    shared: &Arc<Shared>,
-    desk: &RouterDesk,
-    reload: &Arc<dyn Fn() -> Result<Vec<AccountSource>, String> + Send + Sync>,
-) {
+async fn reconfigure(shared: &Shared, configured: &Configured, reread: Reread) {
     announce_reload();
-    let reload = Arc::clone(reload);
-    let read = tokio::task::spawn_blocking(move || reload()).await;
-    match read {
-        Ok(Ok(accounts)) => {
-            let reconcile = crate::actors::router::Reconcile { accounts };
-            match desk.addr().send(reconcile).timeout(RECONCILE).await {
-                Ok(()) => info!("configuration reloaded"),
-                Err(error) => error!(%error, "accounts did not take the new configuration"),
-            }
-            shared.live.publish_with(|| crate::actors::live::LiveEvent::Configuration);
-        }
+    match configured.reload_after(move || reread()).await {
+        Ok(()) => info!("configuration reloaded"),
         // REL-RUN-4: the old configuration stays.
-        Ok(Err(error)) => error!("configuration not reloaded, the old one stays: {error}"),
-        Err(error) => error!(%error, "configuration not reloaded, the old one stays"),
+        Err(error) => error!("configuration not reloaded, the old one stays: {error}"),
     }
     if !shared.drain.is_draining() {
         notify(&[NotifyState::Ready]);

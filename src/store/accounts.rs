@@ -20,13 +20,34 @@ const TABLE: &str = "accounts";
 pub struct AccountRow {
     /// Its configuration.
     pub config: AccountConfig,
+    /// What is known about it beside.
+    pub about: AccountAbout,
     /// Who owns it; `None` = the operator.
     pub managed_by: Option<Owner>,
     /// +1 on each change.
     pub rev: i64,
 }
 
-/// The columns this program writes; the rest (e-mail, plan, proxy …) keeps its value on a change.
+/// What is known about an account beside its configuration; nothing here steers a request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AccountAbout {
+    /// E-mail address its vendor names.
+    pub email: Option<String>,
+    /// What makes it "the same account again" (accounts §0.1).
+    pub identity_key: Option<String>,
+    /// Plan its vendor names.
+    pub plan: Option<String>,
+    /// What its last check said: `verified`, `unverified`, `refused`.
+    pub validation: Option<String>,
+    /// When that was, Unix ms.
+    pub validated_at: Option<UnixMs>,
+    /// The operator's text.
+    pub notes: Option<String>,
+    /// How it came: `connect`, `import:<what>`, `manual`, `config_file`.
+    pub source: Option<String>,
+}
+
+/// The columns of a configuration; those of [`AccountAbout`] keep their values when it changes.
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = accounts, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Raw {
@@ -44,10 +65,29 @@ struct Raw {
     endpoint: Option<String>,
     params: String,
     tier: Option<String>,
+    refresh_enabled: bool,
+    ownership: String,
+    follow_path: Option<String>,
+    min_remaining_percent: Option<i64>,
+    allow_overage: Option<bool>,
+    proxy_mode: String,
+    proxy_id: Option<String>,
     rev: i64,
     created_at: UnixMs,
     updated_at: UnixMs,
     managed_by: Option<String>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = accounts)]
+struct RawAbout {
+    email: Option<String>,
+    identity_key: Option<String>,
+    plan: Option<String>,
+    validation: Option<String>,
+    validated_at: Option<UnixMs>,
+    notes: Option<String>,
+    source: Option<String>,
 }
 
 /// Every account, by provider, priority and label.
@@ -56,9 +96,9 @@ struct Raw {
 ///
 /// The database fails, or a row cannot be read.
 pub fn list(conn: &mut SqliteConnection) -> Result<Vec<AccountRow>, StoreError> {
-    let rows: Vec<Raw> = accounts::table
+    let rows: Vec<(Raw, RawAbout)> = accounts::table
         .order((accounts::provider, accounts::priority, accounts::label))
-        .select(Raw::as_select())
+        .select((Raw::as_select(), RawAbout::as_select()))
         .load(conn)?;
     rows.iter().map(read).collect()
 }
@@ -69,7 +109,12 @@ pub fn list(conn: &mut SqliteConnection) -> Result<Vec<AccountRow>, StoreError> 
 ///
 /// The database fails, or the row cannot be read.
 pub fn find(conn: &mut SqliteConnection, id: AccountId) -> Result<Option<AccountRow>, StoreError> {
-    raw(conn, &id.to_string())?.as_ref().map(read).transpose()
+    let row: Option<(Raw, RawAbout)> = accounts::table
+        .find(id.to_string())
+        .select((Raw::as_select(), RawAbout::as_select()))
+        .first(conn)
+        .optional()?;
+    row.as_ref().map(read).transpose()
 }
 
 /// The account a config file names: (provider, label), the label without regard to case.
@@ -82,10 +127,10 @@ pub fn find_by_label(
     provider: &str,
     label: &str,
 ) -> Result<Option<AccountRow>, StoreError> {
-    let row: Option<Raw> = accounts::table
+    let row: Option<(Raw, RawAbout)> = accounts::table
         .filter(accounts::provider.eq(provider))
         .filter(accounts::label.eq(label))
-        .select(Raw::as_select())
+        .select((Raw::as_select(), RawAbout::as_select()))
         .first(conn)
         .optional()?;
     row.as_ref().map(read).transpose()
@@ -204,7 +249,7 @@ fn raw(conn: &mut SqliteConnection, id: &str) -> QueryResult<Option<Raw>> {
     accounts::table.find(id).select(Raw::as_select()).first(conn).optional()
 }
 
-fn read(raw: &Raw) -> Result<AccountRow, StoreError> {
+fn read((raw, about): &(Raw, RawAbout)) -> Result<AccountRow, StoreError> {
     let cell = Cell { table: TABLE, id: &raw.id };
     let config = AccountConfig {
         id: cell.id("id", &raw.id)?,
@@ -218,12 +263,29 @@ fn read(raw: &Raw) -> Result<AccountRow, StoreError> {
         max_concurrent: cell.optional_number("max_concurrent", raw.max_concurrent)?,
         params: cell.object("params", &raw.params)?,
         tier: cell.optional_name("tier", raw.tier.as_deref(), column::tier_from)?,
+        refresh_enabled: raw.refresh_enabled,
+        ownership: cell.name("ownership", &raw.ownership, column::ownership_from)?,
+        follow_path: raw.follow_path.clone(),
+        min_remaining_percent: cell
+            .optional_number("min_remaining_percent", raw.min_remaining_percent)?,
+        allow_overage: raw.allow_overage,
+        proxy: cell.proxy(&raw.proxy_mode, raw.proxy_id.as_deref())?,
         created_at: raw.created_at,
         provider: raw.provider.as_str().into(),
         label: raw.label.clone(),
         endpoint: raw.endpoint.clone(),
     };
-    Ok(AccountRow { config, managed_by: cell.owner(raw.managed_by.as_deref())?, rev: raw.rev })
+    let about = AccountAbout {
+        email: about.email.clone(),
+        identity_key: about.identity_key.clone(),
+        plan: about.plan.clone(),
+        validation: about.validation.clone(),
+        validated_at: about.validated_at,
+        notes: about.notes.clone(),
+        source: about.source.clone(),
+    };
+    let managed_by = cell.owner(raw.managed_by.as_deref())?;
+    Ok(AccountRow { config, about, managed_by, rev: raw.rev })
 }
 
 fn write(config: &AccountConfig, stamp: Stamp) -> Raw {
@@ -242,6 +304,13 @@ fn write(config: &AccountConfig, stamp: Stamp) -> Raw {
         endpoint: config.endpoint.clone(),
         params: column::object_text(&config.params),
         tier: config.tier.map(|tier| column::tier_text(tier).to_owned()),
+        refresh_enabled: config.refresh_enabled,
+        ownership: column::ownership_text(config.ownership).to_owned(),
+        follow_path: config.follow_path.clone(),
+        min_remaining_percent: config.min_remaining_percent.map(i64::from),
+        allow_overage: config.allow_overage,
+        proxy_mode: column::proxy_mode(&config.proxy).to_owned(),
+        proxy_id: column::proxy_id(&config.proxy),
         rev: 1,
         created_at: config.created_at,
         updated_at: stamp.now,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::clock::UnixMs;
 use crate::provider::node::{AuthStyle, NetworkPolicy, NodeType};
-use crate::routing::account::{AccountKind, Tier};
+use crate::routing::account::{AccountKind, Ownership, ProxyChoice, Tier};
 use crate::routing::classify::Class;
 use crate::routing::combo::Strategy;
 use crate::store::error::StoreError;
@@ -93,6 +93,15 @@ impl Cell<'_> {
 
     pub(crate) fn owner(&self, text: Option<&str>) -> Result<Option<Owner>, StoreError> {
         self.optional_name("managed_by", text, Owner::from_text)
+    }
+
+    pub(crate) fn proxy(&self, mode: &str, id: Option<&str>) -> Result<ProxyChoice, StoreError> {
+        match (mode, id) {
+            ("inherit", _) => Ok(ProxyChoice::Inherit),
+            ("direct", _) => Ok(ProxyChoice::Direct),
+            ("proxy", Some(id)) => Ok(ProxyChoice::Proxy(id.to_owned())),
+            _ => Err(self.corrupt("proxy_mode", "no proxy")),
+        }
     }
 
     pub(crate) fn id<T: FromStr>(&self, column: &str, text: &str) -> Result<T, StoreError> {
@@ -187,6 +196,21 @@ pub(crate) fn object_text(pairs: &[(String, String)]) -> String {
     Value::Object(object.collect()).to_string()
 }
 
+pub(crate) fn proxy_mode(choice: &ProxyChoice) -> &'static str {
+    match choice {
+        ProxyChoice::Inherit => "inherit",
+        ProxyChoice::Direct => "direct",
+        ProxyChoice::Proxy(_) => "proxy",
+    }
+}
+
+pub(crate) fn proxy_id(choice: &ProxyChoice) -> Option<String> {
+    match choice {
+        ProxyChoice::Inherit | ProxyChoice::Direct => None,
+        ProxyChoice::Proxy(id) => Some(id.clone()),
+    }
+}
+
 /// Declares the column's names of a closed set: `to` is exhaustive, `from` reads them back.
 macro_rules! names {
     ($type:ty, $to:ident, $from:ident, { $($variant:ident => $text:literal,)+ }) => {
@@ -224,6 +248,12 @@ names!(AccountKind, kind_text, kind_from, {
     Imported => "imported",
     ServiceAccount => "service_account",
     None => "none",
+});
+
+names!(Ownership, ownership_text, ownership_from, {
+    Own => "own",
+    Copy => "copy",
+    Follow => "follow",
 });
 
 names!(Tier, tier_text, tier_from, {

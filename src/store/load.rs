@@ -86,7 +86,7 @@ impl Store {
             let rows = accounts::list(conn)?.into_iter();
             let accounts = rows.map(|row| {
                 let (hot, locks) = hot.remove(&row.config.id).unwrap_or_default();
-                let accounts::AccountRow { config, managed_by, rev } = row;
+                let accounts::AccountRow { config, managed_by, rev, .. } = row;
                 StoredAccount { config, locks, hot, managed_by, rev }
             });
             let (mut settings, mut setting_owners) = (BTreeMap::new(), BTreeMap::new());

@@ -148,6 +148,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    budgets (id) {
+        id -> Text,
+        scope -> Text,
+        scope_id -> Text,
+        window -> Text,
+        limit_usd -> Nullable<BigInt>,
+        limit_tokens -> Nullable<BigInt>,
+        limit_requests -> Nullable<BigInt>,
+        tz -> Text,
+        action -> Text,
+        notify_at -> Text,
+        enabled -> Bool,
+        rev -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        managed_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     combo_entries (id) {
         id -> Text,
         combo_id -> Text,
@@ -259,6 +279,28 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         managed_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    oauth_flows (id) {
+        id -> Text,
+        state_hash -> Nullable<Binary>,
+        provider -> Text,
+        account_id -> Nullable<Text>,
+        session_hash -> Nullable<Binary>,
+        mode -> Text,
+        verifier -> Nullable<Text>,
+        device -> Nullable<Text>,
+        options -> Text,
+        redirect_uri -> Nullable<Text>,
+        scopes -> Text,
+        status -> Text,
+        message -> Nullable<Text>,
+        result_account_id -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
     }
 }
 
@@ -462,6 +504,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     aliases,
     api_keys,
     attempts,
+    budgets,
     combo_entries,
     combos,
     counters,
@@ -470,6 +513,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     live_models,
     models,
     nodes,
+    oauth_flows,
     prices,
     provider_overrides,
     proxies,

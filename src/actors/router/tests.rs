@@ -181,21 +181,9 @@ impl Waiting {
 
 fn config(label: &str, priority: u16, max_concurrent: u32) -> AccountConfig {
     AccountConfig {
-        id: AccountId::new(),
-        provider: "openai".into(),
-        kind: AccountKind::ApiKey,
-        label: label.to_owned(),
         priority,
-        weight: 1,
-        enabled: true,
-        tags: Vec::new(),
-        allowed_models: Vec::new(),
-        excluded_models: Vec::new(),
         max_concurrent: Some(max_concurrent),
-        endpoint: None,
-        params: Vec::new(),
-        tier: None,
-        created_at: 0,
+        ..AccountConfig::new("openai".into(), AccountKind::ApiKey, label.to_owned())
     }
 }
 

@@ -16,23 +16,7 @@ fn entry() -> Arc<PlannedEntry> {
 
 fn view(max_concurrent: u32, in_flight: u32) -> AccountView {
     AccountView {
-        config: Arc::new(AccountConfig {
-            id: AccountId::new(),
-            provider: "p".into(),
-            kind: AccountKind::ApiKey,
-            label: String::new(),
-            priority: 1,
-            weight: 1,
-            enabled: true,
-            tags: Vec::new(),
-            allowed_models: Vec::new(),
-            excluded_models: Vec::new(),
-            max_concurrent: None,
-            endpoint: None,
-            params: Vec::new(),
-            tier: None,
-            created_at: 0,
-        }),
+        config: Arc::new(AccountConfig::new("p".into(), AccountKind::ApiKey, String::new())),
         auth: AuthState::Ok,
         locks: Vec::new(),
         in_flight,
@@ -42,6 +26,7 @@ fn view(max_concurrent: u32, in_flight: u32) -> AccountView {
         remaining_percent: None,
         resets_at: None,
         last_used_at: 0,
+        shown: Arc::default(),
     }
 }
 

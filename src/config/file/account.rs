@@ -4,7 +4,6 @@ use crate::config::file::AccountSpec;
 use crate::config::file::document::Trail;
 use crate::config::file::object::AccountObject;
 use crate::config::file::reader::Reader;
-use crate::id::AccountId;
 use crate::routing::account::{AccountConfig, AccountKind, Tier};
 
 pub(super) const TIERS: &[(&str, Tier)] = &[
@@ -49,10 +48,6 @@ pub(super) fn read(
     let excluded_models = texts(reader, trail, "excluded_models", &object.excluded_models);
     let (kind, api_key) = credential?;
     let config = AccountConfig {
-        id: AccountId::new(),
-        provider: provider.into(),
-        kind,
-        label,
         priority,
         weight,
         enabled: object.enabled.unwrap_or(true),
@@ -63,7 +58,7 @@ pub(super) fn read(
         endpoint: object.endpoint,
         params: object.params.into_iter().collect(),
         tier,
-        created_at: 0,
+        ..AccountConfig::new(provider.into(), kind, label)
     };
     Some(AccountSpec { config, api_key })
 }

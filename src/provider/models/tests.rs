@@ -3,7 +3,6 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::id::AccountId;
 use crate::provider::catalog::{Catalog, EndpointOverride};
 use crate::provider::node::{ModelSource, Node, NodeType};
 use crate::provider::price::Price;
@@ -12,21 +11,8 @@ use crate::secret::Secret;
 
 fn account(provider: &str, params: &[(&str, &str)]) -> AccountConfig {
     AccountConfig {
-        id: AccountId::new(),
-        provider: provider.into(),
-        kind: AccountKind::ApiKey,
-        label: "a".into(),
-        priority: 1,
-        weight: 1,
-        enabled: true,
-        tags: Vec::new(),
-        allowed_models: Vec::new(),
-        excluded_models: Vec::new(),
-        max_concurrent: None,
-        endpoint: None,
         params: params.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-        tier: None,
-        created_at: 0,
+        ..AccountConfig::new(provider.into(), AccountKind::ApiKey, "a".into())
     }
 }
 

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use ninerouter_dialect::apply_edits;
 
 use super::*;
-use crate::id::AccountId;
 use crate::provider::catalog::{AuthKind, Catalog, EndpointOverride, ModelKind, Scheme};
 use crate::provider::effort::Level;
 use crate::provider::endpoint::pick;
@@ -41,23 +40,7 @@ fn key(text: &str) -> Credential {
 }
 
 fn account() -> AccountConfig {
-    AccountConfig {
-        id: AccountId::new(),
-        provider: "x".into(),
-        kind: AccountKind::ApiKey,
-        label: "test".into(),
-        priority: 1,
-        weight: 1,
-        enabled: true,
-        tags: Vec::new(),
-        allowed_models: Vec::new(),
-        excluded_models: Vec::new(),
-        max_concurrent: None,
-        endpoint: None,
-        params: Vec::new(),
-        tier: None,
-        created_at: 0,
-    }
+    AccountConfig::new("x".into(), AccountKind::ApiKey, "test".into())
 }
 
 fn case(provider: &str, model: &str, dialect: Dialect) -> Case {

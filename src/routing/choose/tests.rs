@@ -16,21 +16,9 @@ fn target() -> Target {
 fn view(priority: u16) -> AccountView {
     AccountView {
         config: Arc::new(AccountConfig {
-            id: AccountId::new(),
-            provider: "claude".into(),
-            kind: AccountKind::ApiKey,
-            label: String::new(),
             priority,
-            weight: 1,
-            enabled: true,
-            tags: Vec::new(),
-            allowed_models: Vec::new(),
-            excluded_models: Vec::new(),
-            max_concurrent: None,
-            endpoint: None,
-            params: Vec::new(),
-            tier: None,
             created_at: NOW,
+            ..AccountConfig::new("claude".into(), AccountKind::ApiKey, String::new())
         }),
         auth: AuthState::Ok,
         locks: Vec::new(),
@@ -41,6 +29,7 @@ fn view(priority: u16) -> AccountView {
         remaining_percent: None,
         resets_at: None,
         last_used_at: 0,
+        shown: Arc::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use diesel::prelude::*;
 
 use crate::clock::Clock;
-use crate::id::{AccountId, ComboId, EntryId};
+use crate::id::{ComboId, EntryId};
 use crate::provider::node::{ModelSource, NetworkPolicy, Node, NodeType};
 use crate::routing::account::{AccountConfig, AccountKind};
 use crate::routing::combo::{Combo, Entry, Strategy};
@@ -58,21 +58,12 @@ fn stamp() -> Stamp {
 
 fn account(provider: &str, label: &str) -> AccountConfig {
     AccountConfig {
-        id: AccountId::new(),
-        provider: provider.into(),
-        kind: AccountKind::ApiKey,
-        label: label.to_owned(),
-        priority: 1,
-        weight: 1,
-        enabled: true,
         tags: vec!["work".to_owned()],
-        allowed_models: Vec::new(),
         excluded_models: vec!["*-preview".to_owned()],
         max_concurrent: Some(4),
-        endpoint: None,
         params: vec![("region".to_owned(), "eu".to_owned()), ("a".to_owned(), "b".to_owned())],
-        tier: None,
         created_at: NOW,
+        ..AccountConfig::new(provider.into(), AccountKind::ApiKey, label.to_owned())
     }
 }
 

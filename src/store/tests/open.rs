@@ -109,7 +109,7 @@ fn a_new_database_is_marked_and_whole() {
             ))
         })
         .unwrap();
-    assert_eq!((id, version), (0x4E52_5452, 6));
+    assert_eq!((id, version), (0x4E52_5452, 8));
     assert!(!dir.path().join("ninerouter.sqlite.new").exists());
     assert!(!dir.path().join("backups").exists(), "no backup of a new database");
 }
@@ -158,7 +158,7 @@ fn a_failed_write_changes_nothing() {
 fn a_newer_schema_is_refused_untouched_and_both_versions_are_named() {
     for (newer, number) in [
         ("pragma user_version = 99", "99"),
-        ("insert into __diesel_schema_migrations (version) values ('29990101000000')", "7"),
+        ("insert into __diesel_schema_migrations (version) values ('29990101000000')", "9"),
     ] {
         let (dir, store) = new_store();
         store.write(|conn| execute(conn, newer)).unwrap();
@@ -168,7 +168,7 @@ fn a_newer_schema_is_refused_untouched_and_both_versions_are_named() {
         let error = error_of(Store::open(&options(dir.path()), &master()));
         assert_eq!(error.exit_code(), 65);
         let text = error.to_string();
-        assert!(text.contains(number) && text.contains("0.1.0") && text.contains('6'), "{text}");
+        assert!(text.contains(number) && text.contains("0.1.0") && text.contains('8'), "{text}");
         assert_eq!(fs::read(&path).unwrap(), before);
         assert!(!dir.path().join("backups").exists());
     }
@@ -182,8 +182,9 @@ fn t_db_03_a_failing_migration_leaves_the_original_usable_and_names_the_backup()
     let path = dir.path().join("ninerouter.sqlite");
     let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
     take_back_last_migration(&mut conn);
-    // Something is in its way.
-    execute(&mut conn, "create table attempts (x integer) strict").unwrap();
+    take_back_last_migration(&mut conn);
+    // Something is in the way of its second statement.
+    execute(&mut conn, "create table oauth_flows_expires_at (x integer) strict").unwrap();
     execute(&mut conn, "insert into counters values ('kept', 7)").unwrap();
     drop(conn);
     let error = error_of(Store::open(&options(dir.path()), &master()));
@@ -191,13 +192,13 @@ fn t_db_03_a_failing_migration_leaves_the_original_usable_and_names_the_backup()
     let StoreError::Migration { name, backup: Some(backup), .. } = &error else {
         panic!("{error:?}");
     };
-    assert!(name.contains("create_usage"), "{name}");
+    assert!(name.contains("create_sign_ins"), "{name}");
     let file = backup.file_name().unwrap().to_str().unwrap();
     assert_eq!(file, "pre-0.1.0-20261124T183126Z.sqlite");
     let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
     assert_eq!(probe::one(&mut conn, "select value as n from counters"), 7);
     assert_eq!(
-        probe::one(&mut conn, "select count(*) as n from sqlite_schema where name = 'requests'"),
+        probe::one(&mut conn, "select count(*) as n from sqlite_schema where name = 'oauth_flows'"),
         0
     );
     let mut copy = SqliteConnection::establish(backup.to_str().unwrap()).unwrap();
@@ -205,7 +206,7 @@ fn t_db_03_a_failing_migration_leaves_the_original_usable_and_names_the_backup()
     drop((conn, copy));
     // With the obstacle gone the same database goes on.
     let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-    execute(&mut conn, "drop table attempts").unwrap();
+    execute(&mut conn, "drop table oauth_flows_expires_at").unwrap();
     drop(conn);
     open(dir.path()).load().unwrap();
 }

@@ -1,0 +1,3 @@
+drop table oauth_flows;
+
+pragma user_version = 6;

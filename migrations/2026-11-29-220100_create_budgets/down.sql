@@ -1,0 +1,3 @@
+drop table budgets;
+
+pragma user_version = 7;
