@@ -7,7 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::web::Payload;
 use bytes::Bytes;
-use ninerouter_dialect::ollama::{Asked, to_chat};
+use ninerouter_dialect::ollama::{Asked, Form, to_chat};
 use ninerouter_dialect::{
     BodyEdit, CompletionStream, Dialect, ErrorKind, ErrorShape, Framing, Peek, PeekError,
     SplicedBody, apply_edits, chat_to_completion, completion_to_chat, needs, peek, session_hints,
@@ -26,7 +26,7 @@ use crate::gateway::edge::{EVENT, Rewritten};
 use crate::gateway::exchange::{Ask, Exchange, Guards};
 use crate::gateway::finale;
 use crate::gateway::models::text;
-use crate::gateway::ollama::{Lines, Teller};
+use crate::gateway::ollama::{self, Lines, Teller};
 use crate::gateway::record::Recorder;
 use crate::gateway::relay::relay;
 use crate::gateway::reply::{self, Refusal};
@@ -41,7 +41,12 @@ use crate::store::usage::ExecTier;
 pub(super) async fn serve(door: Door, payload: Payload) -> HttpResponse {
     let mut recorder = Recorder::begin(&door);
     match prepare(&door, payload, &mut recorder).await {
-        Ok((ask, inside, guards, journey)) => {
+        Ok(Prepared::Answered(response)) => {
+            recorder.discard();
+            response
+        }
+        Ok(Prepared::Ask(prepared)) => {
+            let (ask, inside, guards, journey) = *prepared;
             let limit = journey.combo().and_then(|combo| combo.deadline_ms);
             let limit = limit.map(|ms| Duration::from_millis(ms.into()));
             let exchange = Exchange::new(door, ask, inside, guards, recorder, limit);
@@ -63,7 +68,13 @@ fn refused(
     refusal.render_with(shape, request_id, body)
 }
 
-type Prepared = (Ask, Inside, Guards, Journey);
+/// What is left to do for a request that may go on.
+enum Prepared {
+    /// To ask an upstream.
+    Ask(Box<(Ask, Inside, Guards, Journey)>),
+    /// Nothing: no upstream is needed.
+    Answered(HttpResponse),
+}
 
 /// The order of checks of endpoints §4.1: overload, credentials, size, body, JSON, model, permissions.
 async fn prepare(
@@ -75,9 +86,14 @@ async fn prepare(
     recorder.admitted(&inside);
     let held = read_body(door, payload, &inside).await?;
     recorder.sized(held.bytes.len());
-    let (ask, portion) = understand(door, held)?;
-    recorder.asked(&ask);
     let snapshot = &inside.snapshot;
+    let (ask, portion) = match understand(door, held)? {
+        Understood::Ask(ask, portion) => (*ask, portion),
+        Understood::Ready { form, model, unload } => {
+            return ollama::ready(door, &inside, form, &model, unload).map(Prepared::Answered);
+        }
+    };
+    recorder.asked(&ask);
     let unknown = snapshot.settings.unknown_model_provider.as_deref();
     let resolved = resolve(&ask.model, &snapshot.names, &snapshot.catalog, unknown)
         .map_err(|error| Box::new(finale::unresolved(&error)))?;
@@ -103,7 +119,8 @@ async fn prepare(
         ),
         None => None,
     };
-    Ok((ask, inside, Guards { body: Some(portion), key: permit }, journey))
+    let guards = Guards { body: Some(portion), key: permit };
+    Ok(Prepared::Ask(Box::new((ask, inside, guards, journey))))
 }
 
 pub(super) async fn read_body(
@@ -126,11 +143,16 @@ pub(super) async fn read_body(
         .map_err(|error| Box::new(Refusal::from(error)))
 }
 
+/// What a body says.
+enum Understood {
+    /// An answer is wanted.
+    Ask(Box<Ask>, crate::auth::load::Portion),
+    /// A client of Ollama wants a model made ready, or let go.
+    Ready { form: Form, model: String, unload: bool },
+}
+
 /// One pass over the body: what is asked for, in which dialect.
-fn understand(
-    door: &Door,
-    held: HeldBody,
-) -> Result<(Ask, crate::auth::load::Portion), Box<Refusal>> {
+fn understand(door: &Door, held: HeldBody) -> Result<Understood, Box<Refusal>> {
     let mut bytes = strip_bom(held.bytes);
     let endpoint = &door.matched.endpoint;
     let legacy = *endpoint == Endpoint::Completions;
@@ -141,7 +163,9 @@ fn understand(
     if let Endpoint::OllamaAnswer(form) = endpoint {
         bytes = match to_chat(*form, &bytes).map_err(bad)? {
             Asked::Answer(chat) => chat,
-            Asked::Ready { .. } => return Err(bad(PeekError::NoTurns("messages"))),
+            Asked::Ready { model, unload } => {
+                return Ok(Understood::Ready { form: *form, model, unload });
+            }
         };
         ollama = Some(*form);
     }
@@ -177,7 +201,7 @@ fn understand(
         ollama,
         query: query_without_key(door.http.query_string()).into_owned(),
     };
-    Ok((ask, held.permit))
+    Ok(Understood::Ask(Box::new(ask), held.permit))
 }
 
 /// Model, streaming and framing: from the body, for Gemini from the path and the query.

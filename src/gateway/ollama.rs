@@ -7,17 +7,19 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::ErrorKind;
 use ninerouter_dialect::ollama::{
-    AnswerStream, Form, ListedModel, Moment, show, shown_model, tags, to_answer,
+    AnswerStream, Form, ListedModel, Moment, loaded, show, shown_model, tags, to_answer,
 };
 use serde_json::json;
 
 use crate::actors::listing::Listed;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
+use crate::auth;
 use crate::clock::UnixMs;
-use crate::gateway::admission::{self, Door};
+use crate::gateway::admission::{self, Door, Inside};
 use crate::gateway::edge::{EVENT, Rewrite};
 use crate::gateway::exchange::Exchange;
+use crate::gateway::finale;
 use crate::gateway::inference::read_body;
 use crate::gateway::models::{CREATED_RFC3339, listed, unknown};
 use crate::gateway::reply::{self, Refusal};
@@ -113,6 +115,32 @@ pub(super) async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, 
         }
     };
     Ok(reply::json(200, &door.request_id, answer.to_string()))
+}
+
+/// Answers a request that a model be made ready, or let go: here there is nothing to load, but a name nobody serves,
+/// or the caller may not use, is refused as it would be by the question that follows.
+pub(super) fn ready(
+    door: &Door,
+    inside: &Inside,
+    form: Form,
+    model: &str,
+    unload: bool,
+) -> Result<HttpResponse, Box<Refusal>> {
+    let snapshot = &inside.snapshot;
+    let fallback = snapshot.settings.unknown_model_provider.as_deref();
+    if let Err(error) = resolve(model, &snapshot.names, &snapshot.catalog, fallback) {
+        return Err(Box::new(finale::unresolved(&error)));
+    }
+    if inside.caller().key().is_some_and(|key| !snapshot.may_ask_for(key, model)) {
+        return Err(Box::new(Refusal::from(auth::refusal::Refusal::ModelNotAllowed(
+            model.to_owned(),
+        ))));
+    }
+    let stamp = jiff::Timestamp::from_millisecond(door.worker.shared.clock.now_ms())
+        .unwrap_or_default()
+        .to_string();
+    let body = loaded(form, model, unload, &Moment { stamp: &stamp, elapsed_ns: 0 });
+    Ok(reply::json(200, &door.request_id, body))
 }
 
 fn undescribed(model: &Listed) -> ListedModel<'_> {

@@ -85,6 +85,11 @@ impl Recorder {
         Self { shared, row, attempts: Vec::new(), skips: 0, started, written: false }
     }
 
+    /// The request was none that is counted: no row.
+    pub(super) fn discard(&mut self) {
+        self.written = true;
+    }
+
     /// When the request came: monotonic, and Unix ms.
     #[must_use]
     pub(super) fn started(&self) -> (Instant, UnixMs) {

@@ -124,3 +124,23 @@ fn models_are_listed_and_described() {
         assert_eq!(shown["capabilities"][0], "completion");
     }
 }
+
+#[test]
+fn a_model_that_is_to_be_made_ready_is_at_once_and_needs_no_upstream() {
+    let (chaos, router) = router();
+    for (path, body, reason) in [
+        ("/api/chat", json!({"model": "chat/m", "messages": []}), "load"),
+        ("/api/generate", json!({"model": "chat/m"}), "load"),
+        ("/api/generate", json!({"model": "chat/m", "keep_alive": 0}), "unload"),
+    ] {
+        let reply = router.post(path, body.to_string());
+        let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!((reply.status, &answer["done"]), (200, &json!(true)), "{}", reply.brief());
+        assert_eq!((&answer["done_reason"], &answer["model"]), (&json!(reason), &json!("chat/m")));
+    }
+    let unknown = router.post("/api/generate", json!({"model": "nobody/m"}).to_string());
+    assert_eq!(unknown.status, 404, "{}", unknown.brief());
+    let bad_list = router.post("/api/chat", json!({"model": "chat/m", "messages": 1}).to_string());
+    assert_eq!(bad_list.status, 400, "{}", bad_list.brief());
+    assert!(chaos.requests().iter().all(|asked| !asked.target().contains("/chat/")));
+}
