@@ -17,6 +17,7 @@ pub mod model;
 mod model_change;
 pub mod models;
 pub mod node;
+pub mod oauth;
 pub mod overlay;
 pub mod overrides;
 pub mod price;

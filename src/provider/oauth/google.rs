@@ -1,0 +1,13 @@
+//! Google's token endpoint: Gemini CLI and Antigravity (accounts §3.1, §3.3).
+
+use std::time::Duration;
+
+use crate::provider::oauth::family::{Family, STANDARD, Spacing};
+use crate::routing::instant::HOUR;
+
+/// Tokens of an hour, a refresh token that stays; accounts refreshed in step were restricted by Google.
+pub(super) const FAMILY: Family = Family {
+    default_life_ms: Some(HOUR),
+    spacing: Spacing { gap: Duration::from_secs(12), spread: Duration::from_secs(4) },
+    ..STANDARD
+};
