@@ -15,7 +15,7 @@
 //! | [`net`] | the only maker of HTTP clients: address verdict, connector, TLS, pools, time-outs | `provider` |
 //! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |
 //! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `net` (address verdict), `provider`, `routing`, `store` |
-//! | [`demo`] | simulated and misbehaving upstreams on real sockets, for `ninerouter demo`, tests and benches | `provider`, `routing` (vocabulary) |
+//! | [`demo`] | simulated and misbehaving upstreams and a simulated OAuth vendor on real sockets, for `ninerouter demo`, tests and benches | `provider`, `routing` (vocabulary) |
 //! | `dialect/` | **pure** package: wire formats of LLM APIs: splicing, SSE framing, usage arithmetic; the neutral form, the four codecs of translation, and the envelopes of single vendors | |
 //! | `templates/` | **pure** package: maud views and their view models | |
 //! | [`clock`], [`id`], [`secret`], [`redact`] | small vocabulary that everybody may use | |

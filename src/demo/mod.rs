@@ -1,11 +1,14 @@
 //! Simulated providers behind real loopback sockets, for `ninerouter demo`, tests and benches.
 //!
 //! [`Simulator`] answers well in all four wire formats; [`chaos::Chaos`] answers exactly as badly
-//! as its script says. Neither opens a connection of its own.
+//! as its script says; [`authority::Authority`] is a vendor that people sign in to. None opens a connection of
+//! its own.
 
 mod answer;
 mod ask;
+pub mod authority;
 pub mod chaos;
+mod host;
 mod sim;
 mod wire;
 mod world;

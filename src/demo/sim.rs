@@ -1,28 +1,25 @@
 //! A simulated provider: an HTTP server on a loopback port that answers in four wire formats.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::ask::{Ask, Head};
+use super::host::Host;
 use super::wire::{Framing, Wire, frames, refusal};
 use crate::clock::{Clock, UnixMs};
 
 /// Header that every reply of a simulator carries, with its name.
 const LABEL: HeaderName = HeaderName::from_static("x-simulated-provider");
-/// Larger bodies than any client sends: the router's own limit is what tests look at.
-const BODY_LIMIT: usize = 128 << 20;
 
 /// How a simulator behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +92,8 @@ pub enum SimError {
 /// A running simulated provider. Dropping it stops it.
 #[derive(Debug)]
 pub struct Simulator {
-    address: SocketAddr,
     state: Arc<State>,
-    handle: ServerHandle,
-    thread: Option<JoinHandle<()>>,
+    host: Host,
 }
 
 impl Simulator {
@@ -107,42 +102,32 @@ impl Simulator {
     /// # Errors
     /// When the port or the thread cannot be had.
     pub fn start(config: SimConfig) -> Result<Self, SimError> {
-        let name = config.name.clone();
-        Self::try_start(config).map_err(|source| SimError::Start { name, source })
-    }
-
-    fn try_start(config: SimConfig) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
-        let workers = config.workers;
+        let (name, workers) = (config.name.clone(), config.workers);
         let state = Arc::new(State::new(config));
-        let (tell, told) = mpsc::sync_channel(1);
-        let shared = Arc::clone(&state);
-        let thread = std::thread::Builder::new()
-            .name("simulated-provider".to_owned())
-            .spawn(move || run(listener, workers, &shared, &tell))?;
-        let handle = told.recv().map_err(|_gone| {
-            std::io::Error::other("its thread ended before the server was up")
-        })??;
-        Ok(Self { address, state, handle, thread: Some(thread) })
+        let shared = web::Data::from(Arc::clone(&state));
+        let host = Host::start(workers, move |app| {
+            app.app_data(shared.clone()).default_service(web::to(serve));
+        })
+        .map_err(|source| SimError::Start { name, source })?;
+        Ok(Self { state, host })
     }
 
     /// Address of its socket.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.host.address()
     }
 
     /// Base URL of its chat, Responses and Messages endpoints.
     #[must_use]
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("http://{}/v1", self.host.address())
     }
 
     /// Base URL of its Gemini endpoints.
     #[must_use]
     pub fn gemini_base_url(&self) -> String {
-        format!("http://{}/v1beta", self.address)
+        format!("http://{}/v1beta", self.host.address())
     }
 
     /// Requests for answers so far, refused ones included.
@@ -150,54 +135,6 @@ impl Simulator {
     pub fn requests(&self) -> u64 {
         self.state.served.load(Ordering::Relaxed)
     }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        // The command is on its way once `stop` returns; its future only says when it is done.
-        drop(self.handle.stop(false));
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread has been reported by its own hook.
-            let _ended = thread.join();
-        }
-    }
-}
-
-type Started = Result<ServerHandle, std::io::Error>;
-
-fn run(
-    listener: TcpListener,
-    workers: usize,
-    state: &Arc<State>,
-    tell: &mpsc::SyncSender<Started>,
-) {
-    let app_state = web::Data::from(Arc::clone(state));
-    let system = actix_web::rt::System::new();
-    system.block_on(async move {
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(app_state.clone())
-                .app_data(web::PayloadConfig::new(BODY_LIMIT))
-                .default_service(web::to(serve))
-        })
-        .workers(workers)
-        .keep_alive(Duration::from_secs(75))
-        .shutdown_timeout(0)
-        .disable_signals()
-        .tcp_nodelay(true)
-        .listen(listener);
-        match server {
-            Ok(server) => {
-                let server = server.run();
-                // The starter waits for this; it cannot be gone.
-                let _sent = tell.send(Ok(server.handle()));
-                let _stopped = server.await;
-            }
-            Err(error) => {
-                let _sent = tell.send(Err(error));
-            }
-        }
-    });
 }
 
 #[derive(Debug)]

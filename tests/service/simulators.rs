@@ -1,7 +1,12 @@
 //! The simulated providers and the chaos upstream do what the other suites believe of them.
 
+use std::time::Duration;
+
+use ninerouter::clock::Clock;
+use ninerouter::demo::authority::{Authority, Hold, Limits, Person, Place, Scripted};
 use ninerouter::demo::chaos::{Chaos, Reading, Step, reply};
 use ninerouter::demo::{Behavior, SimConfig, Simulator};
+use serde_json::json;
 
 use crate::support::client::{Conn, Piece, request};
 use crate::support::{Dialect, PATIENCE, Reply};
@@ -83,4 +88,116 @@ fn chaos_plays_its_script_and_remembers_the_exact_bytes() {
     assert_eq!(chaos.gone(), 0);
     leaving.reset();
     assert!(chaos.wait_gone(1, PATIENCE));
+}
+
+fn call(
+    vendor: &Authority,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Reply {
+    let mut conn = Conn::open(vendor.address());
+    conn.send(&request(method, path, headers, body.as_bytes()));
+    conn.reply(false).unwrap()
+}
+
+const BETA: (&str, &str) = ("anthropic-beta", "oauth-2025-04-20");
+
+/// Asks with an access token.
+fn ask_as(vendor: &Authority, token: &str, method: &str, path: &str, model: &str) -> Reply {
+    let bearer = format!("Bearer {token}");
+    let body = Dialect::Anth.body(model, false);
+    call(vendor, method, path, &[("authorization", &bearer), BETA], &body)
+}
+
+#[test]
+fn authority_signs_in_with_pkce_and_rotates() {
+    let vendor = Authority::start(&Clock::System).unwrap();
+    // verifier and challenge of RFC 7636, appendix B
+    let query = "response_type=code&client_id=c&redirect_uri=http%3A%2F%2Flocalhost%3A9%2Fcallback\
+                 &scope=user:profile+user:inference&state=st&code_challenge_method=S256\
+                 &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let page = call(&vendor, "GET", &format!("/oauth/authorize?{query}"), &[], "");
+    assert_eq!(page.status, 302, "{}", page.brief());
+    let location = page.header("location").unwrap();
+    let code = location.strip_prefix("http://localhost:9/callback?code=").unwrap();
+    let code = code.strip_suffix("&state=st").unwrap();
+    let mut ask = json!({"grant_type": "authorization_code", "code": code, "client_id": "c",
+        "redirect_uri": "http://localhost:9/callback", "state": "st",
+        "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"});
+    let token =
+        |ask: &serde_json::Value| call(&vendor, "POST", "/v1/oauth/token", &[], &ask.to_string());
+    let granted = token(&ask).json();
+    assert_eq!(granted["expires_in"], 28_800);
+    assert_eq!(granted["account"]["email_address"], "ada@example.com");
+    assert_eq!(token(&ask).json()["error"], "invalid_grant", "a code works once");
+    let access = granted["access_token"].as_str().unwrap();
+    let profile = ask_as(&vendor, access, "GET", "/api/oauth/profile", "").json();
+    assert_eq!(profile["organization"]["organization_type"], "claude_max");
+
+    ask = json!({"grant_type": "refresh_token", "client_id": "c",
+        "refresh_token": granted["refresh_token"]});
+    let renewed = token(&ask).json();
+    assert_ne!(renewed["refresh_token"], granted["refresh_token"]);
+    assert_eq!(token(&ask).status, 400, "a spent refresh token");
+    let access = renewed["access_token"].as_str().unwrap();
+    let refused = ask_as(&vendor, access, "POST", "/v1/messages", "claude-opus-5");
+    assert_eq!(refused.status, 403, "reuse revokes the family: {}", refused.brief());
+    let counts = vendor.counts();
+    assert_eq!((counts.exchanges, counts.refused_exchanges), (1, 1));
+    assert_eq!((counts.refreshes, counts.refused_refreshes, counts.reuses), (1, 1, 2));
+}
+
+#[test]
+fn authority_serves_the_plan_until_it_is_used_up_and_again_after_the_reset() {
+    let clock = Clock::manual(1_790_000_000_000);
+    let vendor = Authority::start(&clock).unwrap();
+    let families = vec![("opus".to_owned(), 1)];
+    let bob = Person::new("bob").with_limits(Limits { families, ..Limits::default() });
+    let token = vendor.issue(&bob).access_token;
+    let ask = |model: &str| ask_as(&vendor, &token, "POST", "/v1/messages", model);
+    assert_eq!(ask("claude-opus-5").status, 200);
+    let refused = ask("claude-opus-5");
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("retry-after"), Some("604800"));
+    let status = refused.header("anthropic-ratelimit-unified-7d_opus-status");
+    assert_eq!(status, Some("rejected"), "{}", refused.brief());
+    assert_eq!(ask("claude-sonnet-5").status, 200);
+    let usage = ask_as(&vendor, &token, "GET", "/api/oauth/usage", "").json();
+    assert_eq!(usage["seven_day_opus"]["utilization"], 100.0);
+    clock.advance(Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(ask("claude-opus-5").status, 401, "the token is older than its life");
+    let token = vendor.issue(&bob).access_token;
+    assert_eq!(ask_as(&vendor, &token, "POST", "/v1/messages", "claude-opus-5").status, 200);
+
+    let plain = call(&vendor, "POST", "/v1/messages", &[("authorization", "Bearer x")], "{}");
+    assert_eq!(plain.status, 401, "no beta: {}", plain.brief());
+    let set_up = vendor.issue_setup_token(&bob);
+    assert_eq!(ask_as(&vendor, &set_up, "GET", "/api/oauth/usage", "").status, 403);
+    assert_eq!(ask_as(&vendor, &set_up, "POST", "/v1/messages", "claude-sonnet-5").status, 200);
+}
+
+#[test]
+fn authority_follows_its_script_and_holds_requests() {
+    let vendor = Authority::start(&Clock::System).unwrap();
+    let refresh = vendor.issue(&Person::new("ada")).refresh_token;
+    let ask = json!({"grant_type": "refresh_token", "refresh_token": refresh,
+        "client_id": "9d1c250a-e61b-44d9-88ed-5944d1962f5e"})
+    .to_string();
+    let busy = Scripted::reply(429, "{}").header("retry-after", "7");
+    let lost = Scripted::reply(500, "<html>").taking_effect();
+    vendor.script(Place::Token, [busy, lost]);
+    let token = || call(&vendor, "POST", "/v1/oauth/token", &[], &ask);
+    assert_eq!(token().header("retry-after"), Some("7"));
+    assert_eq!((token().status, vendor.counts().refreshes), (500, 1));
+
+    vendor.hold(Place::Token, Hold::Request);
+    let mut conn = Conn::open(vendor.address());
+    conn.send(&request("POST", "/v1/oauth/token", &[], ask.as_bytes()));
+    assert!(vendor.wait(PATIENCE, |c| c.token_calls == 3));
+    assert_eq!(vendor.counts().reuses, 0);
+    vendor.hold(Place::Token, Hold::Off);
+    assert_eq!(conn.reply(false).unwrap().status, 400, "the token was spent by the lost reply");
+    assert_eq!(vendor.counts().reuses, 1);
 }
