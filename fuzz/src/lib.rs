@@ -9,7 +9,7 @@ use ninerouter_dialect::ir::{Event, EventOrder, RawJson, Request};
 use ninerouter_dialect::translate::schema::{GeminiSubset, SchemaForm, clean};
 use ninerouter_dialect::translate::{
     Envelope, EventReader, Folding, NoSignatures, PrepareCx, ReplyPlan, RequestTranslator, Source,
-    StreamTranslator, Target, error_for_client, translate_response, unfold_body,
+    StreamTranslator, Target, error_for_client, needs_translation, translate_response, unfold_body,
 };
 use ninerouter_dialect::{
     BodyEdit, CompletionStream, Dialect, ErrorShape, Framing, StreamTap, TapOptions, apply_edits,
@@ -203,7 +203,7 @@ pub fn envelopes(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     for envelope in [Envelope::CloudCode, Envelope::Antigravity] {
         let target = Target { envelope, ..Target::new(Dialect::Gem, "gemini-3-pro") };
-        if !cloud_code::needs_translation(data, &target)
+        if !needs_translation(data, &target)
             && let Ok(wrapped) = cloud_code::wrap(&body, &target)
         {
             is_json(&wrapped.parts.concat());
