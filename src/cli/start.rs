@@ -33,7 +33,7 @@ use crate::config::settings::Settings;
 use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
-use crate::net::{NetSettings, NetShared};
+use crate::net::NetShared;
 use crate::server::{self, BindError, Ended, Reread, Server};
 use crate::store::usage::key_spend;
 use crate::store::{MasterKey, Store, StoreError, StoreOptions};
@@ -151,6 +151,7 @@ pub fn open(
         locked: options.locked.clone(),
         found: options.found.clone(),
         endpoints: options.endpoints.clone(),
+        proxies: options.proxies.clone(),
         data_dir: options.data_dir.clone(),
         loopback_only: options.is_loopback_only(),
         demo: kind.demo,
@@ -260,11 +261,7 @@ pub(crate) fn share(
     let live_models = discovery::restored(&store, accounts);
     snapshot.names.live = live_models.clone();
     let settings = &snapshot.settings;
-    let net = NetShared::new(NetSettings {
-        resolve: settings.timeouts.resolve,
-        connect: settings.timeouts.connect,
-        allow_fake_ip: settings.allow_fake_ip,
-    })?;
+    let net = NetShared::new(snapshot.net_settings())?;
     let limits = Limits::new();
     let now = clock.now_ms();
     for spend in store.read(|conn| key_spend(conn, now))? {
@@ -304,6 +301,7 @@ fn reread(shared: Arc<Shared>, fixed: Arc<Fixed>, first: Options, inputs: Inputs
             locked: options.locked.clone(),
             found: options.found.clone(),
             endpoints: options.endpoints.clone(),
+            proxies: options.proxies.clone(),
             ..Fixed::clone(&fixed)
         });
         if let Some(file) = &options.config_file {
