@@ -67,3 +67,7 @@ id_type!(
     /// Key under which an outbound proxy is stored.
     ProxyId
 );
+id_type!(
+    /// Key under which a budget is stored.
+    BudgetId
+);

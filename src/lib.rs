@@ -50,6 +50,8 @@
 //! * A client's own mistake never locks an account.
 //! * What is configured to go through a proxy goes through it or fails: `Snapshot::route` decides for every call, and
 //!   nothing falls back to a direct connection.
+//! * What a request may cost is set aside in its budgets before it is sent ([`actors::budgets`]), and given back when its
+//!   usage row says what it did cost. The counters are those rows' sums.
 //! * Credentials go only where their provider's entry says: each address is resolved, judged and pinned, redirects are
 //!   not followed. A [`secret`] does not print.
 //! * Instants are `i64` Unix ms UTC, money is `i64` micro-USD, ids are UUIDv7. Time comes from [`clock`] alone.

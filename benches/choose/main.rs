@@ -73,6 +73,7 @@ fn micros(views: &[AccountView], target: &Target, strategy: AccountStrategy) -> 
                 affinity: None,
                 pin: None,
                 tags: &[],
+                over_budget: &[],
             }));
         }
         rounds += 100;

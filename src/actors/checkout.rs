@@ -11,6 +11,7 @@ use actix::Message;
 use ninerouter_dialect::{Dialect, Needs};
 use tokio_util::sync::CancellationToken;
 
+use crate::actors::budgets::Estimate;
 use crate::actors::lease::Lease;
 use crate::auth::key::KeyRecord;
 use crate::clock::UnixMs;
@@ -33,6 +34,8 @@ pub enum SkipReason {
     Ineligible(Ineligible),
     /// Every place of the provider is taken.
     Busy,
+    /// A spending limit of the provider or the account is reached.
+    Budget,
     /// The upstream speaks a protocol of its own that the router does not.
     PrivateProtocol {
         /// Wire of the upstream, in words.
@@ -55,6 +58,7 @@ impl fmt::Display for SkipReason {
             Self::NoAccount => f.write_str("no account"),
             Self::Ineligible(why) => write!(f, "{why}"),
             Self::Busy => f.write_str("every place is taken"),
+            Self::Budget => f.write_str("spending limit reached"),
             Self::PrivateProtocol { wire } => write!(f, "protocol not supported yet ({wire})"),
             Self::ContextTooSmall => f.write_str("context window too small"),
             Self::Forbidden => f.write_str("not allowed for this API key"),
@@ -121,6 +125,8 @@ pub struct Journey {
     failed_hops: Vec<FailedHop>,
     /// Entries this key may not use are passed over (`skip_forbidden_entries`).
     pub key: Option<Arc<KeyRecord>>,
+    /// How large the request is taken to be, for spending limits.
+    pub estimate: Estimate,
     /// What was passed over, in order.
     pub skips: Vec<Skip>,
 }
@@ -144,6 +150,7 @@ impl Journey {
             unknown_context_tried: false,
             failed_hops: Vec::new(),
             key: None,
+            estimate: Estimate::default(),
             skips: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use tokio::sync::Mutex;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::actors::desk::RouterDesk;
 use crate::actors::discovery::{self, Discovery};
@@ -18,6 +18,8 @@ use crate::config::settings::Settings;
 
 /// Longest wait for the accounts to take a new configuration.
 const RECONCILE: Duration = Duration::from_secs(30);
+/// Longest wait for usage rows that new budgets count.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Called with the settings of each new snapshot; blocking.
 pub type Adopted = Box<dyn Fn(&Settings) + Send + Sync>;
@@ -101,6 +103,15 @@ fn adopt(
 ) -> Result<Vec<AccountSource>, String> {
     let (mut snapshot, accounts) =
         Snapshot::load(&shared.store, fixed).map_err(|error| error.to_string())?;
+    let flush = || {
+        if let Err(error) = shared.ledger.flush(FLUSH) {
+            warn!(%error, "new budgets may miss what was spent in the last seconds");
+        }
+    };
+    shared
+        .budgets
+        .adopt(&snapshot, &shared.store, shared.clock.now_ms(), flush)
+        .map_err(|error| error.to_string())?;
     snapshot.names.live = shared.live_models.clone();
     // Lists of accounts that were removed go with them.
     shared.live_models.replace(discovery::stored(&shared.store, &accounts));

@@ -6,6 +6,7 @@ use actix::{Addr, Message};
 
 use crate::actors::account::Account;
 use crate::actors::breakers::Probe;
+use crate::actors::budgets::Reservation;
 use crate::provider::credential::Credential;
 use crate::routing::account::AccountConfig;
 use crate::routing::classify::Classified;
@@ -42,6 +43,9 @@ pub struct Lease {
     pub credential: Arc<Credential>,
     /// Half-open breakers this attempt decides about. Given back with the lease.
     probe: Option<Probe>,
+    /// What is set aside for the attempt in the budgets of provider and account. Given back with the lease unless
+    /// somebody took it.
+    reservation: Option<Reservation>,
 }
 
 impl Lease {
@@ -52,7 +56,7 @@ impl Lease {
         account: Arc<AccountConfig>,
         credential: Arc<Credential>,
     ) -> Self {
-        Self { id, owner: Some(owner), account, credential, probe: None }
+        Self { id, owner: Some(owner), account, credential, probe: None, reservation: None }
     }
 
     /// The same lease, as the probe of a half-open breaker.
@@ -60,6 +64,18 @@ impl Lease {
     pub(crate) fn with_probe(mut self, probe: Option<Probe>) -> Self {
         self.probe = probe;
         self
+    }
+
+    /// The same lease, with what is set aside for it.
+    #[must_use]
+    pub(crate) fn with_reservation(mut self, reservation: Option<Reservation>) -> Self {
+        self.reservation = reservation;
+        self
+    }
+
+    /// What is set aside for the attempt; it is needed until the usage row is written.
+    pub fn take_reservation(&mut self) -> Option<Reservation> {
+        self.reservation.take()
     }
 
     /// Ends the lease with an outcome.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-use crate::id::AccountId;
+use crate::id::{AccountId, BudgetId};
 use crate::store::usage::RequestStatus;
 
 /// Events kept for a subscriber that lags.
@@ -23,6 +23,18 @@ pub enum LiveEvent {
         request_id: Arc<str>,
         /// How it ended.
         status: RequestStatus,
+    },
+    /// Spending crossed a percentage of a budget; told once per window.
+    BudgetThreshold {
+        /// The budget.
+        budget: BudgetId,
+        /// Percent of its tightest limit.
+        percent: u8,
+    },
+    /// A budget refused its first request of this window.
+    BudgetBlocked {
+        /// The budget.
+        budget: BudgetId,
     },
     /// Settings, nodes, accounts, combos, aliases or keys were replaced.
     Configuration,

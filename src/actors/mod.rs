@@ -12,6 +12,7 @@
 pub mod account;
 pub mod affinity;
 pub mod breakers;
+pub mod budgets;
 pub mod checkout;
 pub mod configured;
 pub mod desk;

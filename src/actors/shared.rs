@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actors::affinity::Affinity;
 use crate::actors::breakers::Breakers;
+use crate::actors::budgets::Budgets;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::snapshot::Snapshot;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// Limits of API keys.
     pub limits: Limits,
+    /// Spending limits.
+    pub budgets: Budgets,
     /// Failed keys per client address.
     pub failed_keys: FailedKeys,
     /// Inference requests in flight.

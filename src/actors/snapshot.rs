@@ -10,6 +10,7 @@ use tracing::warn;
 use url::Url;
 
 use crate::actors::outbound;
+use crate::actors::budgets::{Amount, Estimate, Notional};
 use crate::auth::cors::CorsPolicy;
 use crate::auth::glob::Glob;
 use crate::auth::ipset::IpSet;
@@ -30,6 +31,7 @@ use crate::provider::request::missing_params;
 use crate::routing::account::{
     AccountConfig, AccountKind, AccountView, ProxyChoice, Shown, ShownAuth, Tier,
 };
+use crate::routing::budget::Budget;
 use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
 use crate::routing::ladder::LadderSettings;
@@ -102,6 +104,8 @@ pub struct Snapshot {
     pub cors: CorsPolicy,
     /// The operator's error rules, compiled.
     pub error_rules: Vec<ErrorRule>,
+    /// Spending limits as configured.
+    pub budgets: Vec<Budget>,
     /// What start-up decided.
     pub fixed: Arc<Fixed>,
     overrides: HashMap<String, ProviderOverride>,
@@ -154,8 +158,17 @@ impl Snapshot {
         for problem in problems {
             warn!("stored {problem}; the default is used");
         }
-        let Loaded { accounts, combos, aliases, keys, provider_overrides, prices, proxies, .. } =
-            loaded;
+        let Loaded {
+            accounts,
+            combos,
+            aliases,
+            keys,
+            provider_overrides,
+            prices,
+            proxies,
+            budgets,
+            ..
+        } = loaded;
         let snapshot = Self {
             admit: AdmitPolicy::new(&settings, &[]),
             cors: CorsPolicy::new(&settings.cors_allow_origins),
@@ -168,6 +181,7 @@ impl Snapshot {
                 fixed.key_secret.previous.as_ref(),
                 keys.into_iter().filter_map(key_record),
             ),
+            budgets: budgets.into_iter().map(|row| row.budget).collect(),
             overrides: provider_overrides.into_iter().map(|o| (o.provider.clone(), o)).collect(),
             prices: prices
                 .into_iter()
@@ -358,7 +372,40 @@ impl Snapshot {
         self.overrides.get(provider).map_or(&[], |o| o.headers.as_slice())
     }
 
-    /// What a request costs (providers §7). Flat plans and free tiers are paid with 0.
+    /// Whose flat plans count towards budgets at list price.
+    #[must_use]
+    pub fn notional(&self) -> Notional {
+        let own = self.overrides.values();
+        let own = own.filter_map(|o| Some((o.provider.clone(), o.count_notional?)));
+        Notional { usual: self.settings.count_notional, own: own.collect() }
+    }
+
+    fn counts_notional(&self, provider: &str) -> bool {
+        let own = self.overrides.get(provider).and_then(|o| o.count_notional);
+        own.unwrap_or(self.settings.count_notional)
+    }
+
+    /// What a request of this size may cost.
+    #[must_use]
+    pub fn price(&self, target: &Target, tier: Tier, size: Estimate) -> Billed {
+        let Estimate { input, output } = size;
+        let usage = Usage { input, output, ..Usage::default() };
+        self.bill(target, tier, &usage, None, false)
+    }
+
+    /// The same as budgets count it.
+    #[must_use]
+    pub fn estimate(&self, target: &Target, tier: Tier, size: Estimate) -> Amount {
+        let tokens = size.input.saturating_add(size.output);
+        Amount {
+            umicro: self.price(target, tier, size).counted().unwrap_or(0),
+            tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
+            requests: 1,
+        }
+    }
+
+    /// What a request costs (providers §7). Flat plans and free tiers are paid with 0, but for what was served
+    /// beyond a plan (`overage`).
     #[must_use]
     pub fn bill(
         &self,
@@ -366,6 +413,7 @@ impl Snapshot {
         tier: Tier,
         usage: &Usage,
         reply_usd: Option<f64>,
+        overage: bool,
     ) -> Billed {
         let operator = if self.prices.is_empty() {
             None
@@ -383,8 +431,9 @@ impl Snapshot {
             pattern: self.catalog.pattern_price(&target.model),
         };
         let Some(cost) = facts.cost(usage) else { return Billed::default() };
-        let covered = matches!(tier, Tier::Subscription | Tier::Free);
+        let covered = matches!(tier, Tier::Subscription | Tier::Free) && !overage;
         Billed {
+            notional: covered && self.counts_notional(&target.provider.id),
             list: Some(cost.umicro),
             paid: Some(if covered { 0 } else { cost.umicro }),
             source: match cost.source {
@@ -416,6 +465,16 @@ pub struct Billed {
     pub paid: Option<i64>,
     /// Where the price came from.
     pub source: PriceSource,
+    /// Budgets count the list price, though a plan covers it.
+    pub notional: bool,
+}
+
+impl Billed {
+    /// What counts towards budgets, micro-USD; `None` = nobody knows the price.
+    #[must_use]
+    pub fn counted(&self) -> Option<i64> {
+        if self.notional { self.list } else { self.paid }
+    }
 }
 
 /// What the store says of an account, before its actor speaks.

@@ -75,6 +75,12 @@ pub enum KeyFault {
 }
 
 impl KeyRecord {
+    /// True when what it may spend is limited.
+    #[must_use]
+    pub fn limits_money(&self) -> bool {
+        [self.usd_day, self.usd_month, self.usd_total].iter().any(Option::is_some)
+    }
+
     /// A key that may do everything.
     #[must_use]
     pub fn unlimited(id: KeyId, name: String, lookup: Lookup) -> Self {

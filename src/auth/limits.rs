@@ -177,7 +177,7 @@ impl Limits {
         counters.requests = counters.requests.saturating_add(1);
         counters.reserved = counters.reserved.saturating_add(reserved);
         drop(counters);
-        Ok(KeyPermit { slot, reserved })
+        Ok(KeyPermit { slot, counts_money: key.limits_money(), reserved })
     }
 
     /// Counts one `GET /v1/usage`; its own limits do not touch it.
@@ -254,6 +254,7 @@ impl Limits {
 #[must_use = "dropping it gives the share back at once"]
 pub struct KeyPermit {
     slot: Arc<Slot>,
+    counts_money: bool,
     reserved: i64,
 }
 
@@ -268,6 +269,12 @@ impl KeyPermit {
         counters.month.spent = counters.month.spent.saturating_add(cost);
         counters.total = counters.total.saturating_add(cost);
         // Dropping `self` gives the reservation back, after the spending is on the books.
+    }
+
+    /// True when the key's spending is limited: estimates matter.
+    #[must_use]
+    pub fn counts_money(&self) -> bool {
+        self.counts_money
     }
 
     /// Reserves for another target, which may cost more or less than the first one.

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::actors::affinity::Affinity;
 use crate::actors::breakers::Breakers;
+use crate::actors::budgets::Budgets;
 use crate::actors::configured::Adopted;
 use crate::actors::discovery;
 use crate::actors::ledger::Ledger;
@@ -268,6 +269,9 @@ pub(crate) fn share(
         let spent = Spent { day: spend.day, month: spend.month, total: spend.total };
         limits.seed(spend.key, spent, now);
     }
+    let live = LiveEvents::default();
+    let budgets = Budgets::new(live.clone());
+    budgets.adopt(&snapshot, &store, now, || {})?;
     let writer = store.usage_writer(settings.timezone.clone())?;
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     Ok(Arc::new(Shared {
@@ -277,7 +281,8 @@ pub(crate) fn share(
         bodies: Capacity::new(wide(settings.limits.bodies_in_memory)),
         failed_keys: FailedKeys::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
-        live: LiveEvents::default(),
+        live,
+        budgets,
         stream_usage: StreamUsage::default(),
         live_models,
         drain: Drain::default(),

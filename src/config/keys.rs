@@ -271,7 +271,7 @@ pub static SETTINGS: &[Key] = &[
     Key::new("count_tokens", Kind::Choice(&["estimate", "native"]), Preset::Text("estimate"), "How token-count calls are answered: from the text, or by the upstream where it has a counter"),
     switch("responses_store", false, "Keep stored responses").later(),
     switch("compact_via_morph", false, "Send compaction to Morph").later(),
-    switch("count_notional", false, "Budgets count list prices of flat plans").later(),
+    switch("count_notional", false, "Budgets count flat plans and free tiers at list price"),
     Key::new("error_rules", Kind::ErrorRules, Preset::List(&[]), "Own rules for upstream errors, before the built-in ones"),
     number("quota.poll_minutes", 5, 1_440, 15, "Minutes between quota polls").later(),
     timer("timeouts.resolve_ms", 3_000, "Name to addresses"),

@@ -56,6 +56,8 @@ pub struct Settings {
     pub max_accounts_per_entry: u32,
     /// Longest wait when everything is locked.
     pub wait_for_cooldown: Duration,
+    /// Budgets count flat plans and free tiers at list price.
+    pub count_notional: bool,
     /// Percent of a window kept in reserve.
     pub min_remaining_percent: u8,
     /// The reserve may be used when nothing else is left.
@@ -527,6 +529,7 @@ fn build(values: &Values, found: &Found) -> Settings {
         affinity_ttl: values.seconds("affinity_ttl_s"),
         combo_strategy_default: combo_strategy(values),
         max_accounts_per_entry: values.u32("max_accounts_per_entry"),
+        count_notional: values.bool("count_notional"),
         wait_for_cooldown: values.seconds("wait_for_cooldown_s"),
         min_remaining_percent: u8::try_from(values.int("min_remaining_percent")).unwrap_or(99),
         reserve_soft: values.bool("reserve_soft"),

@@ -97,6 +97,8 @@ pub(super) struct Route {
     pub tier: Tier,
     /// What was done to the request's body.
     pub exec: ExecTier,
+    /// Served beyond the account's plan, at extra cost.
+    pub overage: bool,
 }
 
 impl Route {

@@ -11,6 +11,7 @@ use ninerouter_dialect::ollama::Form;
 use ninerouter_dialect::translate::{Note, TranslateError};
 use ninerouter_dialect::{Dialect, ErrorShape, Framing, Peek, StreamError, TapSummary, Usage};
 
+use crate::actors::budgets::{Estimate, Reservation};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
 use crate::auth::admit::Caller;
@@ -57,6 +58,15 @@ pub(super) struct Ask {
 }
 
 impl Ask {
+    /// How large the request is taken to be: its length, and what it may get at most (accounts §6.8).
+    pub(super) fn size(&self) -> Estimate {
+        const ANSWER: u64 = 4_096;
+        Estimate {
+            input: estimated_tokens(self.body_bytes),
+            output: self.peek.max_tokens.unwrap_or(ANSWER).min(ANSWER),
+        }
+    }
+
     /// Whether the client speaks another language than [`Ask::dialect`].
     pub(super) fn is_mapped(&self) -> bool {
         self.legacy_completion || self.ollama.is_some()
@@ -126,6 +136,10 @@ pub(super) struct Guards {
     pub body: Option<Portion>,
     /// Limits of the caller's key.
     pub key: Option<KeyPermit>,
+    /// Set aside in the budgets of everything, of the key and of the combo.
+    pub budget: Option<Reservation>,
+    /// Set aside in the budgets of the provider and the account that are asked now.
+    pub target_budget: Option<Reservation>,
 }
 
 impl Exchange {
@@ -203,6 +217,22 @@ impl Exchange {
         self.guards.body = None;
     }
 
+    /// An attempt begins: what it may cost counts as spent until it is known what it did cost.
+    pub(super) fn sets_aside_for(&mut self, route: &Route, reserved: Option<Reservation>) {
+        self.guards.target_budget = reserved;
+        let permit = self.guards.key.as_mut().filter(|permit| permit.counts_money());
+        if permit.is_none() && self.guards.budget.is_none() {
+            return;
+        }
+        let (target, size) = (&route.entry.target, self.ask.size());
+        if let Some(permit) = permit {
+            permit.re_estimate(self.snapshot.price(target, route.tier, size).paid.unwrap_or(0));
+        }
+        if let Some(budget) = &mut self.guards.budget {
+            budget.re_estimate(self.snapshot.estimate(target, route.tier, size));
+        }
+    }
+
     /// Accounts for a request that reached an upstream: usage, cost, limits, affinity, row.
     pub(super) fn settle(
         &mut self,
@@ -213,8 +243,8 @@ impl Exchange {
     ) {
         let usage = summary.usage.unwrap_or_else(|| self.estimate(summary));
         let target = &route.entry.target;
-        let bill = self.snapshot.bill(target, route.tier, &usage, summary.cost_usd);
-        self.recorder.priced(bill);
+        let bill = self.snapshot.bill(target, route.tier, &usage, summary.cost_usd, route.overage);
+        self.recorder.priced(bill, route.overage);
         if let Some(permit) = self.guards.key.take() {
             let tokens = usage.input.saturating_add(usage.output);
             permit.settle(tokens, bill.paid.unwrap_or(0), self.shared.clock.now_ms());
@@ -229,6 +259,8 @@ impl Exchange {
             self.shared.affinity.bind(session, provider, model, route.account, ttl);
         }
         self.recorder.settled(ending, &usage, sent);
+        // The row is charged: what was set aside for it is free again.
+        (self.guards.budget, self.guards.target_budget) = (None, None);
     }
 
     /// What nobody counted (translation §3.3).

@@ -128,6 +128,7 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
         SkipReason::BreakerOpen => Cause::BreakerOpen,
         SkipReason::NoAccount => Cause::NoAccount,
         SkipReason::Busy => Cause::Busy,
+        SkipReason::Budget => Cause::Budget,
         SkipReason::PrivateProtocol { .. } => {
             Cause::NoCandidate("its protocol is not supported yet")
         }
@@ -139,6 +140,7 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
             Ineligible::Locked { class, set_at, .. } => {
                 Cause::Locked { class: *class, by_this_request: *set_at >= exchange.started_at }
             }
+            Ineligible::OverBudget { .. } => Cause::Budget,
             Ineligible::Dead => Cause::Dead,
             Ineligible::ExpiredToken { .. } => Cause::ExpiredToken,
             Ineligible::Busy | Ineligible::Probing { .. } => Cause::Busy,

@@ -31,6 +31,7 @@ use crate::gateway::record::Recorder;
 use crate::gateway::relay::relay;
 use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
+use crate::gateway::spending;
 use crate::gateway::stream::{Cut, StreamBody};
 use crate::routing::affinity::{SessionKey, SessionKeys, session_keys};
 use crate::routing::combo::Entry;
@@ -108,18 +109,10 @@ async fn prepare(
     if let Some(key) = key {
         permit(key, &ask, &mut journey, snapshot)?;
     }
-    let estimate = estimate_umicro(&journey.resolved, &ask, snapshot);
+    journey.estimate = ask.size();
     let shared = &door.worker.shared;
-    let permit = match key {
-        Some(key) => Some(
-            shared
-                .limits
-                .reserve(key, estimate, shared.clock.now_ms())
-                .map_err(|refusal| Box::new(crate::auth::refusal::Refusal::from(refusal).into()))?,
-        ),
-        None => None,
-    };
-    let guards = Guards { body: Some(portion), key: permit };
+    let (key, budget) = spending::set_aside(shared, snapshot, key, &journey)?;
+    let guards = Guards { body: Some(portion), key, budget, target_budget: None };
     Ok(Prepared::Ask(Box::new((ask, inside, guards, journey))))
 }
 
@@ -302,26 +295,6 @@ fn permit(
         }
     }
     Ok(())
-}
-
-/// What the request may cost: input by length, answer by its limit (accounts §6.8).
-fn estimate_umicro(
-    resolved: &Resolved,
-    ask: &Ask,
-    snapshot: &crate::actors::snapshot::Snapshot,
-) -> i64 {
-    const ANSWER: u64 = 4_096;
-    let input = crate::gateway::record::estimated_tokens(ask.body_bytes);
-    let output = ask.peek.max_tokens.unwrap_or(ANSWER).min(ANSWER);
-    let usage = ninerouter_dialect::Usage { input, output, ..Default::default() };
-    let first = match resolved {
-        Resolved::Target(target) => Some(Arc::clone(target)),
-        Resolved::Combo { .. } => snapshot.leaves(resolved).into_iter().next(),
-    };
-    first.map_or(0, |target| {
-        let tier = snapshot.tier(&target.provider, None);
-        snapshot.bill(&target, tier, &usage, None).paid.unwrap_or(0)
-    })
 }
 
 async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {

@@ -28,6 +28,7 @@ mod retry;
 pub mod route;
 mod serve;
 pub mod signatures;
+mod spending;
 mod stream;
 mod tool;
 mod translation;

@@ -282,10 +282,12 @@ impl Recorder {
     }
 
     /// What it cost.
-    pub(super) fn priced(&mut self, cost: Billed) {
+    pub(super) fn priced(&mut self, cost: Billed, overage: bool) {
         self.row.list_cost = cost.list;
         self.row.paid_cost = cost.paid;
         self.row.price_source = cost.source;
+        self.row.notional = cost.notional;
+        self.row.overage = overage;
     }
 
     fn write(&mut self) {
@@ -297,6 +299,8 @@ impl Recorder {
         attempts.truncate(MOST_ATTEMPTS);
         let request = std::mem::take(&mut self.row);
         log(&request);
+        // Before anything set aside for it is given back.
+        self.shared.budgets.charge(&request, self.shared.clock.now_ms());
         self.shared.live.publish_with(|| LiveEvent::RequestFinished {
             request_id: request.id.as_str().into(),
             status: request.status,

@@ -122,7 +122,7 @@ impl Relay {
         combo.map_or(MAX_ATTEMPTS, |combo| combo.max_attempts)
     }
 
-    async fn attempt(&mut self, exchange: &mut Exchange, lease: Lease) -> Step {
+    async fn attempt(&mut self, exchange: &mut Exchange, mut lease: Lease) -> Step {
         let Some((entry, position)) =
             self.journey.as_ref().and_then(|j| Some((Arc::clone(j.entry()?), j.position)))
         else {
@@ -131,6 +131,7 @@ impl Relay {
         self.attempts += 1;
         let marks = Marks::start(&exchange.shared.clock);
         let route = self.route(exchange, &entry, &lease);
+        exchange.sets_aside_for(&route, lease.take_reservation());
         exchange.recorder.attempt_started(&route, position, &marks);
         exchange.running = Some(route);
         let exec = Cell::new(ExecTier::A);
@@ -176,6 +177,7 @@ impl Relay {
             combo: self.journey.as_ref().and_then(|j| j.combo()).map(|c| Arc::clone(&c.name)),
             tier,
             exec: ExecTier::A,
+            overage: false,
         }
     }
 
@@ -213,6 +215,8 @@ impl Relay {
         if let Trouble::Proxy { down } = failure.trouble {
             self.proxy_failed(exchange, entry, &lease.account, down);
         }
+        // The next account may cost the same provider's budget.
+        exchange.guards.target_budget = None;
         // Before the next checkout, so that this lock is seen by this request (design §3).
         lease.report(match failure.trouble {
             Trouble::ClientsLimit => Outcome::Aborted,

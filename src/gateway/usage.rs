@@ -6,11 +6,13 @@ use actix_web::HttpResponse;
 use ninerouter_dialect::ErrorKind;
 use serde_json::{Value, json};
 
+use crate::actors::budgets::Standing;
 use crate::auth::key::KeyRecord;
 use crate::auth::refusal::Refusal as Denial;
 use crate::gateway::admission::{self, Door};
 use crate::gateway::models::text;
 use crate::gateway::reply::{self, Refusal};
+use crate::routing::budget::Budget;
 use crate::store::usage::{KeyUsage, Period, key_usage};
 
 /// Answers with what the calling key used.
@@ -42,8 +44,10 @@ pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
         Err(error) => return Err(unreadable(&error.to_string())),
     };
     let by_model: Vec<_> = by_model(&usage, &inside.snapshot);
-    let limits: Vec<_> =
+    let mut limits: Vec<_> =
         shared.limits.usage_view(&key, now).iter().map(|limit| limit.to_json()).collect();
+    let budgets = shared.budgets.of_key(key.id, now);
+    limits.extend(budgets.iter().flat_map(|(budget, standing)| budget_lines(budget, standing)));
     let answer = json!({
         "object": "usage",
         "key": about(&key),
@@ -67,6 +71,26 @@ pub(super) async fn serve(door: Door) -> Result<HttpResponse, Box<Refusal>> {
 
 fn about(key: &KeyRecord) -> Value {
     json!({"id": key.id.to_string(), "name": key.name, "expires_at": key.expires_at})
+}
+
+/// A budget of the key, one line per limit of it (endpoints §4.10).
+fn budget_lines(budget: &Budget, standing: &Standing) -> Vec<Value> {
+    let kind = format!("budget_{}", budget.window.as_str());
+    let (limits, spent, resets_at) = (budget.limits, standing.spent, standing.resets_at);
+    let left = |limit: i64, used: i64| limit.saturating_sub(used).max(0);
+    let money = limits.umicro.map(|limit| {
+        json!({"kind": kind, "limit_umicro": limit, "used_umicro": spent.umicro,
+            "remaining_umicro": left(limit, spent.umicro), "resets_at": resets_at})
+    });
+    let count = |unit: &str, limit: Option<i64>, used: i64| {
+        limit.map(|limit| {
+            json!({"kind": kind, "unit": unit, "limit": limit, "used": used,
+                "remaining": left(limit, used), "resets_at": resets_at})
+        })
+    };
+    let tokens = count("tokens", limits.tokens, spent.tokens);
+    let requests = count("requests", limits.requests, spent.requests);
+    money.into_iter().chain(tokens).chain(requests).collect()
 }
 
 fn by_model(usage: &KeyUsage, snapshot: &crate::actors::snapshot::Snapshot) -> Vec<Value> {

@@ -93,6 +93,11 @@ pub enum Ineligible {
         /// Unix ms; `None` = no refresh path.
         next_try: Option<UnixMs>,
     },
+    /// A spending limit of its own is reached.
+    OverBudget {
+        /// When it may spend again, Unix ms.
+        until: UnixMs,
+    },
     /// Not asked for: another account is pinned, a tag is missing, it was tried already, or its weight is 0.
     Excluded,
 }
@@ -102,7 +107,7 @@ impl Ineligible {
     #[must_use]
     pub fn until(&self) -> Option<UnixMs> {
         match self {
-            Self::Locked { until, .. } => Some(*until),
+            Self::Locked { until, .. } | Self::OverBudget { until } => Some(*until),
             Self::ExpiredToken { next_try } => *next_try,
             Self::Disabled
             | Self::Dead
@@ -128,6 +133,7 @@ impl fmt::Display for Ineligible {
             Self::ModelNotAllowed => "model not allowed for the account",
             Self::MissingParams => "account is missing a parameter",
             Self::ExpiredToken { .. } => "token expired",
+            Self::OverBudget { .. } => "spending limit reached",
             Self::Excluded => "not asked for",
         })
     }
@@ -156,6 +162,8 @@ pub struct ChooseCx<'a> {
     pub pin: Option<AccountId>,
     /// Only accounts with all of these tags.
     pub tags: &'a [String],
+    /// Accounts whose budget is used up, and until when, Unix ms.
+    pub over_budget: &'a [(AccountId, UnixMs)],
 }
 
 /// The question without the parts that change.
@@ -169,6 +177,7 @@ struct Ask<'a> {
     affinity: Option<AccountId>,
     pin: Option<AccountId>,
     tags: &'a [String],
+    over_budget: &'a [(AccountId, UnixMs)],
 }
 
 /// The result of a choice.
@@ -319,8 +328,9 @@ pub fn choose(cx: ChooseCx<'_>) -> Choice {
         affinity,
         pin,
         tags,
+        over_budget,
     } = cx;
-    let ask = Ask { now, target, strategy, sticky_count, tried, affinity, pin, tags };
+    let ask = Ask { now, target, strategy, sticky_count, tried, affinity, pin, tags, over_budget };
     choose_among(views, &ask, cursors)
 }
 
@@ -368,7 +378,14 @@ fn least<'a, K: Ord>(
 
 fn is_able(view: &AccountView, ask: &Ask<'_>) -> bool {
     is_wanted(view, ask.strategy, ask.tried, ask.pin, ask.tags)
+        && over_budget(ask.over_budget, view).is_none()
         && is_eligible(ask.now, view, ask.target)
+}
+
+/// Until when the account's budget is used up.
+#[must_use]
+pub fn over_budget(over: &[(AccountId, UnixMs)], view: &AccountView) -> Option<UnixMs> {
+    over.iter().find(|(id, _)| *id == view.config.id).map(|(_, until)| *until)
 }
 
 /// (token must be refreshed first, priority): smaller is better.
@@ -382,7 +399,8 @@ fn check(view: &AccountView, ask: &Ask<'_>) -> Result<(), Ineligible> {
     if !is_wanted(view, ask.strategy, ask.tried, ask.pin, ask.tags) {
         return Err(Ineligible::Excluded);
     }
-    eligible(ask.now, view, ask.target)
+    eligible(ask.now, view, ask.target)?;
+    over_budget(ask.over_budget, view).map_or(Ok(()), |until| Err(Ineligible::OverBudget { until }))
 }
 
 fn none(views: &[AccountView], ask: &Ask<'_>) -> Choice {

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod affinity;
 pub mod breaker;
+pub mod budget;
 pub mod choose;
 pub mod classify;
 pub mod combo;

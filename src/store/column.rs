@@ -146,6 +146,15 @@ impl Cell<'_> {
         self.json_as(column, text)
     }
 
+    /// A list of numbers.
+    pub(crate) fn numbers<T: serde::de::DeserializeOwned>(
+        &self,
+        column: &str,
+        text: &str,
+    ) -> Result<Vec<T>, StoreError> {
+        self.json_as(column, text)
+    }
+
     pub(crate) fn json(&self, column: &str, text: &str) -> Result<Value, StoreError> {
         self.json_as(column, text)
     }

@@ -12,6 +12,7 @@ use crate::routing::combo::Combo;
 use crate::routing::lock::Lock;
 use crate::secret::Secret;
 use crate::store::api_keys::{self, ApiKeyRow};
+use crate::store::budgets::{self, BudgetRow};
 use crate::store::column::Owner;
 use crate::store::error::StoreError;
 use crate::store::hot_state::{self, HotState};
@@ -45,6 +46,8 @@ pub struct Loaded {
     pub prices: Vec<PriceRow>,
     /// Outbound proxies, by name.
     pub proxies: Vec<ProxyRow>,
+    /// Spending limits.
+    pub budgets: Vec<BudgetRow>,
     /// Models that differ from the catalog.
     pub models: Vec<ModelRow>,
 }
@@ -113,6 +116,7 @@ impl Store {
                 provider_overrides: provider_overrides::list(conn)?,
                 prices: prices::list(conn)?,
                 proxies: proxies::list(conn)?,
+                budgets: budgets::list(conn)?,
                 models: models::list(conn)?,
             })
         })

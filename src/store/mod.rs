@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod aliases;
 pub mod api_keys;
+pub mod budgets;
 mod column;
 pub mod combos;
 mod error;

@@ -53,6 +53,26 @@ struct Word {
     word: String,
 }
 
+/// What requests are summed by over a short time: the minute in which they began, and the provider. The DSL groups by
+/// columns alone.
+pub(crate) mod minutes {
+    use diesel::dsl::sql;
+    use diesel::expression::SqlLiteral;
+    use diesel::sql_types::{BigInt, Text};
+
+    pub(crate) fn by() -> SqlLiteral<Text> {
+        sql("ts / 60000, provider")
+    }
+
+    pub(crate) fn minute() -> SqlLiteral<BigInt> {
+        sql("ts / 60000")
+    }
+
+    pub(crate) fn provider() -> SqlLiteral<Text> {
+        sql("provider")
+    }
+}
+
 /// Sets up a connection that writes.
 pub(crate) fn prepare_writer(
     conn: &mut SqliteConnection,

@@ -17,6 +17,7 @@ mod support;
 
 mod auth;
 mod bad_input;
+mod budgets;
 mod cancel;
 mod counting;
 mod deadline;

@@ -10,8 +10,9 @@ use crate::actors::snapshot::Snapshot;
 use crate::actors::table::Group;
 use crate::actors::waiting::{Places, Ticket, Waiter, WaitingRoom, Wish};
 use crate::clock::UnixMs;
+use crate::id::AccountId;
 use crate::routing::account::AccountView;
-use crate::routing::choose::{AccountStrategy, is_eligible, is_wanted};
+use crate::routing::choose::{AccountStrategy, is_eligible, is_wanted, over_budget};
 use crate::routing::plan::{self, Plan, PlannedEntry};
 use crate::routing::resolve::{ResolveError, Resolved};
 
@@ -153,7 +154,9 @@ impl Desk {
         let Some(group) = table.group(provider) else { return };
         let snapshot = self.shared.snapshot.load();
         let left = snapshot.provider_in_flight(provider).saturating_sub(group.in_flight());
-        let fits = fits(self.shared.clock.now_ms(), snapshot.account_strategy(provider));
+        let now = self.shared.clock.now_ms();
+        let over = self.shared.budgets.blocked_accounts(now);
+        let fits = fits(now, snapshot.account_strategy(provider), &over);
         state.waiting.ring(provider, left, group.views().iter(), fits);
     }
 
@@ -170,7 +173,9 @@ impl Desk {
             return None;
         }
         let left = snapshot.provider_in_flight(provider).saturating_sub(group.in_flight());
-        let fits = fits(self.shared.clock.now_ms(), snapshot.account_strategy(provider));
+        let now = self.shared.clock.now_ms();
+        let over = self.shared.budgets.blocked_accounts(now);
+        let fits = fits(now, snapshot.account_strategy(provider), &over);
         Some(room.places(provider, ticket, left, group.views().iter(), fits))
     }
 
@@ -186,12 +191,18 @@ impl Desk {
             Resolved::Target(_) => None,
         };
         let table = self.table.borrow();
+        let budgets = &self.shared.budgets;
+        let over = budgets.blocked_accounts(now);
         let usable = |entry: &PlannedEntry| {
             let target = &entry.target;
+            let can = |view: &AccountView| {
+                over_budget(&over, view).is_none() && is_eligible(now, view, target)
+            };
             !self.shared.breakers.refuses(&target.provider.id, &target.canonical)
-                && table.group(&entry.target.provider.id).is_some_and(|group| {
-                    group.views().iter().any(|view| is_eligible(now, view, &entry.target))
-                })
+                && budgets.provider_blocked(&target.provider.id, now).is_none()
+                && table
+                    .group(&target.provider.id)
+                    .is_some_and(|group| group.views().iter().any(can))
         };
         let rotation = &mut self.state.borrow_mut().rotation;
         let (names, catalog) = (&snapshot.names, &snapshot.catalog);
@@ -204,9 +215,15 @@ impl Desk {
 }
 
 /// Whether an account could serve what somebody waits for.
-fn fits(now: UnixMs, strategy: AccountStrategy) -> impl Fn(&AccountView, &Wish) -> bool {
+fn fits(
+    now: UnixMs,
+    strategy: AccountStrategy,
+    over: &[(AccountId, UnixMs)],
+) -> impl Fn(&AccountView, &Wish) -> bool {
     move |view, Wish { entry, pin, tried }| {
-        is_wanted(view, strategy, tried, *pin, &entry.tags) && is_eligible(now, view, &entry.target)
+        is_wanted(view, strategy, tried, *pin, &entry.tags)
+            && over_budget(over, view).is_none()
+            && is_eligible(now, view, &entry.target)
     }
 }
 

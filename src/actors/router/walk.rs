@@ -8,6 +8,7 @@ use tracing::warn;
 use super::{ASK, Desk};
 use crate::actors::account::{Account, Acquire, Denied};
 use crate::actors::breakers::{Admitted, Probe};
+use crate::actors::budgets::Reservation;
 use crate::actors::checkout::{Journey, Skip, SkipReason};
 use crate::actors::lease::Lease;
 use crate::actors::snapshot::Snapshot;
@@ -16,6 +17,7 @@ use crate::actors::waiting::{Places, Ticket};
 use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::provider::endpoint;
+use crate::routing::account::AccountView;
 use crate::routing::choose::{Choice, ChooseCx, Ineligible, choose};
 use crate::routing::plan::PlannedEntry;
 
@@ -43,7 +45,7 @@ pub(super) struct Full {
 
 /// What one look at the present entry says.
 enum Look {
-    Ask(AccountId, Addr<Account>),
+    Ask(AccountId, Addr<Account>, Option<Reservation>),
     /// An account was ruled out; look once more.
     Again,
     /// Nobody here can serve now.
@@ -63,7 +65,7 @@ impl Desk {
         while let Some(entry) = journey.entry().cloned() {
             self.reach(journey);
             match self.look(journey, &entry, ticket, &mut full) {
-                Look::Ask(id, account) => {
+                Look::Ask(id, account, reservation) => {
                     let Some(probe) = self.admit(journey, &entry) else {
                         // Another request took the probe since the look.
                         self.skip(journey, None, SkipReason::BreakerOpen, None);
@@ -73,7 +75,7 @@ impl Desk {
                     match self.ask(&entry, &account, probe).await {
                         Ok(lease) => {
                             journey.takes(id);
-                            return Walk::Lease(Box::new(lease));
+                            return Walk::Lease(Box::new(lease.with_reservation(reservation)));
                         }
                         Err(refusal) => self.note_refusal(journey, id, refusal, &mut full),
                     }
@@ -109,8 +111,8 @@ impl Desk {
         let snapshot = self.shared.snapshot.load();
         let target = &entry.target;
         let provider = &target.provider.id;
-        if let Some(reason) = self.hindrance(journey, entry) {
-            self.skip(journey, None, reason, None);
+        if let Some((reason, until)) = self.hindrance(journey, entry) {
+            self.skip(journey, None, reason, until);
             return Look::Leave;
         }
         if journey.tried_here >= snapshot.settings.max_accounts_per_entry {
@@ -131,8 +133,10 @@ impl Desk {
         }
         let bound = |session| self.shared.affinity.account(session, provider, &target.canonical);
         let affinity = journey.session.iter().find_map(bound);
+        let now = self.shared.clock.now_ms();
+        let over_budget = self.shared.budgets.blocked_accounts(now);
         let choice = choose(ChooseCx {
-            now: self.shared.clock.now_ms(),
+            now,
             views: group.views(),
             target,
             strategy: snapshot.account_strategy(provider),
@@ -142,6 +146,7 @@ impl Desk {
             affinity,
             pin: journey.pinned.or(entry.pin),
             tags: &entry.tags,
+            over_budget: &over_budget,
         });
         match choice {
             Choice::Account(id) if places.is_some_and(|places| !places.has(id)) => {
@@ -181,7 +186,7 @@ impl Desk {
             let hop = || snapshot.hop(&view.config, provider, endpoint);
             let fails = |hop| journey.is_failed(&hop, &provider.id);
             if !journey.has_failed_hops() || !hop().is_some_and(fails) {
-                return Look::Ask(id, addr.clone());
+                return self.afford(journey, entry, view, addr);
             }
             journey.excluded.push(id);
             self.skip(journey, Some(id), SkipReason::ProxyFailed, None);
@@ -193,27 +198,62 @@ impl Desk {
         Look::Again
     }
 
-    /// What rules an entry out before any account is looked at.
-    fn hindrance(&self, journey: &Journey, entry: &PlannedEntry) -> Option<SkipReason> {
+    /// Sets aside what the attempt may cost in the budgets of provider and account.
+    fn afford(
+        &self,
+        journey: &mut Journey,
+        entry: &PlannedEntry,
+        view: &AccountView,
+        addr: &Addr<Account>,
+    ) -> Look {
+        let target = &entry.target;
+        let id = view.config.id;
+        let estimate = || {
+            let snapshot = self.shared.snapshot.load();
+            let own = entry.tier_override.or(view.config.tier);
+            snapshot.estimate(target, snapshot.tier(&target.provider, own), journey.estimate)
+        };
+        let now = self.shared.clock.now_ms();
+        match self.shared.budgets.reserve_target(&target.provider.id, id, estimate, now) {
+            Ok(reservation) => Look::Ask(id, addr.clone(), reservation),
+            // Another request took the rest of the budget since the look.
+            Err(blocked) => {
+                journey.excluded.push(id);
+                self.skip(journey, Some(id), SkipReason::Budget, Some(blocked.until));
+                Look::Again
+            }
+        }
+    }
+
+    /// What rules an entry out before any account is looked at, and until when that is known to last.
+    fn hindrance(
+        &self,
+        journey: &Journey,
+        entry: &PlannedEntry,
+    ) -> Option<(SkipReason, Option<UnixMs>)> {
         let target = &entry.target;
         let combo_name = journey.combo().map(|combo| combo.name.as_ref());
         if let Some(key) = &journey.key
             && !key.may_use(&target.provider.id, &target.key, combo_name)
         {
-            return Some(SkipReason::Forbidden);
+            return Some((SkipReason::Forbidden, None));
         }
         // A single model is tried once even while its breaker is open (accounts §5.6).
         if combo_name.is_some()
             && self.shared.breakers.refuses(&target.provider.id, &target.canonical)
         {
-            return Some(SkipReason::BreakerOpen);
+            return Some((SkipReason::BreakerOpen, None));
+        }
+        let now = self.shared.clock.now_ms();
+        if let Some(blocked) = self.shared.budgets.provider_blocked(&target.provider.id, now) {
+            return Some((SkipReason::Budget, Some(blocked.until)));
         }
         let over = journey.context_over?;
         let live = &self.shared.live_models;
         let window = live.model(&target.provider.id, &target.model).and_then(|m| m.ctx);
         let window = window.or_else(|| target.provider.model(&target.model)?.ctx);
         let hopeless = window.map_or(journey.unknown_context_tried, |window| window <= over);
-        hopeless.then_some(SkipReason::ContextTooSmall)
+        hopeless.then_some((SkipReason::ContextTooSmall, None))
     }
 
     /// Asks the breakers. A half-open one lets one probe through; a request for one model goes on without it.
@@ -304,6 +344,7 @@ impl Full {
             | Ineligible::ModelNotAllowed
             | Ineligible::MissingParams
             | Ineligible::ExpiredToken { .. }
+            | Ineligible::OverBudget { .. }
             | Ineligible::Excluded => {}
         }
     }

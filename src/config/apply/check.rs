@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::auth::key;
-use crate::config::apply::Surroundings;
 use crate::config::apply::current::{Current, same_name};
 use crate::config::apply::desired::{Desired, Secrets};
 use crate::config::apply::names::{Meaning, Names};
 use crate::config::apply::plan::is_managed;
+use crate::config::apply::{Surroundings, budgets};
 use crate::config::file::{AccountSpec, At, ConfigFile, FileError, KeySpec, Trail};
 use crate::config::keys;
 use crate::config::settings::Settings;
@@ -55,6 +55,7 @@ pub(super) fn check(
     let names = checker.names(&catalog);
     checker.targets(&names);
     checker.keys(&catalog, &names);
+    budgets::check(&mut checker, &catalog);
     checker.orphans(&nodes);
     let Checker { desired, mut errors, .. } = checker;
     if errors.is_empty() {
@@ -64,20 +65,20 @@ pub(super) fn check(
     Err(errors)
 }
 
-struct Checker<'a> {
-    file: &'a ConfigFile,
-    current: &'a Current,
+pub(super) struct Checker<'a> {
+    pub(super) file: &'a ConfigFile,
+    pub(super) current: &'a Current,
     around: &'a Surroundings<'a>,
     secrets: Secrets,
-    prune: bool,
+    pub(super) prune: bool,
     /// Strategy of combos that name none.
     combo_strategy: Strategy,
-    desired: Desired,
+    pub(super) desired: Desired,
     errors: Vec<FileError>,
 }
 
 impl Checker<'_> {
-    fn fail(&mut self, trail: &Trail, message: impl Into<String>) {
+    pub(super) fn fail(&mut self, trail: &Trail, message: impl Into<String>) {
         self.errors.push(self.file.document.error(trail, message));
     }
 
@@ -530,11 +531,14 @@ impl Checker<'_> {
 }
 
 /// A provider by id, by any of its prefixes, or by a node's prefix.
-fn provider_of<'c>(catalog: &'c Catalog, name: &str) -> Option<&'c std::sync::Arc<Provider>> {
+pub(super) fn provider_of<'c>(
+    catalog: &'c Catalog,
+    name: &str,
+) -> Option<&'c std::sync::Arc<Provider>> {
     catalog.by_id(name).or_else(|| catalog.by_prefix(name))
 }
 
-fn no_provider(catalog: &Catalog, name: &str) -> String {
+pub(super) fn no_provider(catalog: &Catalog, name: &str) -> String {
     let near = keys::nearest(&name.to_lowercase(), catalog.prefixes());
     let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
     format!("there is no provider or node `{name}`{near}")

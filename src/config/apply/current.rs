@@ -12,6 +12,7 @@ use crate::secret::Secret;
 use crate::store::accounts::{self, AccountRow};
 use crate::store::aliases::{self, AliasRow};
 use crate::store::api_keys::{self, ApiKeyRow};
+use crate::store::budgets::{self, BudgetRow};
 use crate::store::combos::{self, ComboRow};
 use crate::store::models::{self, ModelRow};
 use crate::store::nodes::{self, NodeRow};
@@ -36,6 +37,7 @@ pub(super) struct Current {
     pub(super) models: Vec<ModelRow>,
     pub(super) prices: Vec<PriceRow>,
     pub(super) providers: Vec<ProviderOverride>,
+    pub(super) budgets: Vec<BudgetRow>,
 }
 
 impl Current {
@@ -55,6 +57,7 @@ impl Current {
             models: models::list(conn)?,
             prices: prices::list(conn)?,
             providers: provider_overrides::list(conn)?,
+            budgets: budgets::list(conn)?,
         };
         for row in &current.accounts {
             let config = &row.config;

@@ -6,6 +6,7 @@ use crate::config::file::FileError;
 use crate::routing::account::AccountConfig;
 use crate::secret::Secret;
 use crate::store::api_keys::ApiKeyRow;
+use crate::store::budgets::BudgetRow;
 use crate::store::combos::ComboRow;
 use crate::store::models::ModelRow;
 use crate::store::nodes::NodeRow;
@@ -32,5 +33,6 @@ pub(super) struct Desired {
     pub(super) models: Vec<ModelRow>,
     pub(super) prices: Vec<PriceRow>,
     pub(super) providers: Vec<ProviderOverride>,
+    pub(super) budgets: Vec<BudgetRow>,
     pub(super) warnings: Vec<FileError>,
 }

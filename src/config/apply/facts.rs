@@ -7,6 +7,7 @@ use crate::provider::node::{AuthStyle, ModelSource, NetworkPolicy};
 use crate::routing::account::{AccountConfig, AccountKind, Tier};
 use crate::routing::combo::{Entry, Strategy};
 use crate::store::api_keys::ApiKeyRow;
+use crate::store::budgets::BudgetRow;
 use crate::store::combos::ComboRow;
 use crate::store::models::{ModelOrigin, ModelRow};
 use crate::store::nodes::NodeRow;
@@ -192,6 +193,22 @@ pub(super) fn of_provider(row: &ProviderOverride) -> Facts {
         "headers": row.headers,
         "retry_statuses": row.retry_statuses,
         "count_notional": row.count_notional,
+    }))
+}
+
+pub(super) fn of_budget(row: &BudgetRow) -> Facts {
+    let budget = &row.budget;
+    facts(json!({
+        "scope": budget.scope.as_str(),
+        "scope_id": budget.scope.id(),
+        "window": budget.window.as_str(),
+        "limit_usd": budget.limits.umicro,
+        "limit_tokens": budget.limits.tokens,
+        "limit_requests": budget.limits.requests,
+        "tz": budget.tz,
+        "action": budget.action.as_str(),
+        "notify_at": budget.notify_at,
+        "enabled": budget.enabled,
     }))
 }
 

@@ -1,5 +1,6 @@
 //! Brings the store into the state a config file describes: check everything, plan, one transaction (cli-and-deploy §7.5).
 
+mod budgets;
 mod check;
 mod current;
 mod desired;

@@ -9,7 +9,7 @@ use crate::config::apply::current::{Current, digest};
 use crate::config::apply::desired::{Desired, Secrets};
 use crate::config::apply::facts::{self, Facts};
 use crate::config::apply::work::{Step, Work};
-use crate::config::apply::{Surroundings, names};
+use crate::config::apply::{Surroundings, budgets, names};
 use crate::config::file::{ConfigFile, FileError};
 use crate::store::Owner;
 
@@ -191,6 +191,7 @@ impl Planner {
 
     fn objects(&mut self, desired: Desired, current: &Current) {
         let label = names::Labels::new(&desired.nodes, &current.nodes);
+        let titles = budgets::Titles::new(&desired, current);
         let wants = desired.nodes.into_iter().map(|row| Want {
             name: row.node.prefix.clone(),
             facts: facts::of_node(&row),
@@ -294,6 +295,19 @@ impl Planner {
             drop: Step::DropKey(row.id),
         });
         self.compare("key", wants.collect(), haves.collect());
+
+        let wants = desired.budgets.into_iter().map(|row| Want {
+            name: titles.of(&row.budget, &label),
+            facts: facts::of_budget(&row),
+            put: Step::PutBudget(Box::new(row)),
+        });
+        let haves = current.budgets.iter().map(|row| Have {
+            name: titles.of(&row.budget, &label),
+            facts: facts::of_budget(row),
+            managed: is_managed(row.managed_by),
+            drop: Step::DropBudget(row.budget.id),
+        });
+        self.compare("budget", wants.collect(), haves.collect());
     }
 
     fn compare(&mut self, kind: &'static str, wants: Vec<Want>, haves: Vec<Have>) {

@@ -508,3 +508,86 @@ fn plans_are_readable_by_people_and_machines() {
     assert_eq!(json["changes"][1]["members"], serde_json::json!(["rpm"]));
     assert_eq!(json["kept"].as_array().unwrap().len(), 11);
 }
+
+const BUDGETS: &str = r#"
+[[budgets]]
+scope = "provider"
+id = "mine"
+window = "month"
+limit_usd = "20.00"
+[[budgets]]
+scope = "account"
+id = "glm/Plan"
+window = "5h"
+limit_tokens = 1000
+action = "warn"
+[[budgets]]
+scope = "combo"
+id = "cheap"
+window = "week"
+limit_requests = 5
+notify_at = [90, 10]
+[[budgets]]
+scope = "api_key"
+id = "laptop"
+window = "total"
+limit_umicro = 7
+tz = "Europe/Berlin"
+[[budgets]]
+scope = "all"
+window = "day"
+limit_usd = 1.5
+enabled = false
+"#;
+
+#[test]
+fn budgets_find_what_they_count_and_stay_the_same() {
+    let bench = Bench::new();
+    let text = [FULL, BUDGETS].concat();
+    let plan = bench.apply(&text, false).unwrap();
+    let made: Vec<String> =
+        plan.changes.iter().filter(|c| c.kind == "budget").map(|c| c.name.clone()).collect();
+    assert_eq!(
+        made,
+        [
+            "provider mine, month",
+            "account glm/plan, 5h",
+            "combo cheap, week",
+            "api_key laptop, total",
+            "all, day"
+        ]
+    );
+    let rows = || bench.store.read(crate::store::budgets::list).unwrap();
+    let before = rows();
+    let combo = before.iter().find(|row| row.budget.scope.as_str() == "combo").unwrap();
+    assert_eq!(combo.budget.notify_at, [10, 90]);
+    assert_eq!(combo.managed_by, Some(Owner::ConfigFile));
+    let again = bench.apply(&text, false).unwrap();
+    assert!(again.is_empty(), "{again}");
+    let raised = text.replace("20.00", "30.00").replace("id = \"cheap\"", "id = \"stack\"");
+    let plan = bench.apply(&raised, true).unwrap();
+    assert_eq!(
+        shown(&plan),
+        [
+            "change budget provider mine, month [limit_usd]",
+            "add budget combo stack, week []",
+            "remove budget combo cheap, week []"
+        ]
+    );
+    let ids = |rows: &[crate::store::budgets::BudgetRow]| {
+        let of_provider = rows.iter().find(|row| row.budget.scope.as_str() == "provider");
+        of_provider.map(|row| (row.budget.id, row.rev))
+    };
+    let (id, rev) = ids(&before).unwrap();
+    assert_eq!(ids(&rows()), Some((id, rev + 1)));
+    for (wrong, message) in [
+        ("id = \"mine\"\nwindow = \"month\"", "there is no provider or node"),
+        ("id = \"cheap\"", "there is no combo"),
+        ("id = \"laptop\"", "there is no API key"),
+        ("id = \"glm/Plan\"", "an account is written `provider/label`"),
+    ] {
+        let text = text.replace(wrong, &wrong.replacen("id = \"", "id = \"no-", 1));
+        let errors = bench.errors(&text);
+        assert!(errors.len() == 1 && errors[0].contains(message), "{errors:?}");
+    }
+}

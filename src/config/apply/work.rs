@@ -3,10 +3,11 @@
 use crate::store::Connection;
 use serde_json::Value;
 
-use crate::id::{AccountId, ComboId, KeyId};
+use crate::id::{AccountId, BudgetId, ComboId, KeyId};
 use crate::routing::account::AccountConfig;
 use crate::secret::Secret;
 use crate::store::api_keys::{self, ApiKeyRow};
+use crate::store::budgets::{self, BudgetRow};
 use crate::store::combos::{self, ComboRow};
 use crate::store::models::{self, ModelRow};
 use crate::store::nodes::{self, NodeRow};
@@ -26,6 +27,7 @@ pub(super) enum Step {
     PutModel(Box<ModelRow>),
     PutPrice(Box<PriceRow>),
     PutProvider(Box<ProviderOverride>),
+    PutBudget(Box<BudgetRow>),
     DropSetting(String),
     DropNode(String),
     DropAccount(AccountId),
@@ -35,6 +37,7 @@ pub(super) enum Step {
     DropModel(String, String),
     DropPrice(String, String),
     DropProvider(String),
+    DropBudget(BudgetId),
 }
 
 /// All writes of a plan.
@@ -71,7 +74,8 @@ impl Step {
             | Self::DropKey(_)
             | Self::DropModel(..)
             | Self::DropPrice(..)
-            | Self::DropProvider(_) => true,
+            | Self::DropProvider(_)
+            | Self::DropBudget(_) => true,
             Self::PutSetting(..)
             | Self::PutNode(_)
             | Self::PutAccount(..)
@@ -80,7 +84,8 @@ impl Step {
             | Self::PutKey(_)
             | Self::PutModel(_)
             | Self::PutPrice(_)
-            | Self::PutProvider(_) => false,
+            | Self::PutProvider(_)
+            | Self::PutBudget(_) => false,
         }
     }
 
@@ -97,6 +102,7 @@ impl Step {
             Self::PutModel(row) => return models::upsert(conn, &row, stamp),
             Self::PutPrice(row) => return prices::upsert(conn, &row, stamp),
             Self::PutProvider(row) => return provider_overrides::upsert(conn, &row, stamp),
+            Self::PutBudget(row) => return budgets::upsert(conn, &row, stamp),
             Self::DropSetting(key) => settings::delete(conn, &key),
             Self::DropNode(id) => nodes::delete(conn, &id),
             Self::DropAccount(id) => accounts::delete(conn, id),
@@ -106,6 +112,7 @@ impl Step {
             Self::DropModel(provider, model) => models::delete(conn, &provider, &model),
             Self::DropPrice(provider, model) => prices::delete(conn, &provider, &model),
             Self::DropProvider(provider) => provider_overrides::delete(conn, &provider),
+            Self::DropBudget(id) => budgets::delete(conn, id),
         };
         // Everything is of one transaction: what was there when it was planned is there now.
         existed.map(|_was_there| ())

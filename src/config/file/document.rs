@@ -135,6 +135,17 @@ impl Document {
         &self.file
     }
 
+    /// Whether the text has this part.
+    #[must_use]
+    pub fn has(&self, trail: &Trail) -> bool {
+        let mut places = Some(&self.places);
+        for step in &trail.0 {
+            places = places
+                .and_then(|at| at.parts.iter().find(|(name, _)| name == step).map(|(_, p)| p));
+        }
+        places.is_some()
+    }
+
     /// An error at a part; at the nearest part around it when it has none of its own.
     #[must_use]
     pub fn error(&self, trail: &Trail, message: impl Into<String>) -> FileError {

@@ -40,9 +40,14 @@ pub(super) fn read(reader: &mut Reader, trail: &Trail, object: &KeyObject) -> Op
     row.rpm = limit("rpm", object.rpm);
     row.tpm = limit("tpm", object.tpm);
     row.max_concurrent = limit("max_concurrent", object.max_concurrent);
-    row.usd_day = amount(reader, trail, "usd_day", &object.usd_day, object.usd_day_umicro);
-    row.usd_month = amount(reader, trail, "usd_month", &object.usd_month, object.usd_month_umicro);
-    row.usd_total = amount(reader, trail, "usd_total", &object.usd_total, object.usd_total_umicro);
+    let mut money = |usd, umicro, text: &Option<Value>, number| {
+        amount(reader, trail, (usd, umicro), text, number)
+    };
+    row.usd_day = money("usd_day", "usd_day_umicro", &object.usd_day, object.usd_day_umicro);
+    row.usd_month =
+        money("usd_month", "usd_month_umicro", &object.usd_month, object.usd_month_umicro);
+    row.usd_total =
+        money("usd_total", "usd_total_umicro", &object.usd_total, object.usd_total_umicro);
     text.map(|text| KeySpec { row, text })
 }
 
@@ -92,25 +97,22 @@ fn cidrs(reader: &mut Reader, trail: &Trail, list: Option<&Vec<String>>) -> Opti
     Some(nets)
 }
 
-/// An amount in US dollars (decimal text) or in micro-USD.
-fn amount(
+/// An amount in US dollars (decimal text) under the first name, or in micro-USD under the second.
+pub(super) fn amount(
     reader: &mut Reader,
     trail: &Trail,
-    member: &str,
+    (member, in_micro): (&str, &str),
     usd: &Option<Value>,
     umicro: Option<i64>,
 ) -> Option<i64> {
     match (usd, umicro) {
         (Some(_), Some(_)) => {
-            let message = format!("stands beside `{member}_umicro`; keep one");
+            let message = format!("stands beside `{in_micro}`; keep one");
             reader.fail(&trail.key(member), message);
             None
         }
         (Some(usd), None) => money(reader, &trail.key(member), usd),
-        (None, Some(umicro)) => {
-            let trail = trail.key(&format!("{member}_umicro"));
-            Some(reader.within(&trail, umicro, 0, i64::MAX))
-        }
+        (None, Some(umicro)) => Some(reader.within(&trail.key(in_micro), umicro, 0, i64::MAX)),
         (None, None) => None,
     }
 }

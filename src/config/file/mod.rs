@@ -1,6 +1,7 @@
 //! The config file: read, understood, checked (cli-and-deploy §7.5). TOML, or JSON with the same names.
 
 mod account;
+mod budget;
 mod combo;
 mod document;
 mod json_places;
@@ -21,6 +22,7 @@ pub use secret_ref::{SecretRef, SecretRefError};
 
 use crate::provider::node::NetworkPolicy;
 use crate::routing::account::AccountConfig;
+use crate::routing::budget::{BudgetAction, BudgetLimits, BudgetWindow};
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::combos::ComboRow;
 use crate::store::models::ModelRow;
@@ -67,6 +69,28 @@ pub struct KeySpec {
     pub text: SecretRef,
 }
 
+/// A budget of the file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BudgetSpec {
+    /// Word of the scope.
+    pub scope: &'static str,
+    /// What the scope names, as written: provider or node, `provider/label`, name of a combo or a key, or an id. Empty
+    /// for everything.
+    pub scope_id: String,
+    /// Over which time.
+    pub window: BudgetWindow,
+    /// How much.
+    pub limits: BudgetLimits,
+    /// IANA name; `None` = the setting `timezone`.
+    pub tz: Option<String>,
+    /// What happens when it is reached.
+    pub action: BudgetAction,
+    /// Percents, ascending.
+    pub notify_at: Vec<u8>,
+    /// Counted and acted on.
+    pub enabled: bool,
+}
+
 /// A config file that is right in itself. What it refers to is checked when it is planned.
 #[derive(Clone, Debug)]
 pub struct ConfigFile {
@@ -92,6 +116,8 @@ pub struct ConfigFile {
     pub prices: Vec<At<PriceRow>>,
     /// Settings of providers; their provider as written.
     pub providers: Vec<At<ProviderOverride>>,
+    /// Spending limits.
+    pub budgets: Vec<At<BudgetSpec>>,
     /// Things that work but have no effect, or not the one hoped for.
     pub warnings: Vec<FileError>,
 }

@@ -184,3 +184,21 @@ pub(super) struct ProviderObject {
     pub(super) count_notional: Option<bool>,
     pub(super) proxy: Option<Value>,
 }
+
+/// `[[budgets]]`
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BudgetObject {
+    pub(super) scope: String,
+    pub(super) id: Option<String>,
+    pub(super) scope_id: Option<String>,
+    pub(super) window: String,
+    pub(super) limit_usd: Option<Value>,
+    pub(super) limit_umicro: Option<i64>,
+    pub(super) limit_tokens: Option<i64>,
+    pub(super) limit_requests: Option<i64>,
+    pub(super) tz: Option<String>,
+    pub(super) action: Option<String>,
+    pub(super) notify_at: Option<Vec<u8>>,
+    pub(super) enabled: Option<bool>,
+}

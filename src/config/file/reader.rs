@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::config::file::document::{Document, FileError, Step, Trail};
 use crate::config::file::secret_ref::SecretRef;
-use crate::config::file::{At, ConfigFile, account, combo, key, model, node};
+use crate::config::file::{At, ConfigFile, account, budget, combo, key, model, node};
 use crate::config::keys::{self, Since};
 use crate::config::kind::{self, class_of};
 use crate::config::settings::{self, Settings};
@@ -32,7 +32,7 @@ const SECTIONS: &[&str] = &[
 ];
 
 /// Sections of later versions.
-const LATER: &[&str] = &["budgets", "proxies"];
+const LATER: &[&str] = &["proxies"];
 
 /// Most mistakes that are gathered.
 const MOST_ERRORS: usize = 100;
@@ -70,6 +70,7 @@ pub(super) fn understand(
     let models = reader.objects(&sections, "models", model::read_model);
     let prices = reader.objects(&sections, "prices", model::read_price);
     let providers = reader.providers(sections.get("providers"));
+    let budgets = reader.objects(&sections, "budgets", budget::read);
 
     reader.refuse_twice(&nodes, |n| n.node.prefix.to_ascii_lowercase(), "prefix");
     reader.refuse_twice(
@@ -81,6 +82,8 @@ pub(super) fn understand(
     reader.refuse_twice(&keys, |k| k.row.name.clone(), "name");
     reader.refuse_twice(&models, |m| (m.provider.to_ascii_lowercase(), m.model.clone()), "id");
     reader.refuse_twice(&prices, |p| (p.provider.to_ascii_lowercase(), p.model.clone()), "model");
+
+    reader.refuse_twice(&budgets, |b| (b.scope, b.scope_id.clone(), b.window), "window");
 
     let Reader { document, mut errors, mut warnings } = reader;
     warnings.sort_by_key(|w| (w.line, w.column));
@@ -101,6 +104,7 @@ pub(super) fn understand(
         models,
         prices,
         providers,
+        budgets,
         warnings,
     })
 }

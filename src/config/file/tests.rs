@@ -149,8 +149,20 @@ fn mistakes_name_line_column_and_remedy() {
             "2:1 setting `cooldown_base_s`: is above `cooldown_max_s`; raise that one too",
         ),
         (
-            "[[budgets]]\nscope = 'all'\n",
-            "1:3 `budgets`: is not supported yet by this version; remove it",
+            "[[budgets]]\nscope = 'all'\nwindow = 'day'\n",
+            "1:1 a budget needs `limit_usd`, `limit_tokens` or `limit_requests`",
+        ),
+        (
+            "[[budgets]]\nscope = 'provider'\nwindow = 'day'\nlimit_tokens = 1\n",
+            "1:1 `id` is missing: which provider is meant?",
+        ),
+        (
+            "[[budgets]]\nscope = 'all'\nwindow = 'day'\nlimit_tokens = 1\ntz = 'Mars/Base'\n",
+            "5:1 `tz`: is no time zone; expected an IANA name such as `Europe/Berlin`",
+        ),
+        (
+            "[[budgets]]\nscope = 'all'\nwindow = 'year'\nlimit_tokens = 1\n",
+            "3:1 `window`: got a text of 4 characters, expected one of `5h`, `day`, `week`, `month`, `total`",
         ),
         (
             "[[proxies]]\nname = 'p'\n",

@@ -53,6 +53,7 @@ fn ask(target: &Target, strategy: AccountStrategy) -> Ask<'_> {
         affinity: None,
         pin: None,
         tags: &[],
+        over_budget: &[],
     }
 }
 
@@ -252,6 +253,22 @@ fn a_second_choice_of_one_request_takes_nobodys_turn() {
 }
 
 #[test]
+fn an_account_over_its_budget_is_left_out_and_its_turns_are_shared_fairly() {
+    let target = target();
+    let views = [view(1), view(1), view(1)];
+    let over = [(views[0].config.id, NOW + 9)];
+    let mut cursors = Cursors::default();
+    let ask =
+        Ask { over_budget: &over, sticky_count: 1, ..ask(&target, AccountStrategy::RoundRobin) };
+    assert_eq!(picks(&views, &ask, &mut cursors, 4), [1, 2, 1, 2]);
+    let Choice::None { reasons } = choose_among(&views[..1], &ask, &mut cursors) else {
+        panic!("its only account is over its budget");
+    };
+    assert_eq!(reasons, [(views[0].config.id, Ineligible::OverBudget { until: NOW + 9 })]);
+    assert_eq!(reasons[0].1.until(), Some(NOW + 9));
+}
+
+#[test]
 fn nobody_starves_under_round_robin() {
     // accounts §7.3.4: over n requests each of k accounts gets n/k within sticky_count.
     let target = target();
@@ -387,6 +404,7 @@ fn the_public_question_is_the_same_question() {
         affinity: None,
         pin: None,
         tags: &[],
+        over_budget: &[],
     });
     assert_eq!(choice, Choice::Account(views[1].config.id));
 }

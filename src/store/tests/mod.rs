@@ -47,7 +47,7 @@ fn error_of(result: Result<Store, StoreError>) -> StoreError {
 }
 
 /// A store in a folder that lives as long as the first field.
-fn new_store() -> (tempfile::TempDir, Store) {
+pub(crate) fn new_store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     (dir, store)

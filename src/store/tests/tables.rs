@@ -450,3 +450,38 @@ fn a_row_nobody_can_read_is_named_and_no_panic() {
     }
     store.load().unwrap();
 }
+
+#[test]
+fn a_budget_is_read_as_written_and_stands_alone_in_its_scope_and_window() {
+    use crate::id::{AccountId, BudgetId};
+    use crate::routing::budget::{Budget, BudgetAction, BudgetLimits, BudgetScope, BudgetWindow};
+    use crate::store::budgets::{self, BudgetRow};
+
+    let (_dir, store) = new_store();
+    let budget = |scope, window| Budget {
+        id: BudgetId::new(),
+        scope,
+        window,
+        limits: BudgetLimits { umicro: Some(5), tokens: None, requests: Some(7) },
+        tz: Some("Europe/Berlin".into()),
+        action: BudgetAction::Warn,
+        notify_at: vec![10, 90],
+        enabled: false,
+    };
+    let mut all =
+        BudgetRow::new(Budget { tz: None, ..budget(BudgetScope::All, BudgetWindow::FiveHours) });
+    let one = BudgetRow::new(budget(BudgetScope::Account(AccountId::new()), BudgetWindow::Total));
+    let put = |row: &BudgetRow, stamp| store.write(|conn| budgets::upsert(conn, row, stamp));
+    put(&all, stamp()).unwrap();
+    put(&one, Stamp::config_file(NOW)).unwrap();
+    let owned = BudgetRow { managed_by: Some(Owner::ConfigFile), ..one.clone() };
+    assert_eq!(store.load().unwrap().budgets, [owned, all.clone()]);
+    let twin = BudgetRow::new(budget(BudgetScope::All, BudgetWindow::FiveHours));
+    assert!(matches!(put(&twin, stamp()), Err(StoreError::Duplicate(_))));
+    all.budget.limits.umicro = None;
+    put(&all, stamp()).unwrap();
+    let found = store.read(|conn| budgets::find(conn, all.budget.id)).unwrap().unwrap();
+    assert_eq!(found, BudgetRow { rev: 2, ..all.clone() });
+    assert!(store.write(|conn| budgets::delete(conn, all.budget.id)).unwrap());
+    assert!(!store.write(|conn| budgets::delete(conn, all.budget.id)).unwrap());
+}

@@ -5,6 +5,7 @@
 mod fold;
 mod query;
 mod row;
+mod spend;
 mod write;
 
 pub use fold::FoldedAggregates;
@@ -15,6 +16,7 @@ pub use row::{
     AttemptOutcome, AttemptRow, ExecTier, InboundDialect, PriceSource, RequestKind, RequestRow,
     RequestStatus, UsageRecord,
 };
+pub use spend::{Spend, spend_by_minute, spend_ever, spend_since};
 pub use write::{BatchReport, KeyUse, UsageWriter, write_batch};
 
 /// Milliseconds of an hour.
