@@ -47,6 +47,9 @@
 //!   respawned from the store.
 //! * Settings, nodes, combos, aliases, keys are one immutable snapshot, replaced as a whole. A request keeps the one it
 //!   began with.
+//! * A refresh token is redeemed by one exchange at a time ([`actors::exchanges`]), and what it bought is on the disk
+//!   before anybody uses it. Neither a client that leaves nor an actor that dies ends an exchange.
+//! * What is reported of a credential that was replaced since locks and kills nothing.
 //! * A client's own mistake never locks an account.
 //! * What is configured to go through a proxy goes through it or fails: `Snapshot::route` decides for every call, and
 //!   nothing falls back to a direct connection.
@@ -59,6 +62,7 @@
 //! # Where a change belongs
 //!
 //! * A provider that speaks one of the four dialects: `assets/providers.toml`, no code.
+//! * A vendor whose token endpoint differs: a file with one `Family` in [`provider::oauth`].
 //! * A vendor's way to say "quota used up": a row in `routing::rules`.
 //! * A setting: one declaration in `config::keys`; the README's table follows by a test.
 //! * A table or column: a new folder in `migrations/`, then its file in [`store`].

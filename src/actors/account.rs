@@ -3,15 +3,25 @@
 //! Its view lives in the router's table (same thread); this actor is the only writer of its row.
 //! No request body and no response ever passes through it.
 
+mod auth;
+mod renewal;
 mod save;
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use crate::actors::account::auth::Readiness;
+use crate::actors::account::renewal::Renewals;
+pub use crate::actors::account::renewal::{
+    AuthFailed, ClearLocks, RefreshDue, RefreshNow, Renewal, Renewed, TryAgain,
+};
 use crate::actors::account::save::Saving;
 use crate::actors::lease::{Lease, Outcome, Report};
 use crate::actors::live::LiveEvent;
@@ -20,10 +30,11 @@ use crate::actors::shared::Shared;
 use crate::actors::table::SharedTable;
 use crate::clock::UnixMs;
 use crate::id::AccountId;
+use crate::net::Clients;
 use crate::provider::credential::Credential;
-use crate::routing::account::{AccountConfig, AccountView, AuthState};
+use crate::routing::account::{AccountConfig, AccountView};
 use crate::routing::choose::{Ineligible, eligible};
-use crate::routing::classify::Classified;
+use crate::routing::classify::{Class, Classified};
 use crate::routing::instant::MINUTE;
 use crate::routing::ladder::{self, FailureMemory};
 use crate::routing::target::Target;
@@ -33,6 +44,8 @@ use crate::store::hot_state::{HotState, StoredAuth};
 const MAILBOX: usize = 1_024;
 /// A lock that ends later than this is written at once (`storage.md` §3.2).
 const LONG_LOCK_MS: i64 = 5 * MINUTE;
+/// Why an account is dead whose secrets were sealed under another master key (SEC-KEY-3).
+const UNREADABLE: &str = "secrets_unreadable";
 
 /// Why an account gives no lease now.
 #[derive(Clone, Debug)]
@@ -43,9 +56,18 @@ pub enum Denied {
     Gone,
 }
 
+/// A lease, now or when a new token is there.
+#[derive(Debug)]
+pub enum Acquired {
+    /// Now.
+    Lease(Lease),
+    /// The token is being refreshed. The place is taken meanwhile; who no longer wants it drops the receiver.
+    Later(oneshot::Receiver<Result<Lease, Denied>>),
+}
+
 /// Asks for permission to use the account for one attempt.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Lease, Denied>")]
+#[rtype(result = "Result<Acquired, Denied>")]
 pub struct Acquire {
     /// What it is wanted for.
     pub target: Arc<Target>,
@@ -103,6 +125,21 @@ pub struct AccountSeed {
     pub hot: HotState,
 }
 
+/// What connects an account to the router of its thread.
+#[derive(Debug)]
+pub struct Ties {
+    /// The table its row is in.
+    pub table: SharedTable,
+    /// Nudged when the row changed.
+    pub router: Addr<Router>,
+    /// Set while a nudge is on its way.
+    pub nudge_open: Rc<Cell<bool>>,
+    /// When the background is to refresh its token, Unix ms; the account writes it.
+    pub refresh_due: Rc<Cell<Option<UnixMs>>>,
+    /// Clients of the thread.
+    pub clients: Clients,
+}
+
 /// The actor. See the module's text.
 #[derive(Debug)]
 pub struct Account {
@@ -112,13 +149,17 @@ pub struct Account {
     shared: Arc<Shared>,
     table: SharedTable,
     router: Addr<Router>,
-    nudge_open: std::rc::Rc<std::cell::Cell<bool>>,
+    nudge_open: Rc<Cell<bool>>,
+    clients: Clients,
     leases: HashMap<u64, Held>,
     next_lease: u64,
     memory: FailureMemory,
     /// What is stored beside the view: why the account is dead, last success and failure, quota.
     hot: HotState,
     saving: Saving,
+    renewal: Renewals,
+    /// First generation of the present sign-in: what older ones report is no news (accounts §7.3.5).
+    since_generation: u64,
     retired: bool,
 }
 
@@ -130,18 +171,15 @@ struct Held {
     /// The same on the monotonic clock: a clock that is set reclaims nothing.
     granted: Instant,
     target: Arc<Target>,
+    /// Of the credential it goes out with.
+    generation: u64,
 }
 
 impl Account {
     /// A new actor over a row that is already in the table.
     #[must_use]
-    pub fn new(
-        seed: AccountSeed,
-        shared: Arc<Shared>,
-        table: SharedTable,
-        router: Addr<Router>,
-        nudge_open: std::rc::Rc<std::cell::Cell<bool>>,
-    ) -> Self {
+    pub fn new(seed: AccountSeed, shared: Arc<Shared>, ties: Ties) -> Self {
+        let Ties { table, router, nudge_open, refresh_due, clients } = ties;
         Self {
             id: seed.id,
             config: seed.config,
@@ -150,11 +188,14 @@ impl Account {
             table,
             router,
             nudge_open,
+            clients,
             leases: HashMap::new(),
             next_lease: 0,
             memory: FailureMemory::default(),
             hot: seed.hot,
             saving: Saving::default(),
+            renewal: Renewals::new(refresh_due),
+            since_generation: 0,
             retired: false,
         }
     }
@@ -194,7 +235,9 @@ impl Account {
         let credential = self.credential.clone().ok_or(Denied::Gone)?;
         self.next_lease += 1;
         let granted = self.shared.clock.now();
-        self.leases.insert(self.next_lease, Held { granted_at: now, granted, target });
+        let generation = credential.generation;
+        let held = Held { granted_at: now, granted, target, generation };
+        self.leases.insert(self.next_lease, held);
         let in_flight = self.in_flight();
         // A lease going out frees nothing: the row changes, but nobody needs a nudge.
         self.table.borrow_mut().update(self.id, |view| {
@@ -204,8 +247,18 @@ impl Account {
         Ok(Lease::new(self.next_lease, own, Arc::clone(&self.config), credential))
     }
 
+    /// Leases that are out, and requests that wait for a new token with a place of their own.
     fn in_flight(&self) -> u32 {
-        u32::try_from(self.leases.len()).unwrap_or(u32::MAX)
+        let places = self.leases.len().saturating_add(self.renewal.places());
+        u32::try_from(places).unwrap_or(u32::MAX)
+    }
+
+    /// Nobody needs a nudge for places that are taken.
+    fn count_places(&self) {
+        if !self.retired {
+            let in_flight = self.in_flight();
+            self.table.borrow_mut().update(self.id, |view| view.in_flight = in_flight);
+        }
     }
 
     fn succeeded(&mut self, now: UnixMs, held: &Held, ctx: &mut Context<Self>) {
@@ -222,6 +275,7 @@ impl Account {
                 held.granted_at,
                 now,
             );
+            Arc::make_mut(&mut view.shown).last_ok_at = Some(now);
         });
         if cleared {
             info!(account.id = %self.id, model = %target.canonical, "account serves again");
@@ -229,16 +283,20 @@ impl Account {
         }
     }
 
-    fn failed(&mut self, now: UnixMs, why: &Classified, ctx: &mut Context<Self>) {
+    fn failed(&mut self, now: UnixMs, held: &Held, why: &Classified, ctx: &mut Context<Self>) {
+        if self.is_stale(held, why) {
+            info!(
+                account.id = %self.id, class = why.class.as_str(),
+                "a failure of a credential that was replaced since is passed over"
+            );
+            return;
+        }
         let rules = self.shared.snapshot.load().ladder(&self.config.provider);
         let jitter = self.shared.jitter();
         let memory = &mut self.memory;
         let mut filed = ladder::Outcome::Unchanged;
         self.table.borrow_mut().update(self.id, |view| {
             filed = ladder::apply(&mut view.locks, memory, why, now, jitter, &rules);
-            if let ladder::Outcome::Dead(_) = filed {
-                view.auth = AuthState::Dead;
-            }
             ladder::prune(&mut view.locks, now);
         });
         let urgent = match filed {
@@ -252,12 +310,7 @@ impl Account {
                 lock.until.saturating_sub(now) > LONG_LOCK_MS
             }
             ladder::Outcome::Dead(reason) => {
-                let reason = reason.as_str();
-                self.hot.auth = StoredAuth::Dead { reason: reason.to_owned(), since: now };
-                warn!(
-                    account.id = %self.id, provider = %self.config.provider, rule = why.rule,
-                    "account needs the operator: {reason}"
-                );
+                self.die(reason.as_str(), ctx);
                 true
             }
         };
@@ -265,7 +318,48 @@ impl Account {
         self.hot.last_error = Some(serde_json::json!({
             "at": now, "class": why.class.as_str(), "rule": why.rule, "status": why.status,
         }));
+        self.show();
         self.save(ctx, urgent);
+    }
+
+    /// A report on another credential than the present one. After a new sign-in it says nothing; after a refresh it
+    /// still tells of quotas, but nothing of the token (accounts §7.3.5).
+    fn is_stale(&self, held: &Held, why: &Classified) -> bool {
+        let of_the_credential = match why.class {
+            Class::AuthExpired | Class::AuthDead | Class::AccountBanned => true,
+            Class::QuotaExhausted
+            | Class::RateLimited
+            | Class::Overloaded
+            | Class::Transient
+            | Class::ModelUnavailable
+            | Class::BadRequest
+            | Class::ContextTooLong
+            | Class::ContentPolicy
+            | Class::ClientNotPermitted
+            | Class::PaymentRequired
+            | Class::Entitlement
+            | Class::EndpointMismatch
+            | Class::ClientCancelled
+            | Class::Unknown => false,
+        };
+        held.generation < self.since_generation
+            || (of_the_credential && held.generation < self.generation())
+    }
+}
+
+impl Account {
+    /// True when what is stored is another sign-in than the one in use. An older generation never is, nor what a
+    /// refresh of this process stored (accounts §7.3.5).
+    fn is_news(&self, stored: Option<&Credential>) -> bool {
+        let (own, stored) = match (&self.credential, stored) {
+            (Some(own), Some(stored)) => (own, stored),
+            (None, None) => return false,
+            (Some(_), None) | (None, Some(_)) => return true,
+        };
+        let exchanges = &self.shared.exchanges;
+        // While tokens are not written, what is stored is compared with what they replace.
+        let replaces = exchanges.unsaved(self.id).map_or(own.generation, |(_, base)| base);
+        stored.generation > replaces && !exchanges.brought(self.id, stored.generation)
     }
 }
 
@@ -274,6 +368,26 @@ impl Actor for Account {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        // Tokens that could not be written yet are newer than what the store gave.
+        if let Some((newest, _)) = self.shared.exchanges.unsaved(self.id)
+            && newest.generation > self.generation()
+        {
+            self.credential = Some(newest);
+            self.hot.auth = StoredAuth::Ok;
+        }
+        if matches!(&self.hot.auth, StoredAuth::Dead { reason, .. } if reason == UNREADABLE) {
+            // It was; whether it still is, the credential itself says.
+            self.hot.auth = StoredAuth::Ok;
+        }
+        self.look_for_way();
+        // The exchange of an actor that died goes on: it is joined, and nothing is redeemed twice.
+        if let Some(running) = self.shared.exchanges.running(self.id) {
+            self.follow_exchange(running, ctx);
+        }
+        self.plan_refresh();
+        let routed = self.hot.auth_state(self.credential.is_some());
+        self.table.borrow_mut().update(self.id, |view| view.auth = routed);
+        self.show();
     }
 }
 
@@ -287,22 +401,29 @@ impl Drop for Account {
 }
 
 impl Handler<Acquire> for Account {
-    /// `Response`, because an account with a sign-in refreshes its token here before it grants.
-    type Result = Response<Result<Lease, Denied>>;
+    type Result = MessageResult<Acquire>;
 
     fn handle(&mut self, msg: Acquire, ctx: &mut Self::Context) -> Self::Result {
-        let now = self.shared.clock.now_ms();
-        let granted =
-            self.judge(now, &msg.target).and_then(|()| self.grant(now, msg.target, ctx.address()));
-        Response::reply(granted)
+        MessageResult(self.acquire(msg.target, ctx))
     }
 }
 
 impl Handler<Show> for Account {
     type Result = MessageResult<Show>;
 
-    fn handle(&mut self, _: Show, _: &mut Self::Context) -> Self::Result {
-        let credential = self.credential.clone();
+    fn handle(&mut self, _: Show, ctx: &mut Self::Context) -> Self::Result {
+        let now = self.shared.clock.now_ms();
+        let usable = match self.readiness(now) {
+            Readiness::Ready => true,
+            Readiness::Aging => self.begin(ctx).is_some(),
+            // Whoever asks next finds the new one.
+            Readiness::Short => {
+                self.begin(ctx);
+                false
+            }
+            Readiness::Expired(_) | Readiness::Finished => false,
+        };
+        let credential = self.credential.clone().filter(|_| usable);
         let account = Arc::clone(&self.config);
         MessageResult(credential.map(|credential| Counting { account, credential }))
     }
@@ -322,7 +443,7 @@ impl Handler<Report> for Account {
         let now = self.shared.clock.now_ms();
         match &msg.outcome {
             Outcome::Success => self.succeeded(now, &held, ctx),
-            Outcome::Failed(why) => self.failed(now, why, ctx),
+            Outcome::Failed(why) => self.failed(now, &held, why, ctx),
             Outcome::Aborted => {}
         }
         let in_flight = self.in_flight();
@@ -337,30 +458,30 @@ impl Handler<Reconfigure> for Account {
         if self.retired {
             return;
         }
-        let replaced = match (&self.credential, &msg.credential) {
-            (Some(old), Some(new)) => old.bearer() != new.bearer(),
-            (None, None) => false,
-            _ => true,
-        };
+        let replaced = self.is_news(msg.credential.as_deref());
         self.config = Arc::clone(&msg.config);
-        let readable = msg.credential.is_some();
-        self.credential = msg.credential;
         if replaced {
-            self.memory = FailureMemory::default();
-            self.hot.auth = StoredAuth::Ok;
+            self.take_sign_in(msg.credential);
+        } else if let Some(credential) = msg.credential
+            && credential.generation > self.generation()
+        {
+            // The result of an exchange, read from the store before the exchange told it.
+            self.credential = Some(credential);
         }
+        self.look_for_way();
+        let readable = self.credential.is_some();
+        let routed = self.hot.auth_state(readable);
         self.change(|view| {
             view.config = msg.config;
             view.max_concurrent = msg.max_concurrent;
             view.missing_params = msg.missing_params;
-            if replaced {
-                // A new credential starts clean (accounts §0.1, reconnect).
-                view.locks.clear();
-                view.auth = if readable { AuthState::Ok } else { AuthState::Dead };
-            }
+            view.auth = routed;
         });
+        self.plan_refresh();
+        self.show();
         if replaced && readable {
             self.save(ctx, true);
+            self.answer_waiters(ctx);
         }
     }
 }
@@ -413,6 +534,7 @@ impl Handler<Retire> for Account {
 
     fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
         self.retired = true;
+        self.renewal.retire();
         // Leases that run have their own.
         self.credential = None;
         if self.leases.is_empty() {
@@ -420,3 +542,6 @@ impl Handler<Retire> for Account {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,19 @@
 //! A lease: permission to use one account for one attempt.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Addr, Message};
 
-use crate::actors::account::Account;
+use crate::actors::account::{Account, AuthFailed};
 use crate::actors::breakers::Probe;
 use crate::actors::budgets::Reservation;
 use crate::provider::credential::Credential;
 use crate::routing::account::AccountConfig;
 use crate::routing::classify::Classified;
+
+/// An account answers within this time (security §17, actor ask).
+const ASK: Duration = Duration::from_secs(2);
 
 /// How an attempt ended, as told to the account.
 #[derive(Clone, Debug)]
@@ -76,6 +80,23 @@ impl Lease {
     /// What is set aside for the attempt; it is needed until the usage row is written.
     pub fn take_reservation(&mut self) -> Option<Reservation> {
         self.reservation.take()
+    }
+
+    /// Says that the upstream refused the token, and waits for a newer one: of another request's refresh, or of one
+    /// that begins now. True when the lease has it now; it goes on as before otherwise.
+    pub async fn renew(&mut self, patience: Duration) -> bool {
+        let Some(owner) = &self.owner else { return false };
+        let generation = self.credential.generation;
+        let refused = AuthFailed { lease: Some(self.id), generation };
+        let Ok(renewal) = owner.send(refused).timeout(ASK.min(patience)).await else {
+            return false;
+        };
+        let newer = renewal.wait(patience).await;
+        let renewed = newer.is_some();
+        if let Some(newer) = newer {
+            self.credential = newer;
+        }
+        renewed
     }
 
     /// Ends the lease with an outcome.

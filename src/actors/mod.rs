@@ -7,6 +7,8 @@
 //! HTTP worker ──Report (do_send, bounded by leases)──► Account
 //! Account ──writes its view into the shared table, then one nudge──► Router
 //! HTTP worker ──request row──► Ledger thread        everyone ──► LiveEvents
+//! Account ──begins or joins──► Exchanges (tasks of their own) ──► token endpoint, store
+//! Refresher ──what is due?──► Router        Refresher ──RefreshDue──► Account
 //! ```
 
 pub mod account;
@@ -17,11 +19,13 @@ pub mod checkout;
 pub mod configured;
 pub mod desk;
 pub mod discovery;
+pub mod exchanges;
 pub mod lease;
 pub mod ledger;
 pub mod listing;
 pub mod live;
 mod outbound;
+pub mod refresher;
 pub mod restarts;
 pub mod router;
 pub mod shared;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::actors::affinity::Affinity;
 use crate::actors::breakers::Breakers;
 use crate::actors::budgets::Budgets;
+use crate::actors::exchanges::Exchanges;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::snapshot::Snapshot;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub breakers: Breakers,
     /// Which account a conversation last used.
     pub affinity: Affinity,
+    /// Token exchanges that run, and tokens that are not written yet.
+    pub exchanges: Exchanges,
     /// Live events.
     pub live: LiveEvents,
     /// Usage rows.

@@ -25,6 +25,8 @@ use crate::provider::catalog::{
 };
 use crate::provider::credential::Credential;
 use crate::provider::endpoint::selected;
+use crate::provider::oauth::OperatorClient;
+use crate::provider::oauth::client::variable_part;
 use crate::provider::price::{CostFacts, CostSource, Price};
 use crate::provider::proxy::{EnvironmentProxies, Hop, Route, RouteTarget, Routes};
 use crate::provider::request::missing_params;
@@ -44,7 +46,7 @@ use crate::store::models::ModelRow;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
 use crate::store::usage::PriceSource;
-use crate::store::{Loaded, Store, StoreError, StoredAccount};
+use crate::store::{Loaded, Store, StoreError, StoredAccount, settings};
 
 /// Leases of one subscription account when nobody says otherwise (accounts §7.2).
 const SUBSCRIPTION_LEASES: u32 = 8;
@@ -64,6 +66,8 @@ pub struct Fixed {
     pub proxies: EnvironmentProxies,
     /// The data folder: `providers.d` in it holds the operator's catalog overlays.
     pub data_dir: std::path::PathBuf,
+    /// OAuth clients of the environment, by provider as variables spell it (`GEMINI_CLI`).
+    pub oauth_clients: BTreeMap<String, OperatorClient>,
     /// Every listener is loopback.
     pub loopback_only: bool,
     /// Every provider is simulated (`ninerouter demo`).
@@ -111,6 +115,7 @@ pub struct Snapshot {
     overrides: HashMap<String, ProviderOverride>,
     routes: Routes,
     prices: HashMap<(String, String), Price>,
+    oauth_clients: HashMap<String, OperatorClient>,
 }
 
 /// An account as stored, ready for its actor.
@@ -154,6 +159,7 @@ impl Snapshot {
         for notice in catalog.notices() {
             warn!("{notice}");
         }
+        let oauth_clients = oauth_clients(store, &loaded.settings, &catalog, fixed)?;
         let (settings, problems) = Settings::resolve(&loaded.settings, &fixed.locked, &fixed.found);
         for problem in problems {
             warn!("stored {problem}; the default is used");
@@ -190,6 +196,7 @@ impl Snapshot {
             routes: outbound::routes(store, &proxies, &settings, fixed),
             settings,
             catalog,
+            oauth_clients,
             fixed: Arc::clone(fixed),
         };
         let sources = accounts.into_iter().map(|a| snapshot.source(store, a)).collect();
@@ -267,6 +274,21 @@ impl Snapshot {
     pub fn provider_in_flight(&self, provider: &str) -> u32 {
         let own = self.overrides.get(provider).and_then(|o| o.max_in_flight);
         own.unwrap_or(u32::try_from(self.settings.limits.provider_in_flight).unwrap_or(u32::MAX))
+    }
+
+    /// What the operator set as OAuth client of a provider.
+    #[must_use]
+    pub fn oauth_client(&self, provider: &str) -> Option<&OperatorClient> {
+        self.oauth_clients.get(provider)
+    }
+
+    /// A provider's tokens are refreshed when less than this is left, ms; never less often than at half of their
+    /// life.
+    #[must_use]
+    pub fn refresh_lead_ms(&self, provider: &Provider) -> i64 {
+        let own = self.overrides.get(provider.id.as_ref()).and_then(|o| o.refresh_lead_s);
+        let usual = provider.oauth.as_ref().map_or(0, |oauth| oauth.refresh_lead_s);
+        i64::from(own.unwrap_or(usual)).saturating_mul(1_000)
     }
 
     /// Price class of a target served by an account.
@@ -477,6 +499,39 @@ impl Billed {
     }
 }
 
+/// The operator's OAuth clients by catalog id: `oauth.<provider>.client_id` and `.client_secret` as stored, and the
+/// environment's over them. A secret that cannot be read is left out, with a word.
+fn oauth_clients(
+    store: &Store,
+    stored: &BTreeMap<String, Value>,
+    catalog: &Catalog,
+    fixed: &Fixed,
+) -> Result<HashMap<String, OperatorClient>, StoreError> {
+    let with_sign_in = catalog.providers().filter(|provider| provider.oauth.is_some());
+    let ids: Vec<&Arc<str>> = with_sign_in.map(|provider| &provider.id).collect();
+    let secrets: Vec<_> = store.read(|conn| {
+        let key = |id| format!("oauth.{id}.client_secret");
+        Ok(ids.iter().map(|id| settings::secret(conn, store.sealer(), &key(id))).collect())
+    })?;
+    let mut clients = HashMap::new();
+    for (id, secret) in ids.into_iter().zip(secrets) {
+        let stored_id = stored.get(&format!("oauth.{id}.client_id")).and_then(Value::as_str);
+        let secret = secret.unwrap_or_else(|error| {
+            warn!(%error, "setting `oauth.{id}.client_secret` cannot be read and is not used");
+            None
+        });
+        let own = fixed.oauth_clients.get(&variable_part(id)).cloned().unwrap_or_default();
+        let client = OperatorClient {
+            client_id: own.client_id.or_else(|| stored_id.map(str::to_owned)),
+            client_secret: own.client_secret.or(secret),
+        };
+        if client != OperatorClient::default() {
+            clients.insert(id.to_string(), client);
+        }
+    }
+    Ok(clients)
+}
+
 /// What the store says of an account, before its actor speaks.
 fn shown(hot: &HotState, credential: Option<&Credential>) -> Shown {
     let auth = match &hot.auth {
@@ -484,7 +539,7 @@ fn shown(hot: &HotState, credential: Option<&Credential>) -> Shown {
             ShownAuth::Dead { reason: "secrets_unreadable".to_owned(), since: 0 }
         }
         StoredAuth::Ok | StoredAuth::Refreshing => ShownAuth::Ok,
-        StoredAuth::Expiring { until } => ShownAuth::Expiring { until: *until },
+        StoredAuth::Expiring { until, .. } => ShownAuth::Expiring { until: *until },
         StoredAuth::Expired { next_try } => ShownAuth::Expired { next_try: *next_try },
         StoredAuth::Dead { reason, since } => {
             ShownAuth::Dead { reason: reason.clone(), since: *since }

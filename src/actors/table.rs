@@ -10,6 +10,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use crate::actors::account::Account;
+use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::routing::account::{AccountConfig, AccountView, AuthState};
 
@@ -20,6 +21,8 @@ pub struct Row {
     pub addr: Addr<Account>,
     /// Set while a nudge of this account is on its way: at most one is open (`design.md` §3).
     pub nudge_open: Rc<Cell<bool>>,
+    /// When the background is to refresh its token, Unix ms; `None` = not at all, or it is being refreshed.
+    pub refresh_due: Rc<Cell<Option<UnixMs>>>,
 }
 
 /// Accounts of one provider: views side by side for the choice, rows beside them.

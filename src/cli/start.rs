@@ -13,6 +13,7 @@ use crate::actors::breakers::Breakers;
 use crate::actors::budgets::Budgets;
 use crate::actors::configured::Adopted;
 use crate::actors::discovery;
+use crate::actors::exchanges::Exchanges;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
@@ -153,6 +154,7 @@ pub fn open(
         found: options.found.clone(),
         endpoints: options.endpoints.clone(),
         proxies: options.proxies.clone(),
+        oauth_clients: options.oauth_clients.clone(),
         data_dir: options.data_dir.clone(),
         loopback_only: options.is_loopback_only(),
         demo: kind.demo,
@@ -281,6 +283,7 @@ pub(crate) fn share(
         bodies: Capacity::new(wide(settings.limits.bodies_in_memory)),
         failed_keys: FailedKeys::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
+        exchanges: Exchanges::default(),
         live,
         budgets,
         stream_usage: StreamUsage::default(),
@@ -307,6 +310,7 @@ fn reread(shared: Arc<Shared>, fixed: Arc<Fixed>, first: Options, inputs: Inputs
             found: options.found.clone(),
             endpoints: options.endpoints.clone(),
             proxies: options.proxies.clone(),
+            oauth_clients: options.oauth_clients.clone(),
             ..Fixed::clone(&fixed)
         });
         if let Some(file) = &options.config_file {

@@ -289,7 +289,7 @@ pub static SETTINGS: &[Key] = &[
     timer("timeouts.keep_alive_ms", 15_000, "Between keep-alive comments to the client; wins over `stream_keepalive_s`"),
     timer("timeouts.early_head_ms", 15_000, "Until the client gets its response head although no upstream answered"),
     timer("timeouts.client_stall_ms", 60_000, "Client accepts no byte"),
-    timer("timeouts.refresh_ms", 30_000, "Token refresh call").later(),
+    timer("timeouts.refresh_ms", 30_000, "Token refresh call"),
     timer("timeouts.quota_ms", 10_000, "Quota call").later(),
     timer("timeouts.local_first_ms", 600_000, "Head and first content of local providers"),
     timer("timeouts.morph_head_ms", 25_000, "Response head of Morph").env(&["MORPH_UPSTREAM_TIMEOUT_MS"]).later(),

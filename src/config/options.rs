@@ -18,6 +18,7 @@ use crate::config::settings::{Found, Settings};
 use crate::config::variables::{VARIABLES, variable_key};
 use crate::config::{data_dir, machine};
 use crate::provider::node::NetworkPolicy;
+use crate::provider::oauth::OperatorClient;
 use crate::provider::overrides::EndpointOverride;
 use crate::provider::proxy::{self, EnvironmentProxies, NoProxy, ProxyUrl};
 use crate::secret::Secret;
@@ -121,6 +122,8 @@ pub struct Options {
     pub endpoints: Vec<EndpointOverride>,
     /// Outbound proxies of the environment.
     pub proxies: EnvironmentProxies,
+    /// OAuth clients, by provider as variables spell it (`GEMINI_CLI`).
+    pub oauth_clients: BTreeMap<String, OperatorClient>,
     /// Network policy of new nodes.
     pub outbound_default: NetworkPolicy,
     /// The config file.
@@ -178,6 +181,7 @@ impl Options {
             secrets: read_secrets(&mut env)?,
             endpoints: read_endpoints(&mut env)?,
             proxies: read_proxies(&mut env)?,
+            oauth_clients: read_oauth_clients(&mut env)?,
             outbound_default: read_outbound_default(&mut env)?,
             config_file: env.get("NINEROUTER_CONFIG")?.map(|v| cwd.join(v.value)),
             env_files: env.files().to_vec(),
@@ -485,6 +489,30 @@ fn read_proxies(env: &mut Environment) -> Result<EnvironmentProxies, ConfigError
         }
     }
     Ok(EnvironmentProxies { https, http, all, no_proxy })
+}
+
+/// `NINEROUTER_OAUTH_<PROVIDER>_CLIENT_ID` and `…_CLIENT_SECRET` (accounts §1.1).
+fn read_oauth_clients(
+    env: &mut Environment,
+) -> Result<BTreeMap<String, OperatorClient>, ConfigError> {
+    const PREFIX: &str = "NINEROUTER_OAUTH_";
+    let mut clients: BTreeMap<String, OperatorClient> = BTreeMap::new();
+    for name in env.names_under(PREFIX) {
+        let Some(variable) = env.get(&name)? else { continue };
+        let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+        let value = variable.value.trim().to_owned();
+        if let Some(provider) = rest.strip_suffix("_CLIENT_ID") {
+            clients.entry(provider.to_owned()).or_default().client_id = Some(value);
+        } else if let Some(provider) = rest.strip_suffix("_CLIENT_SECRET") {
+            let client = clients.entry(provider.to_owned()).or_default();
+            client.client_secret = Some(Secret::new(value));
+        } else {
+            let text =
+                format!("`{name}` ends in neither _CLIENT_ID nor _CLIENT_SECRET; it is ignored");
+            env.note(Note::warning(text));
+        }
+    }
+    Ok(clients)
 }
 
 fn read_outbound_default(env: &mut Environment) -> Result<NetworkPolicy, ConfigError> {

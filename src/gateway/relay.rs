@@ -22,7 +22,7 @@ use crate::gateway::reply::Refusal;
 use crate::gateway::retry::{self, Stumble};
 use crate::id::AccountId;
 use crate::provider::endpoint;
-use crate::routing::account::AccountConfig;
+use crate::routing::account::{AccountConfig, AccountKind};
 use crate::routing::affinity::SessionKeys;
 use crate::routing::breaker::HostResult;
 use crate::routing::classify::{Class, Classified, Next};
@@ -128,42 +128,63 @@ impl Relay {
         else {
             return Step::End(self.give_up(exchange));
         };
-        self.attempts += 1;
-        let marks = Marks::start(&exchange.shared.clock);
-        let route = self.route(exchange, &entry, &lease);
-        exchange.sets_aside_for(&route, lease.take_reservation());
-        exchange.recorder.attempt_started(&route, position, &marks);
-        exchange.running = Some(route);
-        let exec = Cell::new(ExecTier::A);
-        let done = Attempt {
-            exchange: &*exchange,
-            entry: &entry,
-            lease: &lease,
-            marks: &marks,
-            exec: &exec,
-        }
-        .run()
-        .await;
-        let Some(mut route) = exchange.running.take() else {
-            return Step::End(self.give_up(exchange));
-        };
-        route.exec = exec.get();
-        match done {
-            Ok(Served::Whole(whole)) => {
-                self.served(exchange, &route, &marks);
-                let sent = u64::try_from(whole.body.len()).unwrap_or(u64::MAX);
-                exchange.settle(&route, &whole.summary, Ending::Complete, sent);
-                lease.report(Outcome::Success);
-                Step::End(Answer::Whole(whole, route))
+        let mut renewed = false;
+        loop {
+            self.attempts += 1;
+            let marks = Marks::start(&exchange.shared.clock);
+            let route = self.route(exchange, &entry, &lease);
+            if !renewed {
+                exchange.sets_aside_for(&route, lease.take_reservation());
             }
-            Ok(Served::Stream(open)) => {
-                self.served(exchange, &route, &marks);
-                exchange.release_body();
-                let lease = Some(lease);
-                Step::End(Answer::Stream(Box::new(Committed { lease, route, open: *open })))
+            exchange.recorder.attempt_started(&route, position, &marks);
+            exchange.running = Some(route);
+            let exec = Cell::new(ExecTier::A);
+            let done = Attempt {
+                exchange: &*exchange,
+                entry: &entry,
+                lease: &lease,
+                marks: &marks,
+                exec: &exec,
             }
-            Err(failure) => self.stumbled(exchange, &entry, position, lease, *failure, &marks),
+            .run()
+            .await;
+            let refused = done.as_ref().is_err_and(|f| f.classified.class == Class::AuthExpired);
+            if refused && !renewed && self.renew(exchange, &mut lease).await {
+                renewed = true;
+                if let Err(failure) = &done {
+                    exchange.recorder.attempt_failed(failure, Next::SameAccount, &marks);
+                }
+                continue;
+            }
+            let Some(mut route) = exchange.running.take() else {
+                return Step::End(self.give_up(exchange));
+            };
+            route.exec = exec.get();
+            return match done {
+                Ok(Served::Whole(whole)) => {
+                    self.served(exchange, &route, &marks);
+                    let sent = u64::try_from(whole.body.len()).unwrap_or(u64::MAX);
+                    exchange.settle(&route, &whole.summary, Ending::Complete, sent);
+                    lease.report(Outcome::Success);
+                    Step::End(Answer::Whole(whole, route))
+                }
+                Ok(Served::Stream(open)) => {
+                    self.served(exchange, &route, &marks);
+                    exchange.release_body();
+                    let lease = Some(lease);
+                    Step::End(Answer::Stream(Box::new(Committed { lease, route, open: *open })))
+                }
+                Err(failure) => self.stumbled(exchange, &entry, position, lease, *failure, &marks),
+            };
         }
+    }
+
+    /// A token that was refused is replaced once per request, and the request repeated on the same account
+    /// (accounts §3.5). False = there is no newer one.
+    async fn renew(&self, exchange: &Exchange, lease: &mut Lease) -> bool {
+        let now = exchange.shared.clock.now();
+        let patience = exchange.until(PATIENCE).saturating_duration_since(now);
+        lease.account.kind == AccountKind::OAuth && lease.renew(patience).await
     }
 
     fn route(&self, exchange: &Exchange, entry: &Arc<PlannedEntry>, lease: &Lease) -> Route {

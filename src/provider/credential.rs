@@ -16,6 +16,10 @@ pub struct Credential {
     pub extra: BTreeMap<String, Secret>,
     /// End of the access token, Unix ms.
     pub expires_at: Option<UnixMs>,
+    /// When the access token was had, Unix ms.
+    pub refreshed_at: Option<UnixMs>,
+    /// There is a refresh token; it is read only to be redeemed (SEC-KEY-4).
+    pub refreshable: bool,
     /// Rises by one on every refresh or reconnect.
     pub generation: u64,
 }

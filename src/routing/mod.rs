@@ -9,6 +9,7 @@ pub mod classify;
 pub mod combo;
 pub mod error_rule;
 pub(crate) mod facts;
+pub mod freshness;
 pub(crate) mod hints;
 pub mod instant;
 pub mod ladder;

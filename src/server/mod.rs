@@ -8,7 +8,7 @@ use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use actix_web::rt::net::TcpStream;
@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use crate::actors::configured::{Adopted, Configured};
 use crate::actors::desk::RouterDesk;
 use crate::actors::discovery::{self, Discovery};
+use crate::actors::refresher::{self, Refresher};
 use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::{AccountSource, Fixed};
@@ -41,6 +42,8 @@ const AFTER_DRAIN: Duration = Duration::from_secs(5);
 const SECOND_SIGNAL: Duration = Duration::from_secs(2);
 /// What an ordinary stop leaves for them.
 const LAST_FLUSH: Duration = Duration::from_secs(30);
+/// A running token exchange is awaited this long, counted from the signal (REL-RUN-3).
+const LONGEST_EXCHANGE: Duration = Duration::from_secs(30);
 /// Pause between two looks at what still runs after a cut.
 const CUT_PAUSE: Duration = Duration::from_millis(5);
 const BACKLOG: u32 = 1_024;
@@ -222,6 +225,8 @@ impl Server {
         let upkeep = Upkeep::launch(Arc::clone(&shared), Arc::clone(&desk), background, managed);
         let discovery =
             background.then(|| Discovery::launch(Arc::clone(&shared), Arc::clone(&desk)));
+        let refresher =
+            background.then(|| Refresher::launch(Arc::clone(&shared), Arc::clone(&desk)));
         let configured = Arc::new(Configured::new(
             Arc::clone(&shared),
             Arc::clone(&desk),
@@ -250,12 +255,16 @@ impl Server {
             }
         }
         notify(&[NotifyState::Stopping]);
+        let signalled = shared.clock.now();
+        if let Some(refresher) = &refresher {
+            drop(refresher.try_send(refresher::Stop));
+        }
         let ended = drain(&shared, &handle, &mut signals).await;
         drop(upkeep.try_send(crate::actors::upkeep::Stop));
         if let Some(discovery) = &discovery {
             drop(discovery.try_send(discovery::Stop));
         }
-        finish(&shared, &desk, ended).await;
+        finish(&shared, &desk, ended, signalled).await;
         serving.abort();
         Ok(ended)
     }
@@ -367,11 +376,19 @@ async fn drain(shared: &Shared, handle: &ServerHandle, signals: &mut Signals) ->
 }
 
 /// Account state, usage rows, checkpoint.
-async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended) {
-    let patience = match ended {
-        Ended::Drained => LAST_FLUSH,
-        Ended::Cut => SECOND_SIGNAL,
+async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended, signalled: Instant) {
+    let now = shared.clock.now();
+    let (patience, exchanges) = match ended {
+        Ended::Drained => (LAST_FLUSH, signalled + LONGEST_EXCHANGE),
+        Ended::Cut => (SECOND_SIGNAL * 3 / 4, now + SECOND_SIGNAL / 4),
     };
+    if !shared.exchanges.settle(exchanges).await {
+        let unsaved = shared.exchanges.unsaved_accounts().len();
+        error!(
+            unsaved,
+            "token exchanges were still open at the stop; sign in again to accounts whose new token is lost"
+        );
+    }
     let deadline = shared.clock.now() + patience;
     let left = |shared: &Shared| deadline.saturating_duration_since(shared.clock.now());
     // What was cut on the worker threads writes its row when it is dropped there.

@@ -26,6 +26,8 @@ pub enum StoredAuth {
     Expiring {
         /// End of the access token, Unix ms.
         until: UnixMs,
+        /// What it is dead of then.
+        reason: String,
     },
     /// No valid access token.
     Expired {
@@ -249,7 +251,9 @@ fn write(id: &str, hot: &HotState, now: UnixMs) -> Raw {
     let (auth, auth_detail) = match &hot.auth {
         StoredAuth::Ok => ("ok", json!({})),
         StoredAuth::Refreshing => ("refreshing", json!({})),
-        StoredAuth::Expiring { until } => ("expiring", json!({ "until": until })),
+        StoredAuth::Expiring { until, reason } => {
+            ("expiring", json!({ "until": until, "reason": reason }))
+        }
         StoredAuth::Expired { next_try } => ("expired", json!({ "next_try": next_try })),
         StoredAuth::Dead { reason, since } => ("dead", json!({ "reason": reason, "since": since })),
     };
@@ -290,15 +294,15 @@ fn read(raw: &Raw) -> Result<HotState, StoreError> {
 
 fn auth_from(name: &str, detail: &Value) -> Option<StoredAuth> {
     let instant = |key: &str| detail.get(key).and_then(Value::as_i64);
+    let reason = || detail.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
     match name {
         "ok" => Some(StoredAuth::Ok),
         "refreshing" => Some(StoredAuth::Refreshing),
-        "expiring" => Some(StoredAuth::Expiring { until: instant("until")? }),
+        "expiring" => Some(StoredAuth::Expiring { until: instant("until")?, reason: reason() }),
         "expired" => Some(StoredAuth::Expired { next_try: instant("next_try") }),
-        "dead" => Some(StoredAuth::Dead {
-            reason: detail.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned(),
-            since: instant("since").unwrap_or_default(),
-        }),
+        "dead" => {
+            Some(StoredAuth::Dead { reason: reason(), since: instant("since").unwrap_or_default() })
+        }
         _ => None,
     }
 }

@@ -71,6 +71,8 @@ pub fn credential(
         access_token: open(sealer, &id, "access_token", raw.access_token.as_deref())?,
         extra: open_extra(sealer, &id, raw.extra.as_deref())?,
         expires_at: raw.expires_at,
+        refreshed_at: raw.last_refresh_at,
+        refreshable: raw.refresh_token.is_some(),
         generation: cell.number("generation", raw.generation)?,
     })
 }
@@ -104,6 +106,25 @@ pub fn update(
     new: &NewSecrets,
     now: UnixMs,
 ) -> Result<u64, StoreError> {
+    let next = expected.saturating_add(1);
+    replace(conn, sealer, id, expected, next, new, now).map(|()| next)
+}
+
+/// Writes new values over generation `expected` as generation `next`, which may be more than one later: generations
+/// in between were in memory only, while the disk took none.
+///
+/// # Errors
+///
+/// As [`update`].
+pub fn replace(
+    conn: &mut SqliteConnection,
+    sealer: &Sealer,
+    id: AccountId,
+    expected: u64,
+    next: u64,
+    new: &NewSecrets,
+    now: UnixMs,
+) -> Result<(), StoreError> {
     let id = id.to_string();
     let stored = raw(conn, &id)?;
     let cell = Cell { table: TABLE, id: &id };
@@ -114,7 +135,6 @@ pub fn update(
     if generation != expected {
         return Err(StoreError::Stale(id));
     }
-    let next = generation + 1;
     let is_new = stored.is_none();
     let mut row = stored.unwrap_or_else(|| Raw::empty(&id));
     // Opened before anything is written: values that cannot be read must not be half replaced.
@@ -140,13 +160,13 @@ pub fn update(
     if new.access_token.is_some() {
         row.last_refresh_at = Some(now);
     }
+    let expected = row.generation;
     row.generation = i64::try_from(next)
         .map_err(|_beyond_i64| StoreError::corrupt(TABLE, &id, "generation out of range"))?;
     row.updated_at = now;
     if is_new {
         diesel::insert_into(table::table).values(&row).execute(conn)?;
     } else {
-        let expected = row.generation - 1;
         let changed = diesel::update(table::table.find(&id))
             .filter(table::generation.eq(expected))
             .set(&row)
@@ -155,7 +175,7 @@ pub fn update(
             return Err(StoreError::Stale(id));
         }
     }
-    Ok(next)
+    Ok(())
 }
 
 /// Puts the secret an operator gave where the account's kind keeps it. Unchanged = no write.

@@ -31,6 +31,7 @@ mod media;
 mod ollama;
 mod passthrough;
 mod recordings;
+mod refresh;
 mod sdk;
 mod simulators;
 mod translated;

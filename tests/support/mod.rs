@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod closed;
 pub(crate) mod database;
+pub(crate) mod oauth;
 pub(crate) mod router;
 pub(crate) mod story;
 pub(crate) mod tls;

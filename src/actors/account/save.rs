@@ -6,8 +6,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
-use super::Account;
-use crate::routing::account::AuthState;
+use super::{Account, UNREADABLE};
 use crate::routing::lock::Lock;
 use crate::store::hot_state::{HotState, StoredAuth};
 
@@ -116,14 +115,12 @@ impl Account {
     fn hot_state(&self) -> Option<(HotState, Vec<Lock>)> {
         let table = self.table.borrow();
         let view = table.view(self.id)?;
-        let auth = match (view.auth, &self.hot.auth) {
-            (AuthState::Ok, _) => StoredAuth::Ok,
-            (AuthState::Expired { next_try }, _) => StoredAuth::Expired { next_try },
-            (AuthState::Dead, known @ StoredAuth::Dead { .. }) => known.clone(),
-            (AuthState::Dead, _) => StoredAuth::Dead {
-                reason: "secrets_unreadable".to_owned(),
+        let auth = match &self.hot.auth {
+            _ if self.credential.is_none() => StoredAuth::Dead {
+                reason: UNREADABLE.to_owned(),
                 since: self.shared.clock.now_ms(),
             },
+            known => known.clone(),
         };
         let last_used_at = (view.last_used_at > 0).then_some(view.last_used_at);
         Some((HotState { auth, last_used_at, ..self.hot.clone() }, view.locks.clone()))

@@ -2,6 +2,7 @@
 //! why there is none.
 
 mod counting;
+mod due;
 mod roster;
 mod serve;
 mod walk;
@@ -23,11 +24,13 @@ use crate::actors::snapshot::AccountSource;
 use crate::actors::table::{SharedTable, Table};
 use crate::actors::waiting::WaitingRoom;
 use crate::id::AccountId;
+use crate::net::Clients;
 use crate::routing::account::AccountConfig;
 use crate::routing::choose::Cursors;
 use crate::routing::plan::Rotation;
 
 pub use counting::{Counting, ForCounting};
+pub use due::{Due, DueRefreshes, Find};
 
 /// Mailbox capacity of the router (REL-ACT-3): every in-flight request has at most one question open.
 const MAILBOX: usize = 4_096;
@@ -87,6 +90,8 @@ struct Desk {
     table: SharedTable,
     state: RefCell<State>,
     router: Addr<Router>,
+    /// Clients of this thread, for token endpoints.
+    clients: Clients,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +114,7 @@ impl Router {
         Self::start_in_arbiter(arbiter, move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let desk = Desk {
+                clients: Clients::new(Arc::clone(&shared.net)),
                 shared,
                 table: Rc::new(RefCell::new(Table::default())),
                 state: RefCell::default(),

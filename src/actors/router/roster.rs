@@ -9,7 +9,7 @@ use actix::prelude::*;
 use tracing::warn;
 
 use super::Desk;
-use crate::actors::account::{Account, AccountSeed, Reconfigure, Retire};
+use crate::actors::account::{Account, AccountSeed, Reconfigure, Retire, Ties};
 use crate::actors::snapshot::AccountSource;
 use crate::actors::table::Row;
 use crate::id::AccountId;
@@ -51,6 +51,7 @@ impl Desk {
         state.restarts.remove(&id);
         state.cursors.forget(id);
         self.shared.affinity.forget(id);
+        self.shared.exchanges.forget(id);
     }
 
     fn install(&self, source: AccountSource) -> Option<Change> {
@@ -79,19 +80,20 @@ impl Desk {
     fn start(&self, source: AccountSource) {
         let AccountSource { mut view, credential, hot } = source;
         ladder::shorten_future(&mut view.locks, self.shared.clock.now_ms());
-        let nudge_open = Rc::new(Cell::new(false));
+        let (nudge_open, refresh_due) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(None)));
         let seed =
             AccountSeed { id: view.config.id, config: Arc::clone(&view.config), credential, hot };
-        let actor = Account::new(
-            seed,
-            Arc::clone(&self.shared),
-            Rc::clone(&self.table),
-            self.router.clone(),
-            Rc::clone(&nudge_open),
-        );
+        let ties = Ties {
+            table: Rc::clone(&self.table),
+            router: self.router.clone(),
+            nudge_open: Rc::clone(&nudge_open),
+            refresh_due: Rc::clone(&refresh_due),
+            clients: self.clients.clone(),
+        };
+        let actor = Account::new(seed, Arc::clone(&self.shared), ties);
         // It runs when this thread is free again: the row is there before the actor writes into it.
         let addr = actor.start();
-        self.table.borrow_mut().put(view, Row { addr, nudge_open });
+        self.table.borrow_mut().put(view, Row { addr, nudge_open, refresh_due });
     }
 
     /// Starts an account again whose actor died: configuration as last loaded, everything else from the store.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Desk;
-use super::walk::{Full, Walk};
+use super::walk::{Asker, Full, Walk};
 use crate::actors::checkout::{Checked, Checkout, Journey, Verdict};
 use crate::actors::snapshot::Snapshot;
 use crate::actors::table::Group;
@@ -48,15 +48,16 @@ impl Desk {
                 Err(error) => return Checked { journey, verdict: Verdict::NoPlan(error) },
             }
         }
-        let wait_until = deadline.min(self.shared.clock.now() + WAIT_FOR_PLACE);
         let mark = Mark::of(&journey);
-        let full = match self.walk(&mut journey, None).await {
+        let asker = Asker { deadline, caller };
+        let full = match self.walk(&mut journey, &asker, None).await {
             Walk::Full(full) => full,
             Walk::Lease(lease) => return Checked { journey, verdict: Verdict::Lease(lease) },
             Walk::Nobody => return Checked { journey, verdict: Verdict::Exhausted },
         };
-        let waiter = self.state.borrow_mut().waiting.enter(caller);
-        let verdict = self.wait_for_place(&mut journey, &mark, full, &waiter, wait_until).await;
+        let waiter = self.state.borrow_mut().waiting.enter(asker.caller.clone());
+        let wait = (&waiter, deadline.min(self.shared.clock.now() + WAIT_FOR_PLACE));
+        let verdict = self.wait_for_place(&mut journey, &mark, full, &asker, wait).await;
         self.state.borrow_mut().waiting.leave(waiter.ticket);
         // A place it was called for and did not take is the next one's.
         for provider in providers(&journey) {
@@ -71,15 +72,15 @@ impl Desk {
         journey: &mut Journey,
         mark: &Mark,
         mut full: Full,
-        waiter: &Waiter,
-        until: Instant,
+        asker: &Asker,
+        (waiter, until): (&Waiter, Instant),
     ) -> Verdict {
         loop {
             if !self.wait(journey, mark, &full, waiter, until).await {
                 return Verdict::Busy;
             }
             mark.rewind(journey);
-            match self.walk(journey, Some(waiter.ticket)).await {
+            match self.walk(journey, asker, Some(waiter.ticket)).await {
                 Walk::Full(still) => full = still,
                 Walk::Lease(lease) => return Verdict::Lease(lease),
                 Walk::Nobody => return Verdict::Exhausted,

@@ -97,6 +97,7 @@ impl World {
             found: Found::default(),
             endpoints: Vec::new(),
             proxies: Default::default(),
+            oauth_clients: Default::default(),
             data_dir,
             loopback_only: true,
             demo: false,

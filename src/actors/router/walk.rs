@@ -1,12 +1,15 @@
 //! One walk through the plan's entries, until an account gives a lease.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{ASK, Desk};
-use crate::actors::account::{Account, Acquire, Denied};
+use crate::actors::account::{Account, Acquire, Acquired, Denied};
 use crate::actors::breakers::{Admitted, Probe};
 use crate::actors::budgets::Reservation;
 use crate::actors::checkout::{Journey, Skip, SkipReason};
@@ -23,6 +26,17 @@ use crate::routing::plan::PlannedEntry;
 
 /// Accounts named per entry when nobody there could serve; those that recover first.
 const NAMED_PER_ENTRY: usize = 8;
+
+/// Longest wait for a token that is being refreshed (accounts §3.2).
+const REFRESH_WAIT: Duration = Duration::from_secs(30);
+
+/// For whom a walk is made.
+pub(super) struct Asker {
+    /// When the request ends.
+    pub(super) deadline: Instant,
+    /// Fires when nobody wants an answer any more.
+    pub(super) caller: CancellationToken,
+}
 
 /// How a walk through the entries ended.
 pub(super) enum Walk {
@@ -60,9 +74,17 @@ enum Refusal {
 
 impl Desk {
     /// Goes through the entries from the present one on.
-    pub(super) async fn walk(&self, journey: &mut Journey, ticket: Option<Ticket>) -> Walk {
+    pub(super) async fn walk(
+        &self,
+        journey: &mut Journey,
+        asker: &Asker,
+        ticket: Option<Ticket>,
+    ) -> Walk {
         let mut full = Full::default();
         while let Some(entry) = journey.entry().cloned() {
+            if asker.caller.is_cancelled() {
+                return Walk::Nobody;
+            }
             self.reach(journey);
             match self.look(journey, &entry, ticket, &mut full) {
                 Look::Ask(id, account, reservation) => {
@@ -72,7 +94,7 @@ impl Desk {
                         journey.next_entry();
                         continue;
                     };
-                    match self.ask(&entry, &account, probe).await {
+                    match self.ask(&entry, &account, asker, probe).await {
                         Ok(lease) => {
                             journey.takes(id);
                             return Walk::Lease(Box::new(lease.with_reservation(reservation)));
@@ -270,16 +292,37 @@ impl Desk {
         &self,
         entry: &PlannedEntry,
         account: &Addr<Account>,
+        asker: &Asker,
         probe: Option<Probe>,
     ) -> Result<Lease, Refusal> {
         let target = Arc::clone(&entry.target);
-        match account.send(Acquire { target }).timeout(ASK).await {
-            Ok(Ok(lease)) => Ok(lease.with_probe(probe)),
-            Ok(Err(denied)) => Err(Refusal::Denied(denied)),
+        let lease = match account.send(Acquire { target }).timeout(ASK).await {
+            Ok(Ok(Acquired::Lease(lease))) => lease,
+            Ok(Ok(Acquired::Later(later))) => self.renewed(later, asker).await?,
+            Ok(Err(denied)) => return Err(Refusal::Denied(denied)),
             Err(error) => {
                 warn!(%error, "an account did not answer");
-                Err(Refusal::Silent)
+                return Err(Refusal::Silent);
             }
+        };
+        Ok(lease.with_probe(probe))
+    }
+
+    /// Waits while the account's token is refreshed: not longer than a refresh may take, nor than anybody wants it.
+    async fn renewed(
+        &self,
+        later: oneshot::Receiver<Result<Lease, Denied>>,
+        asker: &Asker,
+    ) -> Result<Lease, Refusal> {
+        let until = asker.deadline.min(self.shared.clock.now() + REFRESH_WAIT);
+        tokio::select! {
+            answer = later => match answer {
+                Ok(answer) => answer.map_err(Refusal::Denied),
+                // Its actor died; the refresh goes on, and the next actor joins it.
+                Err(_actor_is_gone) => Err(Refusal::Silent),
+            },
+            () = tokio::time::sleep_until(until.into()) => Err(Refusal::Silent),
+            () = asker.caller.cancelled() => Err(Refusal::Silent),
         }
     }
 

@@ -250,6 +250,26 @@ fn c07_published_secrets_are_never_in_effect() {
 }
 
 #[test]
+fn oauth_clients_are_read_from_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    fs::write(&file, "from-file\n").unwrap();
+    let options = case(&[
+        ("NINEROUTER_OAUTH_CLAUDE_CLIENT_ID", " mine "),
+        ("NINEROUTER_OAUTH_GEMINI_CLI_CLIENT_SECRET_FILE", file.to_str().unwrap()),
+        ("NINEROUTER_OAUTH_CLAUDE_CLIENT", "x"),
+    ])
+    .resolve()
+    .unwrap();
+    assert_eq!(options.oauth_clients["CLAUDE"].client_id.as_deref(), Some("mine"));
+    let google = options.oauth_clients["GEMINI_CLI"].client_secret.as_ref().unwrap();
+    assert_eq!(google.expose(), "from-file");
+    assert_eq!(options.oauth_clients.len(), 2);
+    assert!(options.notes.iter().any(|n| n.text.contains("NINEROUTER_OAUTH_CLAUDE_CLIENT`")));
+    assert!(!format!("{options:?}").contains("from-file"));
+}
+
+#[test]
 fn endpoint_overrides_are_read() {
     let options = case(&[
         ("NINEROUTER_ENDPOINT_GLM_API", "http://127.0.0.1:4001/"),

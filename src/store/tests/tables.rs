@@ -148,7 +148,7 @@ fn hot_state_comes_back_without_locks_that_ended() {
     let ended = lock(Scope::Model("old".to_owned()), NOW);
     for auth in [
         StoredAuth::Ok,
-        StoredAuth::Expiring { until: NOW + 5 },
+        StoredAuth::Expiring { until: NOW + 5, reason: "invalid_grant".to_owned() },
         StoredAuth::Expired { next_try: None },
         StoredAuth::Expired { next_try: Some(NOW + 9) },
         StoredAuth::Dead { reason: "revoked".to_owned(), since: NOW - 1 },
