@@ -34,7 +34,8 @@
 //!    attempt, or the commit point.
 //! 5. `gateway::stream` passes the answer on, chunk by chunk, as the client reads; a tap beside it counts tokens and
 //!    sees whether it ends as its dialect demands.
-//! 6. The lease is reported to its account, the row goes to [`actors::ledger`].
+//! 6. The lease is reported to its account, with what the answer's headers told of quota; the row goes to
+//!    [`actors::ledger`].
 //!
 //! # What always holds
 //!
@@ -64,6 +65,8 @@
 //! * A provider that speaks one of the four dialects: `assets/providers.toml`, no code.
 //! * A vendor whose token endpoint differs: a file with one `Family` in [`provider::oauth`].
 //! * A vendor's way to say "quota used up": a row in `routing::rules`.
+//! * A vendor's way to tell how much is left: `provider::quota`, a file in `headers` or `usage`; what it means for a
+//!   choice is `routing::gate`.
 //! * A setting: one declaration in `config::keys`; the README's table follows by a test.
 //! * A table or column: a new folder in `migrations/`, then its file in [`store`].
 //! * A path that clients send: `gateway::route`.

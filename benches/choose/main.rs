@@ -17,6 +17,7 @@ use ninerouter::provider::catalog::Catalog;
 use ninerouter::routing::account::{AccountConfig, AccountKind, AccountView, AuthState};
 use ninerouter::routing::choose::{AccountStrategy, ChooseCx, Cursors, choose};
 use ninerouter::routing::classify::Class;
+use ninerouter::routing::gate::{Gate, Level, Reserve};
 use ninerouter::routing::lock::{Lock, Scope};
 use ninerouter::routing::target::{Target, Wishes};
 
@@ -63,6 +64,7 @@ fn micros(views: &[AccountView], target: &Target, strategy: AccountStrategy) -> 
     loop {
         for _ in 0..100 {
             black_box(choose(ChooseCx {
+                reserve: Reserve { percent: 5, soft: true },
                 now: NOW,
                 views: black_box(views),
                 target,
@@ -110,8 +112,14 @@ fn account(locked: bool) -> AccountView {
         max_concurrent: 80,
         missing_params: false,
         faulted: false,
-        remaining_percent: Some(50),
-        resets_at: Some(NOW + 3_600_000),
+        gates: vec![Gate {
+            scope: Scope::All,
+            level: Level::Open,
+            left: 50,
+            reservable: true,
+            resets_at: Some(NOW + 3_600_000),
+            since: NOW - 1_000,
+        }],
         last_used_at: NOW - 1_000,
         shown: Arc::default(),
     }

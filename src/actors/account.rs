@@ -4,6 +4,7 @@
 //! No request body and no response ever passes through it.
 
 mod auth;
+mod quota;
 mod renewal;
 mod save;
 
@@ -32,6 +33,7 @@ use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::net::Clients;
 use crate::provider::credential::Credential;
+use crate::provider::quota::Document;
 use crate::routing::account::{AccountConfig, AccountView};
 use crate::routing::choose::{Ineligible, eligible};
 use crate::routing::classify::{Class, Classified};
@@ -39,6 +41,8 @@ use crate::routing::instant::MINUTE;
 use crate::routing::ladder::{self, FailureMemory};
 use crate::routing::target::Target;
 use crate::store::hot_state::{HotState, StoredAuth};
+
+pub use quota::{Observed, PollFailure, QuotaPolled};
 
 /// Mailbox capacity of an account (REL-ACT-3).
 const MAILBOX: usize = 1_024;
@@ -156,6 +160,8 @@ pub struct Account {
     memory: FailureMemory,
     /// What is stored beside the view: why the account is dead, last success and failure, quota.
     hot: HotState,
+    /// What is known of its quota; shared with what people see.
+    quota: Option<Arc<Document>>,
     saving: Saving,
     renewal: Renewals,
     /// First generation of the present sign-in: what older ones report is no news (accounts §7.3.5).
@@ -192,6 +198,7 @@ impl Account {
             leases: HashMap::new(),
             next_lease: 0,
             memory: FailureMemory::default(),
+            quota: Self::stored_quota(&seed.hot),
             hot: seed.hot,
             saving: Saving::default(),
             renewal: Renewals::new(refresh_due),
@@ -277,7 +284,8 @@ impl Account {
             );
             Arc::make_mut(&mut view.shown).last_ok_at = Some(now);
         });
-        if cleared {
+        let refuted = self.served(held, now);
+        if cleared || refuted {
             info!(account.id = %self.id, model = %target.canonical, "account serves again");
             self.save(ctx, false);
         }
@@ -299,6 +307,7 @@ impl Account {
             filed = ladder::apply(&mut view.locks, memory, why, now, jitter, &rules);
             ladder::prune(&mut view.locks, now);
         });
+        self.exhausted(why, now);
         let urgent = match filed {
             ladder::Outcome::Unchanged => return,
             ladder::Outcome::Locked(lock) => {
@@ -388,6 +397,10 @@ impl Actor for Account {
         let routed = self.hot.auth_state(self.credential.is_some());
         self.table.borrow_mut().update(self.id, |view| view.auth = routed);
         self.show();
+        // An actor that starts again has a row of the last configuration.
+        if self.quota.is_some() {
+            self.apply_overage_setting();
+        }
     }
 }
 
@@ -441,6 +454,10 @@ impl Handler<Report> for Account {
             return;
         }
         let now = self.shared.clock.now_ms();
+        // First what its headers said: what the outcome proves is about what was known before.
+        if let Some(reading) = msg.reading {
+            self.observe(*reading, ctx);
+        }
         match &msg.outcome {
             Outcome::Success => self.succeeded(now, &held, ctx),
             Outcome::Failed(why) => self.failed(now, &held, why, ctx),
@@ -479,6 +496,11 @@ impl Handler<Reconfigure> for Account {
         });
         self.plan_refresh();
         self.show();
+        if replaced {
+            self.renew_quota();
+        } else {
+            self.apply_overage_setting();
+        }
         if replaced && readable {
             self.save(ctx, true);
             self.answer_waiters(ctx);

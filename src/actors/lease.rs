@@ -1,14 +1,16 @@
 //! A lease: permission to use one account for one attempt.
 
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Message};
 
-use crate::actors::account::{Account, AuthFailed};
+use crate::actors::account::{Account, AuthFailed, Observed};
 use crate::actors::breakers::Probe;
 use crate::actors::budgets::Reservation;
 use crate::provider::credential::Credential;
+use crate::provider::quota::Reading;
 use crate::routing::account::AccountConfig;
 use crate::routing::classify::Classified;
 
@@ -34,6 +36,8 @@ pub struct Report {
     pub lease_id: u64,
     /// How it went.
     pub outcome: Outcome,
+    /// What the answer's headers told of quota.
+    pub reading: Option<Box<Reading>>,
 }
 
 /// Guard over one in-flight place of an account. Dropped without a report it says `Aborted`.
@@ -50,6 +54,9 @@ pub struct Lease {
     /// What is set aside for the attempt in the budgets of provider and account. Given back with the lease unless
     /// somebody took it.
     reservation: Option<Reservation>,
+    /// What the answer's headers told of quota and was not told the account yet.
+    reading: RefCell<Option<Box<Reading>>>,
+    overage: Cell<bool>,
 }
 
 impl Lease {
@@ -60,7 +67,16 @@ impl Lease {
         account: Arc<AccountConfig>,
         credential: Arc<Credential>,
     ) -> Self {
-        Self { id, owner: Some(owner), account, credential, probe: None, reservation: None }
+        Self {
+            id,
+            owner: Some(owner),
+            account,
+            credential,
+            probe: None,
+            reservation: None,
+            reading: RefCell::new(None),
+            overage: Cell::new(false),
+        }
     }
 
     /// The same lease, as the probe of a half-open breaker.
@@ -99,6 +115,26 @@ impl Lease {
         renewed
     }
 
+    /// Takes what the answer's headers told of quota. It goes to the account with the report; what the next request
+    /// must know goes at once, because a stream may take long.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "at most one per call, and calls are bounded by leases (REL-ACT-3)"
+    )]
+    pub fn observe(&self, reading: Reading) {
+        self.overage.set(reading.overage.is_some());
+        match &self.owner {
+            Some(owner) if reading.is_urgent() => owner.do_send(Observed { reading }),
+            Some(_) | None => drop(self.reading.replace(Some(Box::new(reading)))),
+        }
+    }
+
+    /// True when the answer was served beyond the plan, at extra cost (accounts §4.6).
+    #[must_use]
+    pub fn in_overage(&self) -> bool {
+        self.overage.get()
+    }
+
     /// Ends the lease with an outcome.
     pub fn report(mut self, outcome: Outcome) {
         self.tell(outcome);
@@ -110,7 +146,8 @@ impl Lease {
     )]
     fn tell(&mut self, outcome: Outcome) {
         if let Some(owner) = self.owner.take() {
-            owner.do_send(Report { lease_id: self.id, outcome });
+            let reading = self.reading.take();
+            owner.do_send(Report { lease_id: self.id, outcome, reading });
         }
     }
 }

@@ -17,6 +17,8 @@ const RING: usize = 1_024;
 pub enum LiveEvent {
     /// An account's view changed.
     Account(AccountId),
+    /// What is known of an account's quota changed.
+    Quota(AccountId),
     /// A request ended; `request_id` names its usage row.
     RequestFinished {
         /// Id of the usage row.

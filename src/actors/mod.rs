@@ -25,6 +25,7 @@ pub mod ledger;
 pub mod listing;
 pub mod live;
 mod outbound;
+pub mod quota_poller;
 pub mod refresher;
 pub mod restarts;
 pub mod router;

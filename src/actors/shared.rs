@@ -14,6 +14,7 @@ use crate::actors::budgets::Budgets;
 use crate::actors::exchanges::Exchanges;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
+use crate::actors::quota_poller::QuotaPolls;
 use crate::actors::snapshot::Snapshot;
 use crate::auth::failed::FailedKeys;
 use crate::auth::limits::Limits;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub exchanges: Exchanges,
     /// Live events.
     pub live: LiveEvents,
+    /// Questions for usage endpoints.
+    pub quota_polls: QuotaPolls,
     /// Usage rows.
     pub ledger: Ledger,
     /// TLS configuration, resolver and name cache of outbound connections.

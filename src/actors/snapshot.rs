@@ -29,6 +29,7 @@ use crate::provider::oauth::OperatorClient;
 use crate::provider::oauth::client::variable_part;
 use crate::provider::price::{CostFacts, CostSource, Price};
 use crate::provider::proxy::{EnvironmentProxies, Hop, Route, RouteTarget, Routes};
+use crate::provider::quota::Document;
 use crate::provider::request::missing_params;
 use crate::routing::account::{
     AccountConfig, AccountKind, AccountView, ProxyChoice, Shown, ShownAuth, Tier,
@@ -36,6 +37,7 @@ use crate::routing::account::{
 use crate::routing::budget::Budget;
 use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
+use crate::routing::gate::{Reserve, gates};
 use crate::routing::ladder::LadderSettings;
 use crate::routing::plan;
 use crate::routing::resolve::{Names, Resolved, resolve};
@@ -222,6 +224,8 @@ impl Snapshot {
             let pinned = selected(provider, &config, credential).map(str::to_owned);
             config.endpoint = pinned;
         }
+        let shown = shown(&stored.hot, credential.as_deref());
+        let quota = &shown.quota;
         let view = AccountView {
             auth: stored.hot.auth_state(credential.is_some()),
             locks: stored.locks,
@@ -229,10 +233,12 @@ impl Snapshot {
             max_concurrent: self.leases(&config),
             missing_params: missing,
             faulted: false,
-            remaining_percent: None,
-            resets_at: None,
+            gates: quota
+                .as_ref()
+                .map(|quota| gates(quota, self.allows_overage(&config)))
+                .unwrap_or_default(),
             last_used_at: stored.hot.last_used_at.unwrap_or(0),
-            shown: Arc::new(shown(&stored.hot, credential.as_deref())),
+            shown: Arc::new(shown),
             config: Arc::new(config),
         };
         AccountSource { view, credential, hot: stored.hot }
@@ -253,6 +259,22 @@ impl Snapshot {
     pub fn account_strategy(&self, provider: &str) -> AccountStrategy {
         let own = self.overrides.get(provider).and_then(|o| o.account_strategy.as_deref());
         own.and_then(AccountStrategy::parse).unwrap_or(self.settings.account_strategy)
+    }
+
+    /// Whether an account goes on beyond its plan at extra cost.
+    #[must_use]
+    pub fn allows_overage(&self, account: &AccountConfig) -> bool {
+        account.allow_overage.unwrap_or(self.settings.allow_overage)
+    }
+
+    /// What is kept in reserve of a provider's accounts that have no number of their own.
+    #[must_use]
+    pub fn reserve(&self, provider: &str) -> Reserve {
+        let own = self.overrides.get(provider).and_then(|o| o.min_remaining_percent);
+        Reserve {
+            percent: own.unwrap_or(self.settings.min_remaining_percent),
+            soft: self.settings.reserve_soft,
+        }
     }
 
     /// Dispatches in a row under round-robin.
@@ -553,7 +575,7 @@ fn shown(hot: &HotState, credential: Option<&Credential>) -> Shown {
         generation: credential.map_or(0, |credential| credential.generation),
         last_ok_at: hot.last_ok_at,
         last_error: hot.last_error.clone(),
-        quota: hot.quota_detail.clone().map(Arc::new),
+        quota: hot.quota_detail.as_ref().and_then(Document::of_stored).map(Arc::new),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::actors::discovery;
 use crate::actors::exchanges::Exchanges;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
+use crate::actors::quota_poller::QuotaPolls;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
 use crate::actors::snapshot::{AccountSource, Fixed, KeySecret, Snapshot, SnapshotError};
 use crate::auth::failed::FailedKeys;
@@ -286,6 +287,7 @@ pub(crate) fn share(
         exchanges: Exchanges::default(),
         live,
         budgets,
+        quota_polls: QuotaPolls::default(),
         stream_usage: StreamUsage::default(),
         live_models,
         drain: Drain::default(),

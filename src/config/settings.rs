@@ -64,6 +64,8 @@ pub struct Settings {
     pub reserve_soft: bool,
     /// Accounts may go beyond their plan at extra cost.
     pub allow_overage: bool,
+    /// Between two looks at an account's usage page.
+    pub quota_poll: Duration,
     /// First step of ladder A.
     pub cooldown_base: Duration,
     /// Cap of ladder A.
@@ -534,6 +536,7 @@ fn build(values: &Values, found: &Found) -> Settings {
         min_remaining_percent: u8::try_from(values.int("min_remaining_percent")).unwrap_or(99),
         reserve_soft: values.bool("reserve_soft"),
         allow_overage: values.bool("allow_overage"),
+        quota_poll: Duration::from_secs(u64::from(values.u32("quota.poll_minutes")) * 60),
         cooldown_base: values.seconds("cooldown_base_s"),
         cooldown_max: values.seconds("cooldown_max_s"),
         tier_order: tier_order(values),

@@ -17,6 +17,7 @@ use crate::gateway::translation::{Outbound, outbound};
 use crate::net::{Destination, NetError, Outgoing, Reply, Route, wire_headers};
 use crate::provider::catalog::Endpoint;
 use crate::provider::endpoint;
+use crate::provider::quota::headers::{HeadersCx, Told};
 use crate::provider::request::{Call, ShapeCx, Shaped, shape};
 use crate::routing::account::AccountKind;
 use crate::routing::plan::PlannedEntry;
@@ -130,6 +131,7 @@ impl Attempt<'_> {
         let reply = self.send(out, shaped).await.map_err(|error| blame.transport(error))?;
         let head_at = self.now();
         self.marks.head.set(Some(head_at));
+        self.note_quota(&reply);
         let opening = Opening { blame, shaped, endpoint, out };
         let served = match reply.status {
             200..=299 if self.exchange.ask.stream => {
@@ -141,6 +143,24 @@ impl Attempt<'_> {
         };
         self.marks.first.set(Some(self.now()));
         Ok(served)
+    }
+
+    /// What the answer's headers tell of quota, before its body (accounts §4.3). Costs a look at the names when they
+    /// tell nothing.
+    fn note_quota(&self, reply: &Reply) {
+        let headers = reply.headers.iter();
+        let texts = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let Some(told) = Told::of(texts) else { return };
+        let target = &self.entry.target;
+        let cx = HeadersCx {
+            now: self.exchange.shared.clock.now_ms(),
+            status: reply.status,
+            family: target.provider.family,
+            model: &target.canonical,
+        };
+        if let Some(reading) = told.read(&cx) {
+            self.lease.observe(reading);
+        }
     }
 
     fn blame(&self) -> Blame<'_> {

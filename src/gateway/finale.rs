@@ -10,7 +10,7 @@ use crate::gateway::reply::Refusal;
 use crate::gateway::retry::Stumble;
 use crate::redact::redact_text;
 use crate::routing::choose::Ineligible;
-use crate::routing::classify::Next;
+use crate::routing::classify::{Class, Next};
 use crate::routing::outcome::{Cause, FailureRecord, FinalAnswer, reasons, when_all_failed};
 use crate::routing::resolve::ResolveError;
 
@@ -141,6 +141,9 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
                 Cause::Locked { class: *class, by_this_request: *set_at >= exchange.started_at }
             }
             Ineligible::OverBudget { .. } => Cause::Budget,
+            Ineligible::Reserved { .. } => {
+                Cause::Locked { class: Class::QuotaExhausted, by_this_request: false }
+            }
             Ineligible::Dead => Cause::Dead,
             Ineligible::ExpiredToken { .. } => Cause::ExpiredToken,
             Ineligible::Busy | Ineligible::Probing { .. } => Cause::Busy,

@@ -160,6 +160,7 @@ impl Relay {
                 return Step::End(self.give_up(exchange));
             };
             route.exec = exec.get();
+            route.overage = lease.in_overage();
             return match done {
                 Ok(Served::Whole(whole)) => {
                     self.served(exchange, &route, &marks);

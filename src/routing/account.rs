@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::clock::UnixMs;
 use crate::id::AccountId;
+use crate::provider::quota::Document;
+use crate::routing::gate::Gate;
 use crate::routing::lock::Lock;
 
 /// Kind of credential an account holds.
@@ -154,7 +156,7 @@ pub struct Shown {
     /// Last failure, redacted: `{"at", "class", "rule", "status"}`.
     pub last_error: Option<serde_json::Value>,
     /// Quota in the canonical form (accounts §4.1); `None` = nothing observed.
-    pub quota: Option<Arc<serde_json::Value>>,
+    pub quota: Option<Arc<Document>>,
 }
 
 /// Credential state as shown (accounts §0.3).
@@ -215,10 +217,8 @@ pub struct AccountView {
     pub missing_params: bool,
     /// Its actor died too often (REL-ACT-2): not asked until it runs again.
     pub faulted: bool,
-    /// Percent left in the tightest quota window, when known.
-    pub remaining_percent: Option<u8>,
-    /// When that window resets, Unix ms.
-    pub resets_at: Option<UnixMs>,
+    /// Quota windows; those whose reset passed may still be listed.
+    pub gates: Vec<Gate>,
     /// Last lease, Unix ms; 0 = never.
     pub last_used_at: UnixMs,
     /// For people; replaced as a whole when something in it changes.

@@ -3,15 +3,15 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::provider::glob;
 use crate::routing::account::{AccountView, AuthState};
 use crate::routing::classify::Class;
+use crate::routing::gate::{self, Held, Level, Reserve};
 use crate::routing::ladder::REASON_QUOTA_UNKNOWN;
-use crate::routing::lock::Lock;
 use crate::routing::target::Target;
 
 /// How accounts of one priority group take turns.
@@ -77,6 +77,11 @@ pub enum Ineligible {
     },
     /// Every permitted lease is out.
     Busy,
+    /// What is left of a quota window is kept in reserve.
+    Reserved {
+        /// When the window resets, Unix ms; `None` = unknown.
+        until: Option<UnixMs>,
+    },
     /// A used-up window has just reset, and somebody is finding out whether it serves again.
     Probing {
         /// When the next may try, Unix ms; `None` = when the one under way has ended.
@@ -109,6 +114,7 @@ impl Ineligible {
         match self {
             Self::Locked { until, .. } | Self::OverBudget { until } => Some(*until),
             Self::ExpiredToken { next_try } => *next_try,
+            Self::Reserved { until } => *until,
             Self::Disabled
             | Self::Dead
             | Self::Busy
@@ -128,6 +134,7 @@ impl fmt::Display for Ineligible {
             Self::Dead => "needs a new credential",
             Self::Locked { reason, .. } => reason,
             Self::Busy => "every place is taken",
+            Self::Reserved { .. } => "reserved",
             Self::Probing { .. } => "trying whether its quota is back",
             Self::Faulted => "account does not answer",
             Self::ModelNotAllowed => "model not allowed for the account",
@@ -154,6 +161,8 @@ pub struct ChooseCx<'a> {
     pub sticky_count: u32,
     /// Whose turn it is; moved when `tried` is empty.
     pub cursors: &'a mut Cursors,
+    /// What is kept in reserve.
+    pub reserve: Reserve,
     /// Accounts this request has tried.
     pub tried: &'a [AccountId],
     /// The account this conversation is bound to.
@@ -173,6 +182,9 @@ struct Ask<'a> {
     target: &'a Target,
     strategy: AccountStrategy,
     sticky_count: u32,
+    reserve: Reserve,
+    /// Nobody else is left: thin throttles and a soft reserve are used.
+    last_resort: bool,
     tried: &'a [AccountId],
     affinity: Option<AccountId>,
     pin: Option<AccountId>,
@@ -256,37 +268,48 @@ const PROBE_GAP_MS: i64 = 250;
 
 /// The lock that stays longest is the reason; a window that just reset lets one probe in at a time.
 fn check_locks(now: UnixMs, view: &AccountView, target: &Target) -> Result<(), Ineligible> {
-    let covering = view.locks.iter().filter(|lock| target.is_covered(&lock.scope));
-    let mut longest: Option<&Lock> = None;
+    /// What keeps requests away until `until`.
+    struct Bar<'a> {
+        until: UnixMs,
+        class: Class,
+        reason: &'a Arc<str>,
+        set_at: UnixMs,
+    }
+    static SPENT: LazyLock<Arc<str>> = LazyLock::new(|| "quota exhausted".into());
+    let locks = view.locks.iter().filter(|lock| target.is_covered(&lock.scope)).map(|lock| Bar {
+        until: lock.until,
+        class: lock.class,
+        reason: &lock.reason,
+        set_at: lock.set_at,
+    });
+    let spent =
+        view.gates.iter().filter(|g| g.level == Level::Spent && target.is_covered(&g.scope));
+    let gates = spent.filter_map(|gate| {
+        let (class, reason) = (Class::QuotaExhausted, &*SPENT);
+        Some(Bar { until: gate.resets_at?, class, reason, set_at: gate.since })
+    });
+    let mut longest: Option<Bar<'_>> = None;
     let mut probing = None;
-    for lock in covering {
-        if lock.until > now {
-            if longest.is_none_or(|l| lock.until > l.until) {
-                longest = Some(lock);
+    for bar in locks.chain(gates) {
+        if bar.until > now {
+            if longest.as_ref().is_none_or(|l| bar.until > l.until) {
+                longest = Some(bar);
             }
-        } else {
-            probing = probing.or(probe(now, view, lock));
+        } else if bar.class == Class::QuotaExhausted {
+            let unknown = **bar.reason == *REASON_QUOTA_UNKNOWN;
+            probing = probing.or(probe(now, view, bar.until, unknown));
         }
     }
-    if let Some(lock) = longest {
-        return Err(Ineligible::Locked {
-            until: lock.until,
-            class: lock.class,
-            reason: Arc::clone(&lock.reason),
-            set_at: lock.set_at,
-        });
+    if let Some(Bar { until, class, reason, set_at }) = longest {
+        return Err(Ineligible::Locked { until, class, reason: Arc::clone(reason), set_at });
     }
     probing.map_or(Ok(()), Err)
 }
 
-/// Success removes the lock of a window that has reset and so opens the account; until then no herd: probes keep
-/// their distance (accounts §7.3.3), and without a known reset one is in flight at a time (§5.6).
-fn probe(now: UnixMs, view: &AccountView, lock: &Lock) -> Option<Ineligible> {
-    if lock.class != Class::QuotaExhausted {
-        return None;
-    }
-    let unknown = *lock.reason == *REASON_QUOTA_UNKNOWN;
-    if unknown && view.in_flight > 0 && view.last_used_at >= lock.until {
+/// Success removes the lock of a window that has reset at `until` and so opens the account; until then no herd: probes
+/// keep their distance (accounts §7.3.3), and without a known reset one is in flight at a time (§5.6).
+fn probe(now: UnixMs, view: &AccountView, until: UnixMs, unknown: bool) -> Option<Ineligible> {
+    if unknown && view.in_flight > 0 && view.last_used_at >= until {
         return Some(Ineligible::Probing { next: None });
     }
     // A last use in the future belongs to another clock and says nothing.
@@ -323,6 +346,7 @@ pub fn choose(cx: ChooseCx<'_>) -> Choice {
         target,
         strategy,
         sticky_count,
+        reserve,
         cursors,
         tried,
         affinity,
@@ -330,18 +354,45 @@ pub fn choose(cx: ChooseCx<'_>) -> Choice {
         tags,
         over_budget,
     } = cx;
-    let ask = Ask { now, target, strategy, sticky_count, tried, affinity, pin, tags, over_budget };
+    let last_resort = false;
+    let ask = Ask {
+        now,
+        target,
+        strategy,
+        sticky_count,
+        reserve,
+        last_resort,
+        tried,
+        affinity,
+        pin,
+        tags,
+        over_budget,
+    };
     choose_among(views, &ask, cursors)
+}
+
+/// First among those with something to spare, then among all.
+fn choose_among(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors) -> Choice {
+    let last = Ask { last_resort: true, ..*ask };
+    // Whoever was passed over has a gate.
+    let spared = || views.iter().any(|view| !view.gates.is_empty());
+    let first = pick_among(views, ask, cursors);
+    let picked = first.or_else(|| spared().then(|| pick_among(views, &last, cursors)).flatten());
+    picked.map_or_else(|| none(views, &last), |view| Choice::Account(view.config.id))
 }
 
 /// What is cheap to compare comes first, and only those who would win are asked whether they can serve: of a thousand
 /// accounts few are.
-fn choose_among(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors) -> Choice {
+fn pick_among<'a>(
+    views: &'a [AccountView],
+    ask: &Ask<'_>,
+    cursors: &mut Cursors,
+) -> Option<&'a AccountView> {
     let bound = ask.affinity.and_then(|id| views.iter().find(|view| view.config.id == id));
     if let Some(bound) = bound.filter(|view| is_able(view, ask)) {
-        return Choice::Account(bound.config.id);
+        return Some(bound);
     }
-    let Some(leader) = least(views.iter(), rank, ask) else { return none(views, ask) };
+    let leader = least(views.iter(), rank, ask)?;
     let best = rank(leader);
     let group = views.iter().filter(|view| rank(view) == best);
     let picked = match ask.strategy {
@@ -350,14 +401,14 @@ fn choose_among(views: &[AccountView], ask: &Ask<'_>, cursors: &mut Cursors) -> 
         AccountStrategy::Weighted => weighted(group, ask, cursors),
         AccountStrategy::LeastUsed => {
             let used = |view: &AccountView| {
-                (view.in_flight, Reverse(remaining(view)), view.last_used_at, view.config.id)
+                (view.in_flight, Reverse(binding(view, ask).0), view.last_used_at, view.config.id)
             };
             least(group, used, ask)
         }
         AccountStrategy::QuotaBalanced => quota_balanced(group, ask),
     };
     // A group is never empty: its leader is one of its members.
-    Choice::Account(picked.unwrap_or(leader).config.id)
+    Some(picked.unwrap_or(leader))
 }
 
 /// The account with the smallest key among those that can serve.
@@ -380,6 +431,31 @@ fn is_able(view: &AccountView, ask: &Ask<'_>) -> bool {
     is_wanted(view, ask.strategy, ask.tried, ask.pin, ask.tags)
         && over_budget(ask.over_budget, view).is_none()
         && is_eligible(ask.now, view, ask.target)
+        && hold(view, ask).is_none()
+}
+
+/// Why the account is passed over although it could serve.
+fn hold(view: &AccountView, ask: &Ask<'_>) -> Option<Ineligible> {
+    let own = view.config.min_remaining_percent;
+    match gate::held(ask.now, &view.gates, ask.target, own, ask.reserve)? {
+        Held::Reserved(until) => {
+            (!ask.last_resort || !ask.reserve.soft).then_some(Ineligible::Reserved { until })
+        }
+        Held::Thin(until) => {
+            (!ask.last_resort).then_some(Ineligible::Reserved { until: Some(until) })
+        }
+    }
+}
+
+/// Whether the account may serve the target when nobody else can: it is eligible, and no firm reserve holds it back.
+#[must_use]
+pub fn may_serve(now: UnixMs, view: &AccountView, target: &Target, reserve: Reserve) -> bool {
+    let own = view.config.min_remaining_percent;
+    let firm = || {
+        !reserve.soft
+            && matches!(gate::held(now, &view.gates, target, own, reserve), Some(Held::Reserved(_)))
+    };
+    is_eligible(now, view, target) && !firm()
 }
 
 /// Until when the account's budget is used up.
@@ -400,7 +476,10 @@ fn check(view: &AccountView, ask: &Ask<'_>) -> Result<(), Ineligible> {
         return Err(Ineligible::Excluded);
     }
     eligible(ask.now, view, ask.target)?;
-    over_budget(ask.over_budget, view).map_or(Ok(()), |until| Err(Ineligible::OverBudget { until }))
+    if let Some(until) = over_budget(ask.over_budget, view) {
+        return Err(Ineligible::OverBudget { until });
+    }
+    hold(view, ask).map_or(Ok(()), Err)
 }
 
 fn none(views: &[AccountView], ask: &Ask<'_>) -> Choice {
@@ -411,9 +490,11 @@ fn none(views: &[AccountView], ask: &Ask<'_>) -> Choice {
     Choice::None { reasons }
 }
 
-/// An account without a known window is taken for full: no snapshot must not mean no traffic.
-fn remaining(view: &AccountView) -> u8 {
-    view.remaining_percent.unwrap_or(100)
+/// Percent left in the window that binds for the target, and its reset. An account without a known window is taken
+/// for full: no snapshot must not mean no traffic.
+fn binding(view: &AccountView, ask: &Ask<'_>) -> (u8, UnixMs) {
+    let known = gate::binding(ask.now, &view.gates, ask.target);
+    known.map_or((100, UnixMs::MAX), |(left, reset)| (left, reset.unwrap_or(UnixMs::MAX)))
 }
 
 /// Place in the ring. Kept in the cursor instead of an index, so that the ring may change under it.
@@ -490,13 +571,13 @@ fn quota_balanced<'a>(
 ) -> Option<&'a AccountView> {
     /// Within this many percent the sooner reset decides.
     const NEARLY_EQUAL: u8 = 5;
-    let fullest = least(group.clone(), |view| Reverse(remaining(view)), ask)?;
-    let enough = remaining(fullest).saturating_sub(NEARLY_EQUAL);
+    let left = |view: &AccountView| binding(view, ask).0;
+    let fullest = least(group.clone(), |view| Reverse(left(view)), ask)?;
+    let enough = left(fullest).saturating_sub(NEARLY_EQUAL);
     let sooner = |view: &AccountView| {
-        let reset = view.resets_at.unwrap_or(UnixMs::MAX);
-        (reset, view.in_flight, view.last_used_at, view.config.id)
+        (binding(view, ask).1, view.in_flight, view.last_used_at, view.config.id)
     };
-    least(group.filter(|view| remaining(view) >= enough), sooner, ask)
+    least(group.filter(|view| left(view) >= enough), sooner, ask)
 }
 
 /// Whose turn it is, per provider and canonical model. In memory only: a restart starts the rings anew.

@@ -75,37 +75,64 @@ pub fn retry_after(value: &str, now: UnixMs) -> Option<UnixMs> {
     }
 }
 
-/// A reset value of unknown form: epoch seconds, epoch milliseconds, delta seconds, a Go duration, or a date.
+/// A reset value of unknown form: an epoch of any unit, delta seconds, a Go duration, or a date.
 #[must_use]
 pub fn reset(value: &str, now: UnixMs) -> Option<UnixMs> {
     let value = value.trim();
-    let Some(as_seconds) = decimal(value, SECOND) else {
-        let until = match duration(value) {
-            Some(delay) => now.checked_add(delay)?,
-            None => date(value)?,
-        };
-        return sane(until, now);
-    };
-    // As milliseconds an epoch of this century has 12 or 13 digits, as seconds 9 or 10.
-    let until = if as_seconds >= YEAR_2000.checked_mul(SECOND)? {
-        as_seconds.checked_div(SECOND)?
-    } else if as_seconds >= YEAR_2000 {
-        as_seconds
-    } else {
-        now.checked_add(as_seconds)?
+    let until = match decimal(value, SECOND) {
+        // No epoch of a reset is that small.
+        Some(delay) if delay < YEAR_2000 => now.checked_add(delay)?,
+        Some(_) | None => written(value, now)?,
     };
     sane(until, now)
 }
 
-/// RFC 3339, or RFC 1123 as in HTTP.
+/// An instant of a vendor's document (accounts §4.1): an epoch in seconds, milliseconds, microseconds or nanoseconds by
+/// its magnitude, a date, a duration from now (`1h2m3.5s`, `in 90 seconds`). One that has passed is given too;
+/// before 2000 or more than 400 days ahead is nonsense.
+#[must_use]
+pub fn point(value: &str, now: UnixMs) -> Option<UnixMs> {
+    let at = written(value.trim(), now)?;
+    (at >= YEAR_2000 && at.checked_sub(now)? <= FURTHEST).then_some(at)
+}
+
+fn written(value: &str, now: UnixMs) -> Option<UnixMs> {
+    if let Some(at) = epoch(value) {
+        return Some(at);
+    }
+    let lower = value.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("in "));
+    let rest = if lower { value.get(3..)? } else { value };
+    match duration(rest) {
+        Some(delay) => now.checked_add(delay),
+        None => date(value),
+    }
+}
+
+/// Below 10¹² it counts seconds, below 10¹⁵ milliseconds, below 10¹⁸ microseconds, else nanoseconds.
+fn epoch(value: &str) -> Option<UnixMs> {
+    let digits = value.find('.').unwrap_or(value.len());
+    let unit_nanos = match digits {
+        ..=12 => 1_000 * NANOS_PER_MS,
+        13..=15 => NANOS_PER_MS,
+        16..=18 => 1_000,
+        _ => 1,
+    };
+    scaled(value, unit_nanos)
+}
+
+/// RFC 3339, RFC 1123 as in HTTP, or a day (its midnight UTC). A time without a zone is UTC.
 #[must_use]
 pub fn date(value: &str) -> Option<UnixMs> {
     let value = value.trim();
     if let Ok(instant) = value.parse::<Timestamp>() {
         return Some(instant.as_millisecond());
     }
-    let http: Zoned = jiff::fmt::rfc2822::parse(value).ok()?;
-    Some(http.timestamp().as_millisecond())
+    if let Ok(http) = jiff::fmt::rfc2822::parse(value) {
+        let http: Zoned = http;
+        return Some(http.timestamp().as_millisecond());
+    }
+    let civil: DateTime = value.parse().ok()?;
+    Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
 
 /// Milliseconds of a whole duration text: `6m0s`, `1.2s`, `20ms`, `2h7m23s`, `3 minutes`.
@@ -230,7 +257,7 @@ fn nanos(number: &str, unit_nanos: i128) -> Option<i128> {
     const FRACTION_DIGITS: u32 = 9;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 18 || !digits(whole) || !digits(fraction) {
+    if whole.is_empty() || whole.len() > 19 || !digits(whole) || !digits(fraction) {
         return None;
     }
     let mut value: i128 = whole.parse().ok()?;
@@ -337,6 +364,49 @@ mod tests {
     }
 
     #[test]
+    fn an_instant_of_a_document_is_read_in_every_spelling() {
+        let table = [
+            // 2026-07-01T12:01:00Z in seconds, ms, µs, ns
+            ("1782907260", Some(NOW + 60_000)),
+            ("1782907260.25", Some(NOW + 60_250)),
+            ("1782907260000", Some(NOW + 60_000)),
+            ("1782907260000000", Some(NOW + 60_000)),
+            ("1782907260000000000", Some(NOW + 60_000)),
+            ("2026-07-01T12:01:00Z", Some(NOW + 60_000)),
+            ("2026-07-01T12:01:00.1234567+00:00", Some(NOW + 60_123)),
+            ("2026-07-01T14:01:00+02:00", Some(NOW + 60_000)),
+            ("2026-07-01T12:01:00", Some(NOW + 60_000)),
+            ("Wed, 01 Jul 2026 12:01:00 GMT", Some(NOW + 60_000)),
+            ("2026-07-02", Some(NOW + 12 * HOUR)),
+            ("1h2m3.5s", Some(NOW + HOUR + 2 * MINUTE + 3_500)),
+            ("120ms", Some(NOW + 120)),
+            ("3.5s", Some(NOW + 3_500)),
+            ("in 90 seconds", Some(NOW + 90_000)),
+            ("In 5 minutes", Some(NOW + 5 * MINUTE)),
+            // the past is an answer, too
+            ("1782907140", Some(NOW - 60_000)),
+            ("2026-06-30", Some(NOW - 36 * HOUR)),
+            // nonsense
+            ("0", None),
+            ("60", None),
+            ("-1782907260", None),
+            ("946684799", None),
+            ("1999-12-31T23:59:59Z", None),
+            ("2027-12-31T00:00:00Z", None),
+            ("9999999999999999999", None),
+            ("1e9", None),
+            ("NaN", None),
+            ("in a while", None),
+            ("soon", None),
+            ("in ", None),
+            ("", None),
+        ];
+        for (value, want) in table {
+            assert_eq!(point(value, NOW), want, "{value}");
+        }
+    }
+
+    #[test]
     fn midnight_in_los_angeles_follows_daylight_saving_time() {
         let table = [
             ("2026-07-01T12:00:00Z", "2026-07-02T07:00:00Z"),
@@ -401,6 +471,9 @@ mod tests {
                 prop_assert!(until >= now + SECOND && until - now <= FURTHEST);
             }
             let _ = (duration(&text), civil_in_text(&text, Zone::Shanghai), date(&text));
+            if let Some(at) = point(&text, now) {
+                prop_assert!(at >= YEAR_2000 && at - now <= FURTHEST);
+            }
         }
 
         #[test]

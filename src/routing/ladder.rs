@@ -44,6 +44,9 @@ const LONGEST_THROTTLE_MS: i64 = 30 * MINUTE;
 /// Text of a lock whose window has no known end: it is probed by one request at a time.
 pub const REASON_QUOTA_UNKNOWN: &str = "quota exhausted, reset unknown";
 
+/// Text of a lock that keeps an account from being used beyond its plan.
+pub const REASON_OVERAGE: &str = "overage_guard";
+
 /// What is left of a failed attempt for the account.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
@@ -140,6 +143,52 @@ pub fn apply(
     };
     merge(locks, lock.clone());
     Outcome::Locked(lock)
+}
+
+/// Locks a scope whose window is used up without a known reset; the re-probe ladder applies. `None` when it is locked
+/// already.
+pub fn spent(locks: &mut Vec<Lock>, scope: &Scope, now: UnixMs) -> Option<Lock> {
+    let last = locks.iter().find(|lock| lock.scope == *scope);
+    if last.is_some_and(|lock| lock.until > now) {
+        return None;
+    }
+    let class = Class::QuotaExhausted;
+    let level = next_level(last.filter(|lock| lock.class == class), now);
+    let lock = Lock {
+        scope: scope.clone(),
+        until: now.saturating_add(doubled(QUOTA_BASE_MS, level, QUOTA_MAX_MS)),
+        reason: REASON_QUOTA_UNKNOWN.into(),
+        class,
+        level,
+        set_at: now,
+    };
+    merge(locks, lock.clone());
+    Some(lock)
+}
+
+/// Locks a scope that is served at extra cost, until its window resets (accounts §4.6). `None` when it is locked that
+/// long already.
+pub fn guard_overage(
+    locks: &mut Vec<Lock>,
+    scope: &Scope,
+    until: Option<UnixMs>,
+    now: UnixMs,
+) -> Option<Lock> {
+    let until = until.filter(|at| *at > now).unwrap_or(now.saturating_add(QUOTA_BASE_MS));
+    let until = until.min(now.saturating_add(LONGEST_MS));
+    if locks.iter().any(|lock| lock.scope == *scope && lock.until >= until) {
+        return None;
+    }
+    let lock = Lock {
+        scope: scope.clone(),
+        until,
+        reason: REASON_OVERAGE.into(),
+        class: Class::QuotaExhausted,
+        level: 0,
+        set_at: now,
+    };
+    merge(locks, lock.clone());
+    Some(lock)
 }
 
 /// Puts a lock in place. Per scope the later `until` wins: a weaker report never shortens.
@@ -357,6 +406,31 @@ fn reason(class: Class) -> &'static str {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    #[test]
+    fn a_window_without_a_reset_is_tried_again_after_15_30_60_minutes() {
+        let now = 1_790_000_000_000;
+        let mut locks = Vec::new();
+        let mut at = now;
+        for minutes in [15, 30, 60, 120, 240, 360, 360] {
+            let lock = spent(&mut locks, &Scope::All, at).unwrap();
+            assert_eq!(lock.until - at, minutes * MINUTE);
+            assert_eq!(spent(&mut locks, &Scope::All, lock.until - 1), None, "it is locked");
+            at = lock.until;
+        }
+    }
+
+    #[test]
+    fn overage_is_guarded_until_the_reset() {
+        let now = 1_790_000_000_000;
+        let mut locks = Vec::new();
+        let lock = guard_overage(&mut locks, &Scope::All, Some(now + HOUR), now).unwrap();
+        assert_eq!((lock.until, &*lock.reason), (now + HOUR, REASON_OVERAGE));
+        assert_eq!(guard_overage(&mut locks, &Scope::All, Some(now + HOUR), now + 1), None);
+        let family = Scope::Family("premium".into());
+        let unknown = guard_overage(&mut locks, &family, None, now).unwrap();
+        assert_eq!(unknown.until, now + 15 * MINUTE);
+    }
 
     use super::*;
     use crate::routing::classify::Next;

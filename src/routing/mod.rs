@@ -10,6 +10,7 @@ pub mod combo;
 pub mod error_rule;
 pub(crate) mod facts;
 pub mod freshness;
+pub mod gate;
 pub(crate) mod hints;
 pub mod instant;
 pub mod ladder;

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use crate::actors::configured::{Adopted, Configured};
 use crate::actors::desk::RouterDesk;
 use crate::actors::discovery::{self, Discovery};
+use crate::actors::quota_poller::{self, QuotaPoller};
 use crate::actors::refresher::{self, Refresher};
 use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
@@ -227,6 +228,7 @@ impl Server {
             background.then(|| Discovery::launch(Arc::clone(&shared), Arc::clone(&desk)));
         let refresher =
             background.then(|| Refresher::launch(Arc::clone(&shared), Arc::clone(&desk)));
+        let poller = QuotaPoller::launch(Arc::clone(&shared), Arc::clone(&desk), background);
         let configured = Arc::new(Configured::new(
             Arc::clone(&shared),
             Arc::clone(&desk),
@@ -264,6 +266,7 @@ impl Server {
         if let Some(discovery) = &discovery {
             drop(discovery.try_send(discovery::Stop));
         }
+        drop(poller.try_send(quota_poller::Stop));
         finish(&shared, &desk, ended, signalled).await;
         serving.abort();
         Ok(ended)

@@ -30,6 +30,7 @@ mod lifecycle;
 mod media;
 mod ollama;
 mod passthrough;
+mod quota;
 mod recordings;
 mod refresh;
 mod sdk;

@@ -123,6 +123,7 @@ impl Account {
             known => known.clone(),
         };
         let last_used_at = (view.last_used_at > 0).then_some(view.last_used_at);
-        Some((HotState { auth, last_used_at, ..self.hot.clone() }, view.locks.clone()))
+        let hot = HotState { auth, last_used_at, ..self.hot.clone() };
+        Some((self.with_quota(hot), view.locks.clone()))
     }
 }

@@ -16,15 +16,17 @@ use std::time::Duration;
 use actix::prelude::*;
 use tracing::{error, info, warn};
 
-use crate::actors::account::{Flush, Retire, Sweep};
+use crate::actors::account::{Account, Flush, Retire, Sweep};
 use crate::actors::checkout::{Checked, Checkout};
 use crate::actors::restarts::{Restarts, Revival};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::actors::table::{SharedTable, Table};
 use crate::actors::waiting::WaitingRoom;
+use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::net::Clients;
+use crate::provider::quota::Document;
 use crate::routing::account::AccountConfig;
 use crate::routing::choose::Cursors;
 use crate::routing::plan::Rotation;
@@ -75,6 +77,24 @@ pub struct ServedProviders;
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<Arc<AccountConfig>>")]
 pub struct UsableAccounts;
+
+/// Accounts whose usage page may be looked at: enabled, not dead, no parameter missing.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<Pollable>")]
+pub struct PollableAccounts;
+
+/// An account, and what decides when its usage page is looked at.
+#[derive(Clone, Debug)]
+pub struct Pollable {
+    /// Its configuration.
+    pub config: Arc<AccountConfig>,
+    /// Its actor.
+    pub addr: Addr<Account>,
+    /// Last lease, Unix ms; 0 = never.
+    pub last_used_at: UnixMs,
+    /// What is known of its quota.
+    pub quota: Option<Arc<Document>>,
+}
 
 /// The actor. See the module's text.
 #[derive(Debug)]
@@ -290,6 +310,20 @@ impl Handler<UsableAccounts> for Router {
 
     fn handle(&mut self, _: UsableAccounts, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.desk.table.borrow().usable())
+    }
+}
+
+impl Handler<PollableAccounts> for Router {
+    type Result = MessageResult<PollableAccounts>;
+
+    fn handle(&mut self, _: PollableAccounts, _: &mut Self::Context) -> Self::Result {
+        let table = self.desk.table.borrow();
+        let pollable = |config: Arc<AccountConfig>| {
+            let (view, addr) = (table.view(config.id)?, table.addr(config.id)?.clone());
+            let quota = view.shown.quota.clone();
+            Some(Pollable { addr, last_used_at: view.last_used_at, quota, config })
+        };
+        MessageResult(table.usable().into_iter().filter_map(pollable).collect())
     }
 }
 

@@ -12,7 +12,8 @@ use crate::actors::waiting::{Places, Ticket, Waiter, WaitingRoom, Wish};
 use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::routing::account::AccountView;
-use crate::routing::choose::{AccountStrategy, is_eligible, is_wanted, over_budget};
+use crate::routing::choose::{AccountStrategy, is_wanted, may_serve, over_budget};
+use crate::routing::gate::Reserve;
 use crate::routing::plan::{self, Plan, PlannedEntry};
 use crate::routing::resolve::{ResolveError, Resolved};
 
@@ -157,7 +158,8 @@ impl Desk {
         let left = snapshot.provider_in_flight(provider).saturating_sub(group.in_flight());
         let now = self.shared.clock.now_ms();
         let over = self.shared.budgets.blocked_accounts(now);
-        let fits = fits(now, snapshot.account_strategy(provider), &over);
+        let strategy = snapshot.account_strategy(provider);
+        let fits = fits(now, strategy, &over, snapshot.reserve(provider));
         state.waiting.ring(provider, left, group.views().iter(), fits);
     }
 
@@ -176,7 +178,8 @@ impl Desk {
         let left = snapshot.provider_in_flight(provider).saturating_sub(group.in_flight());
         let now = self.shared.clock.now_ms();
         let over = self.shared.budgets.blocked_accounts(now);
-        let fits = fits(now, snapshot.account_strategy(provider), &over);
+        let strategy = snapshot.account_strategy(provider);
+        let fits = fits(now, strategy, &over, snapshot.reserve(provider));
         Some(room.places(provider, ticket, left, group.views().iter(), fits))
     }
 
@@ -196,8 +199,9 @@ impl Desk {
         let over = budgets.blocked_accounts(now);
         let usable = |entry: &PlannedEntry| {
             let target = &entry.target;
+            let reserve = snapshot.reserve(&target.provider.id);
             let can = |view: &AccountView| {
-                over_budget(&over, view).is_none() && is_eligible(now, view, target)
+                over_budget(&over, view).is_none() && may_serve(now, view, target, reserve)
             };
             !self.shared.breakers.refuses(&target.provider.id, &target.canonical)
                 && budgets.provider_blocked(&target.provider.id, now).is_none()
@@ -220,11 +224,12 @@ fn fits(
     now: UnixMs,
     strategy: AccountStrategy,
     over: &[(AccountId, UnixMs)],
+    reserve: Reserve,
 ) -> impl Fn(&AccountView, &Wish) -> bool {
     move |view, Wish { entry, pin, tried }| {
         is_wanted(view, strategy, tried, *pin, &entry.tags)
             && over_budget(over, view).is_none()
-            && is_eligible(now, view, &entry.target)
+            && may_serve(now, view, &entry.target, reserve)
     }
 }
 

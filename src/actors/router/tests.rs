@@ -22,6 +22,8 @@ use crate::secret::Secret;
 use crate::store::tests::alter;
 use crate::store::{MasterKey, Stamp, Store, StoreOptions, accounts};
 
+mod quota;
+
 /// Longest wait of a test for something that is to happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 const MODEL: &str = "openai/gpt-5.5";

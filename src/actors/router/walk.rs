@@ -163,6 +163,7 @@ impl Desk {
             target,
             strategy: snapshot.account_strategy(provider),
             sticky_count: snapshot.sticky_count(provider),
+            reserve: snapshot.reserve(provider),
             cursors: &mut state.cursors,
             tried: &journey.excluded,
             affinity,
@@ -386,6 +387,7 @@ impl Full {
             | Ineligible::Locked { .. }
             | Ineligible::ModelNotAllowed
             | Ineligible::MissingParams
+            | Ineligible::Reserved { .. }
             | Ineligible::ExpiredToken { .. }
             | Ineligible::OverBudget { .. }
             | Ineligible::Excluded => {}

@@ -23,8 +23,7 @@ fn view(max_concurrent: u32, in_flight: u32) -> AccountView {
         max_concurrent,
         missing_params: false,
         faulted: false,
-        remaining_percent: None,
-        resets_at: None,
+        gates: Vec::new(),
         last_used_at: 0,
         shown: Arc::default(),
     }

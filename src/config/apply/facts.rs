@@ -91,6 +91,8 @@ pub(super) fn of_account(config: &AccountConfig, key: Option<&Digest32>) -> Fact
         "tags": config.tags,
         "allowed_models": config.allowed_models,
         "excluded_models": config.excluded_models,
+        "min_remaining_percent": config.min_remaining_percent,
+        "allow_overage": config.allow_overage,
         "max_concurrent": config.max_concurrent,
         "endpoint": config.endpoint,
         "params": params,

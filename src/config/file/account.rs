@@ -29,8 +29,6 @@ pub(super) fn read(
     let label = reader.line(&trail.key("label"), &object.label, 80);
     let provider = reader.line(&trail.key("provider"), &object.provider, 80);
     for (name, value) in [
-        ("min_remaining_percent", &object.min_remaining_percent),
-        ("allow_overage", &object.allow_overage),
         ("proxy", &object.proxy),
         ("refresh_enabled", &object.refresh_enabled),
         ("notes", &object.notes),
@@ -43,6 +41,9 @@ pub(super) fn read(
     let weight = object.weight.map_or(1, |n| reader.within(&trail.key("weight"), n, 0, 1_000));
     let most = trail.key("max_concurrent");
     let max_concurrent = object.max_concurrent.map(|n| reader.within(&most, n, 1, 1_000_000));
+    let reserve = trail.key("min_remaining_percent");
+    let min_remaining_percent =
+        object.min_remaining_percent.map(|n| reader.within(&reserve, n, 0, 99));
     let tags = texts(reader, trail, "tags", &object.tags);
     let allowed_models = texts(reader, trail, "allowed_models", &object.allowed_models);
     let excluded_models = texts(reader, trail, "excluded_models", &object.excluded_models);
@@ -58,6 +59,8 @@ pub(super) fn read(
         endpoint: object.endpoint,
         params: object.params.into_iter().collect(),
         tier,
+        min_remaining_percent,
+        allow_overage: object.allow_overage,
         ..AccountConfig::new(provider.into(), kind, label)
     };
     Some(AccountSpec { config, api_key })

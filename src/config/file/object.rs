@@ -57,9 +57,9 @@ pub(super) struct AccountObject {
     #[serde(default)]
     pub(super) params: BTreeMap<String, String>,
     pub(super) tier: Option<String>,
+    pub(super) min_remaining_percent: Option<u8>,
+    pub(super) allow_overage: Option<bool>,
     // Known and refused for now: silence would look like effect.
-    pub(super) min_remaining_percent: Option<Value>,
-    pub(super) allow_overage: Option<Value>,
     pub(super) proxy: Option<Value>,
     pub(super) refresh_enabled: Option<Value>,
     pub(super) notes: Option<Value>,

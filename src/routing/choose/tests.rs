@@ -3,7 +3,8 @@
 use super::*;
 use crate::provider::catalog::Catalog;
 use crate::routing::account::{AccountConfig, AccountKind};
-use crate::routing::lock::Scope;
+use crate::routing::gate::Gate;
+use crate::routing::lock::{Lock, Scope};
 use crate::routing::target::Wishes;
 
 const NOW: UnixMs = 1_782_907_200_000;
@@ -26,8 +27,7 @@ fn view(priority: u16) -> AccountView {
         max_concurrent: 8,
         missing_params: false,
         faulted: false,
-        remaining_percent: None,
-        resets_at: None,
+        gates: Vec::new(),
         last_used_at: 0,
         shown: Arc::default(),
     }
@@ -43,12 +43,25 @@ fn lock(scope: Scope, until: UnixMs, class: Class) -> Lock {
     Lock { scope, until, reason: "x".into(), class, level: 0, set_at: NOW - 60_000 }
 }
 
+fn gate(left: u8) -> Gate {
+    Gate {
+        scope: Scope::All,
+        level: Level::Open,
+        left,
+        reservable: true,
+        resets_at: None,
+        since: NOW - 60_000,
+    }
+}
+
 fn ask(target: &Target, strategy: AccountStrategy) -> Ask<'_> {
     Ask {
         now: NOW,
         target,
         strategy,
         sticky_count: 3,
+        reserve: Reserve::default(),
+        last_resort: false,
         tried: &[],
         affinity: None,
         pin: None,
@@ -330,9 +343,9 @@ fn least_used_compares_flight_then_window_then_age() {
     let mut cursors = Cursors::default();
     let mut views = vec![view(1), view(1), view(1)];
     views[0].in_flight = 2;
-    (views[1].remaining_percent, views[2].remaining_percent) = (Some(40), Some(60));
+    (views[1].gates, views[2].gates) = (vec![gate(40)], vec![gate(60)]);
     assert_eq!(pick(&views, &ask, &mut cursors), Some(2));
-    views[1].remaining_percent = Some(60);
+    views[1].gates = vec![gate(60)];
     (views[1].last_used_at, views[2].last_used_at) = (NOW - 9, NOW - 1);
     assert_eq!(pick(&views, &ask, &mut cursors), Some(1));
 }
@@ -352,16 +365,94 @@ fn quota_balanced_takes_the_fullest_and_of_near_equals_the_sooner_reset() {
         let views: Vec<AccountView> = rows
             .into_iter()
             .map(|(percent, reset)| AccountView {
-                remaining_percent: Some(percent),
-                resets_at: Some(NOW + reset),
+                gates: vec![Gate { resets_at: Some(NOW + reset), ..gate(percent) }],
                 ..view(1)
             })
             .collect();
         assert_eq!(pick(&views, &ask, &mut cursors), Some(want), "{rows:?}");
     }
     // No snapshot yet is no reason to get no traffic.
-    let views = vec![AccountView { remaining_percent: Some(50), ..view(1) }, view(1)];
+    let views = vec![AccountView { gates: vec![gate(50)], ..view(1) }, view(1)];
     assert_eq!(pick(&views, &ask, &mut cursors), Some(1));
+}
+
+#[test]
+fn a_window_that_binds_for_another_family_does_not_count() {
+    let opus = target();
+    let catalog = Catalog::builtin().unwrap();
+    let claude = catalog.by_prefix("cc").unwrap();
+    let sonnet = Target::new(claude, "claude-sonnet-4-6", Wishes::default()).unwrap();
+    let mut cursors = Cursors::default();
+    let family = |left| Gate { scope: Scope::Family("opus".into()), ..gate(left) };
+    let views = [
+        AccountView { gates: vec![gate(60), family(10)], ..view(1) },
+        AccountView { gates: vec![gate(40), family(90)], ..view(1) },
+    ];
+    for strategy in [AccountStrategy::LeastUsed, AccountStrategy::QuotaBalanced] {
+        assert_eq!(pick(&views, &ask(&opus, strategy), &mut cursors), Some(1), "{strategy:?}");
+        assert_eq!(pick(&views, &ask(&sonnet, strategy), &mut cursors), Some(0), "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_spent_window_keeps_its_scope_away_until_the_reset_and_then_lets_probes_in() {
+    let opus = target();
+    let catalog = Catalog::builtin().unwrap();
+    let claude = catalog.by_prefix("cc").unwrap();
+    let sonnet = Target::new(claude, "claude-sonnet-4-6", Wishes::default()).unwrap();
+    let spent = Gate {
+        scope: Scope::Family("opus".into()),
+        level: Level::Spent,
+        left: 0,
+        resets_at: Some(NOW + 1_000),
+        ..gate(0)
+    };
+    let view = AccountView { gates: vec![spent], ..view(1) };
+    assert_eq!(eligible(NOW, &view, &sonnet), Ok(()));
+    let Err(Ineligible::Locked { until, class, .. }) = eligible(NOW + 999, &view, &opus) else {
+        panic!("not locked")
+    };
+    assert_eq!((until, class), (NOW + 1_000, Class::QuotaExhausted));
+    assert_eq!(eligible(NOW + 1_000, &view, &opus), Ok(()), "the first probe");
+    let probed = AccountView { last_used_at: NOW + 1_000, ..view };
+    let next = Some(NOW + 1_250);
+    assert_eq!(eligible(NOW + 1_249, &probed, &opus), Err(Ineligible::Probing { next }));
+    assert_eq!(eligible(NOW + 1_250, &probed, &opus), Ok(()));
+}
+
+#[test]
+fn what_is_reserved_or_thin_is_asked_last() {
+    let target = target();
+    let mut cursors = Cursors::default();
+    let thin = Gate { level: Level::Thin, reservable: false, resets_at: Some(NOW + 9), ..gate(0) };
+    let views = [
+        AccountView { gates: vec![gate(5)], ..view(1) },
+        AccountView { gates: vec![thin], ..view(2) },
+        view(3),
+    ];
+    let soft = Reserve { percent: 10, soft: true };
+    let firm = Reserve { percent: 10, soft: false };
+    let ask = Ask { reserve: soft, ..ask(&target, AccountStrategy::Priority) };
+    assert_eq!(pick(&views, &ask, &mut cursors), Some(2));
+    assert_eq!(
+        pick(&views[..2], &ask, &mut cursors),
+        Some(0),
+        "by priority when nothing else is left"
+    );
+    assert_eq!(pick(&views[..2], &Ask { reserve: firm, ..ask }, &mut cursors), Some(1));
+    assert_eq!(pick(&views[..1], &Ask { reserve: firm, ..ask }, &mut cursors), None);
+    let Choice::None { reasons } =
+        choose_among(&views[..1], &Ask { reserve: firm, ..ask }, &mut cursors)
+    else {
+        panic!("chosen")
+    };
+    assert_eq!(reasons[0].1, Ineligible::Reserved { until: None });
+    // A binding of the conversation is no reason to go below the reserve.
+    let affinity = Some(views[0].config.id);
+    assert_eq!(pick(&views, &Ask { affinity, ..ask }, &mut cursors), Some(2));
+    assert!(may_serve(NOW, &views[0], &target, soft) && !may_serve(NOW, &views[0], &target, firm));
+    let none = Reserve { percent: 0, soft: true };
+    assert_eq!(pick(&views, &Ask { reserve: none, ..ask }, &mut cursors), Some(0));
 }
 
 #[test]
@@ -399,6 +490,7 @@ fn the_public_question_is_the_same_question() {
         target: &target,
         strategy: AccountStrategy::Priority,
         sticky_count: 3,
+        reserve: Reserve::default(),
         cursors: &mut Cursors::default(),
         tried: &[],
         affinity: None,

@@ -1,4 +1,4 @@
-//! Quota windows of a provider.
+//! Quota windows as the catalog declares them.
 
 use serde::Deserialize;
 

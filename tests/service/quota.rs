@@ -1,0 +1,224 @@
+//! Quota that runs out, comes back, is kept in reserve or paid for: accounts §4, §7.2–7.3, against a simulated vendor.
+
+use ninerouter::clock::{Clock, UnixMs};
+use ninerouter::demo::authority::{Authority, Limits, Person, Place, Scripted};
+use serde_json::{Value, json};
+
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, until};
+
+const OPUS: &str = "cc/claude-opus-5";
+const SONNET: &str = "cc/claude-sonnet-5";
+
+fn vendor() -> Authority {
+    Authority::start(&Clock::System).unwrap()
+}
+
+fn now_ms() -> UnixMs {
+    Clock::System.now_ms()
+}
+
+/// A plan of so many requests per session.
+fn session(name: &str, requests: u32) -> Person {
+    Person::new(name).with_limits(Limits { session: requests, ..Limits::default() })
+}
+
+/// A router at the vendor, with one account per person in this order; `more` are further lines of each account.
+fn router(vendor: &Authority, people: &[(&Person, &str)]) -> Setup {
+    let mut setup = Setup::new();
+    for (name, value) in vendor.environment() {
+        setup = setup.env(&name, &value);
+    }
+    for (at, (person, more)) in people.iter().enumerate() {
+        let (variable, label) = (format!("TOKEN_{at}"), label(person));
+        setup = setup.env(&variable, &vendor.issue(person).access_token).toml(&format!(
+            "[[accounts]]\nprovider = \"claude\"\nlabel = \"{label}\"\npriority = {}\n\
+             api_key = \"env:{variable}\"\n{more}\n",
+            at + 1
+        ));
+    }
+    setup
+}
+
+fn label(person: &Person) -> &str {
+    person.email.split('@').next().unwrap()
+}
+
+fn ask(router: &Router, model: &str) -> Reply {
+    router.ask(Dialect::Anth, model, false)
+}
+
+/// Asks, and gives the label of the account that served.
+fn served_by(router: &Router, model: &str) -> String {
+    let got = ask(router, model);
+    assert_eq!(got.status, 200, "{}", got.brief());
+    let id = got.header("x-request-id").unwrap().to_owned();
+    let row = router.wait_rows(1, &["account_label"], &format!("requests WHERE id = '{id}'"));
+    row[0]["account_label"].as_str().unwrap().to_owned()
+}
+
+/// The stored quota document of the account.
+fn quota(router: &Router, label: &str) -> Option<Value> {
+    let from = format!(
+        "account_hot_state JOIN accounts ON accounts.id = account_id WHERE label = '{label}'"
+    );
+    let row = router.rows(&["quota_json"], &from).pop()?;
+    let document: Value = serde_json::from_str(row["quota_json"].as_str()?).unwrap();
+    document.get("windows").is_some().then_some(document)
+}
+
+fn locks(router: &Router, label: &str) -> Vec<Value> {
+    let from =
+        format!("account_locks JOIN accounts ON accounts.id = account_id WHERE label = '{label}'");
+    router.rows(&["scope", "class", "reason", "until"], &from)
+}
+
+fn named<'d>(document: &'d Value, name: &str) -> &'d Value {
+    let windows = document["windows"].as_array().unwrap();
+    windows.iter().find(|w| w["name"] == name).unwrap_or_else(|| panic!("no {name}: {document}"))
+}
+
+#[test]
+fn traffic_moves_on_when_a_session_is_used_up_and_back_after_its_reset() {
+    let vendor = vendor();
+    let (ada, bob) = (session("ada", 2), session("bob", 100));
+    let router = router(&vendor, &[(&ada, ""), (&bob, "")]).start();
+    vendor.set_window(&ada, "5h", 50, now_ms() + 6_000);
+    // The last request of the session says so itself: nobody is refused.
+    assert_eq!(served_by(&router, SONNET), "ada");
+    assert_eq!(served_by(&router, SONNET), "bob");
+    until(PATIENCE, "the session begins anew", || {
+        (served_by(&router, SONNET) == "ada").then_some(())
+    });
+    let counts = vendor.counts();
+    assert_eq!((counts.out_of_quota, counts.unauthorized), (0, 0), "no request was lost");
+    let document = until(PATIENCE, "it is stored", || quota(&router, "ada"));
+    assert_eq!(document["provider"], "claude");
+    assert_eq!(named(&document, "7d")["scope"], "*");
+    assert!(named(&document, "7d")["pace"]["elapsed_percent"].is_number(), "{document}");
+}
+
+#[test]
+fn a_refusal_moves_traffic_on_and_outlives_a_restart() {
+    let vendor = vendor();
+    let (ada, bob) = (session("ada", 100), session("bob", 100));
+    let mut router = router(&vendor, &[(&ada, ""), (&bob, "")]).start();
+    let reset = now_ms() + 3_600_000;
+    vendor.set_window(&ada, "5h", 100, reset);
+    assert_eq!(served_by(&router, SONNET), "bob", "the client sees nothing of the refusal");
+    let lock = until(PATIENCE, "the lock is stored", || locks(&router, "ada").pop());
+    assert_eq!((&lock["scope"], &lock["class"]), (&"*".into(), &"quota_exhausted".into()));
+    let until_ms = lock["until"].as_i64().unwrap();
+    assert!((reset..reset + 32_000).contains(&until_ms), "{}", until_ms - reset);
+    let document = until(PATIENCE, "the quota is stored", || quota(&router, "ada"));
+    let five = named(&document, "5h");
+    assert_eq!((&five["status"], &five["percent"]), (&"exhausted".into(), &100.0.into()));
+    for _ in 0..2 {
+        assert_eq!(served_by(&router, OPUS), "bob");
+        router.kill();
+        router.launch();
+    }
+    assert_eq!(served_by(&router, SONNET), "bob");
+    assert_eq!(vendor.counts().out_of_quota, 1, "asked once, and then left alone");
+}
+
+#[test]
+fn a_used_up_family_leaves_the_other_families_alone() {
+    let vendor = vendor();
+    let families = vec![("opus".to_owned(), 1)];
+    let ada = Person::new("ada").with_limits(Limits { families, ..Limits::default() });
+    let bob = Person::new("bob");
+    let router = router(&vendor, &[(&ada, ""), (&bob, "")]).start();
+    assert_eq!(served_by(&router, OPUS), "ada");
+    for _ in 0..3 {
+        assert_eq!(served_by(&router, OPUS), "bob");
+        assert_eq!(served_by(&router, SONNET), "ada");
+    }
+    assert_eq!(vendor.counts().out_of_quota, 0);
+}
+
+#[test]
+fn use_beyond_the_plan_is_stopped_unless_the_operator_wants_it() {
+    for allowed in [false, true] {
+        let vendor = vendor();
+        let ada = Person::new("ada").with_limits(Limits {
+            session: 100,
+            overage: true,
+            ..Limits::default()
+        });
+        let bob = Person::new("bob");
+        let more = if allowed { "allow_overage = true" } else { "" };
+        let router = router(&vendor, &[(&ada, more), (&bob, "")]).start();
+        let reset = now_ms() + 3_600_000;
+        vendor.set_window(&ada, "5h", 100, reset);
+        // The response itself is delivered, and marked.
+        assert_eq!(served_by(&router, SONNET), "ada");
+        let rows = router.wait_rows(1, &["overage", "list_cost", "paid_cost"], "requests");
+        assert_eq!(rows[0]["overage"], 1);
+        assert_eq!(rows[0]["paid_cost"], rows[0]["list_cost"], "it is paid for");
+        let next = served_by(&router, SONNET);
+        if allowed {
+            assert_eq!(next, "ada");
+            assert_eq!(locks(&router, "ada"), Vec::<Value>::new());
+        } else {
+            assert_eq!(next, "bob");
+            let lock = until(PATIENCE, "the guard is stored", || locks(&router, "ada").pop());
+            assert_eq!((&lock["reason"], &lock["scope"]), (&"overage_guard".into(), &"*".into()));
+            assert!((lock["until"].as_i64().unwrap() - reset).abs() <= 1_000);
+        }
+        let plan = router.rows(&["overage"], "requests WHERE account_label = 'bob'");
+        assert!(plan.iter().all(|row| row["overage"] == 0));
+    }
+}
+
+#[test]
+fn a_reserve_is_kept_while_somebody_else_can_serve() {
+    let vendor = vendor();
+    let (ada, bob) = (session("ada", 100), session("bob", 100));
+    let reserve = "min_remaining_percent = 40";
+    let both = router(&vendor, &[(&ada, reserve), (&bob, "")]).start();
+    vendor.set_window(&ada, "5h", 60, now_ms() + 3_600_000);
+    assert_eq!(served_by(&both, SONNET), "ada");
+    assert_eq!(served_by(&both, SONNET), "bob");
+    drop(both);
+    // Alone it is used, unless the reserve is firm.
+    let alone = router(&vendor, &[(&ada, reserve)]).start();
+    for _ in 0..3 {
+        assert_eq!(served_by(&alone, SONNET), "ada");
+    }
+    drop(alone);
+    let firm = router(&vendor, &[(&ada, reserve)]).setting("reserve_soft", false).start();
+    assert_eq!(served_by(&firm, SONNET), "ada");
+    let refused = ask(&firm, SONNET);
+    assert_eq!(refused.status, 429, "{}", refused.brief());
+    assert!(refused.text().contains("resets in"), "{}", refused.text());
+}
+
+#[test]
+fn the_usage_page_is_asked_when_nobody_named_a_reset_and_its_failures_change_nothing() {
+    let vendor = vendor();
+    let (ada, bob) = (session("ada", 100), session("bob", 100));
+    let router = router(&vendor, &[(&ada, ""), (&bob, "")]).background().start();
+    let silent = || {
+        let body = json!({"type": "error", "error": {"type": "rate_limit_error", "message": "no"}});
+        Scripted::reply(429, body).header("anthropic-ratelimit-unified-status", "rejected")
+    };
+    vendor.script(Place::Messages, [silent()]);
+    assert_eq!(served_by(&router, SONNET), "bob");
+    assert!(vendor.wait(PATIENCE, |counts| counts.usages >= 1), "{:?}", vendor.counts());
+    let document = until(PATIENCE, "the page is stored", || {
+        quota(&router, "ada").filter(|d| d["windows"].as_array().is_some_and(|w| w.len() > 1))
+    });
+    assert_eq!(named(&document, "7d")["status"], "ok");
+    // The page lags: what the refusal said still holds (accounts §4.1).
+    assert_eq!(served_by(&router, SONNET), "bob");
+    vendor.throttle_usage(true);
+    vendor.script(Place::Messages, [silent()]);
+    let refused = ask(&router, SONNET);
+    assert_eq!(refused.status, 429, "{}", refused.brief());
+    let document = until(PATIENCE, "the failure is noted", || {
+        quota(&router, "bob").filter(|document| document["stale"] == true)
+    });
+    assert!(document["message"].as_str().unwrap().contains("429"), "{document}");
+    assert_eq!(vendor.counts().unauthorized, 0);
+    assert!(!router.output().contains("sk-ant-oat"), "no token in the log");
+}
