@@ -60,6 +60,10 @@ id_type!(
     EntryId
 );
 id_type!(
+    /// Key of a sign-in under way. Told to whoever began it.
+    FlowId
+);
+id_type!(
     /// Key under which a router API key is stored. Not the key's text.
     KeyId
 );

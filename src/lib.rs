@@ -5,7 +5,7 @@
 //! | folder | holds | knows |
 //! |---|---|---|
 //! | [`cli`] | arguments, banner, what each command does | all but `gateway`, `provider`, `routing` |
-//! | [`server`] | listeners, workers, signals, reload, drain; the front door that every request passes | `gateway`, `dashboard`, `actors`, `auth`, `config` |
+//! | [`server`] | listeners, workers, signals, reload, drain; the front door that every request passes | `gateway`, `dashboard`, `actors`, `auth`, `config`, `oauth` |
 //! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
 //! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `config` |
 //! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config` |
@@ -13,6 +13,7 @@
 //! | [`provider`] | **pure**: the catalog, custom nodes, how one upstream call is shaped and which way out it takes | `routing` (vocabulary) |
 //! | [`auth`] | who may call: API keys, client address, host check, limits | `config` |
 //! | [`net`] | the only maker of HTTP clients: address verdict, connector, outbound proxies, TLS, pools, time-outs | `provider` |
+//! | [`oauth`] | connecting accounts: sign-ins under way, their callbacks and pastes, import of official clients' files | `actors`, `config`, `net`, `provider`, `routing`, `store` |
 //! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |
 //! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `net` (address verdict), `provider`, `routing`, `store` |
 //! | [`demo`] | simulated and misbehaving upstreams and a simulated OAuth vendor on real sockets, for `ninerouter demo`, tests and benches | `provider`, `routing` (vocabulary) |
@@ -67,6 +68,7 @@
 //! * A vendor's way to say "quota used up": a row in `routing::rules`.
 //! * A vendor's way to tell how much is left: `provider::quota`, a file in `headers` or `usage`; what it means for a
 //!   choice is `routing::gate`.
+//! * A vendor's sign-in: a file in `provider::oauth::connect` (and one in `provider::oauth` for its token endpoint).
 //! * A setting: one declaration in `config::keys`; the README's table follows by a test.
 //! * A table or column: a new folder in `migrations/`, then its file in [`store`].
 //! * A path that clients send: `gateway::route`.
@@ -81,6 +83,7 @@ pub mod demo;
 pub mod gateway;
 pub mod id;
 pub mod net;
+pub mod oauth;
 pub mod provider;
 pub mod redact;
 pub mod routing;

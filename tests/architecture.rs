@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file of `src/`, and what of the crate it may name. Small vocabulary (`clock`, `id`, `secret`,
 /// `redact`) is open to all and names nothing itself.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("routing", &["provider"]),
     ("provider", &["routing"]),
     ("demo", &["provider", "routing"]),
@@ -19,8 +19,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("actors", &["auth", "config", "net", "provider", "routing", "store"]),
     ("gateway", &["actors", "auth", "net", "provider", "routing", "store"]),
     ("dashboard", &["actors", "config"]),
-    ("server", &["actors", "auth", "config", "dashboard", "gateway"]),
-    ("cli", &["actors", "auth", "config", "dashboard", "demo", "net", "server", "store"]),
+    ("oauth", &["actors", "config", "net", "provider", "routing", "store"]),
+    ("server", &["actors", "auth", "config", "dashboard", "gateway", "oauth"]),
+    ("cli", &["actors", "auth", "config", "dashboard", "demo", "net", "oauth", "server", "store"]),
 ];
 const VOCABULARY: [&str; 4] = ["clock", "id", "redact", "secret"];
 /// Pairs that need each other: account facts and provider facts; settings and the keys they describe.
@@ -30,7 +31,10 @@ const MUTUAL: [(&str, &str); 2] = [("routing", "provider"), ("auth", "config")];
 const LIBRARIES: [(&[&str], &[&str]); 4] = [
     (&["diesel::", "diesel_migrations::", "libsqlite3_sys::"], &["store"]),
     (&["awc::", "actix_tls::", "tokio_rustls::", "tokio_socks::"], &["net"]),
-    (&["actix_web::", "actix_http::"], &["auth", "cli", "demo", "gateway", "net", "server"]),
+    (
+        &["actix_web::", "actix_http::"],
+        &["auth", "cli", "demo", "gateway", "net", "oauth", "server"],
+    ),
     (&["ninerouter_templates::"], &["dashboard"]),
 ];
 /// What the pure folders must not know (style §C 6).

@@ -31,12 +31,14 @@ use crate::config::apply::{ApplyError, apply_file};
 use crate::config::boot::{self, Facts, Finding};
 use crate::config::data_dir;
 use crate::config::error::{ConfigError, exit};
+use crate::config::official::Homes;
 use crate::config::options::{Inputs, Options};
 use crate::config::settings::Settings;
 use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
 use crate::net::NetShared;
+use crate::oauth::Surroundings;
 use crate::server::{self, BindError, Ended, Reread, Server};
 use crate::store::usage::key_spend;
 use crate::store::{MasterKey, Store, StoreError, StoreOptions};
@@ -201,6 +203,11 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     let shared = share(store, snapshot, &accounts, clock.clone())?;
     let managed = options.service_manager;
     let workers = options.workers;
+    let surroundings = Surroundings {
+        own_port: None,
+        container: options.container,
+        homes: Homes::of(&options.environment),
+    };
     let watched = Watched::new(&options, &inputs);
     let reread = reread(Arc::clone(&shared), fixed, options, inputs);
     let quiet = kind.quiet;
@@ -219,6 +226,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         accounts,
         listeners: sockets,
         workers,
+        surroundings,
         reread,
         adopted,
         fingerprint: Arc::new(move || watched.fingerprint()),

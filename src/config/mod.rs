@@ -11,6 +11,7 @@ pub mod keys;
 pub mod kind;
 pub mod listen;
 pub mod machine;
+pub mod official;
 pub mod options;
 pub mod overlays;
 pub mod proxies;

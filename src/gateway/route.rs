@@ -196,6 +196,12 @@ fn find_top(rest: &str, path: &str) -> Result<Located, BadPath> {
         let endpoint = Endpoint::Asset { path: whole() };
         return Ok(Ok(Found::new(endpoint, Verbs::Get, ErrorShape::Chat)));
     }
+    if let Some(provider) = under(rest, "oauth/callback").filter(|tail| !tail.contains('/')) {
+        let provider = Some(provider.to_owned()).filter(|provider| !provider.is_empty());
+        let Some(provider) = provider else { return Ok(Err(ErrorShape::Chat)) };
+        let endpoint = Endpoint::Callback { provider: Some(provider) };
+        return Ok(Ok(Found::new(endpoint, Verbs::Get, ErrorShape::Chat)));
+    }
     if under(rest, "api").is_some() {
         let endpoint = Endpoint::Management { path: whole() };
         return Ok(Ok(Found::new(endpoint, Verbs::Any, ErrorShape::Chat)));

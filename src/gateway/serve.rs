@@ -64,6 +64,7 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         | Endpoint::Ready
         | Endpoint::Dashboard { .. }
         | Endpoint::Asset { .. }
+        | Endpoint::Callback { .. }
         | Endpoint::Management { .. } => {
             Err(Box::new(Refusal::new(ErrorKind::NotFound, "no such endpoint")))
         }

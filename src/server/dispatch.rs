@@ -16,6 +16,7 @@ use crate::gateway::request_id::request_id;
 use crate::gateway::route::{Class, Endpoint, Matched, RouteResult, looks_anthropic, route};
 use crate::gateway::worker::Worker;
 use crate::gateway::{self, Door, Refusal, local_ip};
+use crate::oauth::SignIns;
 use crate::server::pages;
 
 /// Longest request target (security §10).
@@ -30,13 +31,14 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// Answers one request.
 pub(super) async fn dispatch(
     worker: Rc<Worker>,
+    sign_ins: Rc<SignIns>,
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
     let id = request_id(http.headers().get("x-request-id").and_then(|v| v.to_str().ok()));
     let found = find(&http);
     let (shape, class) = (found.shape(), found.class());
-    let work = serve(Rc::clone(&worker), http.clone(), payload, id.clone(), found);
+    let work = serve(Rc::clone(&worker), sign_ins, http.clone(), payload, id.clone(), found);
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(reply) => reply,
         Err(_panic) => {
@@ -129,6 +131,7 @@ fn shape_of(http: &HttpRequest) -> ErrorShape {
 
 async fn serve(
     worker: Rc<Worker>,
+    sign_ins: Rc<SignIns>,
     http: HttpRequest,
     payload: Payload,
     id: String,
@@ -139,7 +142,12 @@ async fn serve(
         Found::Routed(result, shape) => (result, shape),
     };
     match result {
-        RouteResult::Match(matched) => endpoint(worker, http, payload, id, matched).await,
+        RouteResult::Match(matched) => {
+            if let Endpoint::Callback { provider } = matched.endpoint {
+                return callback(&worker, &sign_ins, &http, provider, &id).await;
+            }
+            endpoint(worker, http, payload, id, matched).await
+        }
         RouteResult::Options { methods, class } => preflight(&worker, &http, &id, methods, class),
         RouteResult::Head => gateway::start(200, &id).finish(),
         RouteResult::NotFound(_) => {
@@ -201,6 +209,19 @@ fn preflight(
         }
     }
     reply.finish()
+}
+
+async fn callback(
+    worker: &Worker,
+    sign_ins: &SignIns,
+    http: &HttpRequest,
+    provider: Option<String>,
+    id: &str,
+) -> HttpResponse {
+    match unknown_host(worker, http) {
+        Some(refusal) => refusal.render(ErrorShape::Chat, id),
+        None => pages::callback(sign_ins, http, provider, id).await,
+    }
 }
 
 async fn endpoint(

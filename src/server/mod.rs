@@ -30,6 +30,7 @@ use crate::config::listen::Listen;
 use crate::gateway::LocalEnd;
 use crate::gateway::signatures::SignatureStore;
 use crate::gateway::worker::Worker;
+use crate::oauth::{SignIns, Surroundings};
 pub use crate::server::watch::Fingerprint;
 use crate::server::watch::Watch;
 
@@ -181,6 +182,8 @@ pub struct Server {
     pub listeners: Vec<Bound>,
     /// HTTP workers.
     pub workers: usize,
+    /// What sign-ins find on this machine; the port follows from the listeners.
+    pub surroundings: Surroundings,
     /// Reads again what start-up decided; blocking.
     pub reread: Reread,
     /// For what only the caller knows of a new snapshot.
@@ -212,6 +215,7 @@ impl Server {
             accounts,
             listeners,
             workers,
+            surroundings,
             reread,
             adopted,
             fingerprint,
@@ -235,7 +239,9 @@ impl Server {
             discovery.clone(),
             adopted,
         ));
-        let server = http(&shared, &desk, listeners, workers)?;
+        let surroundings = Surroundings { own_port: loopback_port(&listeners), ..surroundings };
+        let sign_ins = SignIns::launch(Arc::clone(&shared), Arc::clone(&configured), surroundings);
+        let server = http(&shared, &desk, &sign_ins, listeners, workers)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         shared.drain.set_ready(shared.clock.now_ms());
@@ -273,9 +279,20 @@ impl Server {
     }
 }
 
+/// The port a browser on this machine reaches the router at.
+fn loopback_port(listeners: &[Bound]) -> Option<u16> {
+    listeners.iter().find_map(|listener| {
+        let Bound::Tcp(socket) = listener else { return None };
+        let address = socket.local_addr().ok()?;
+        let reaches = address.ip().is_loopback() || address.ip().is_unspecified();
+        reaches.then_some(address.port())
+    })
+}
+
 fn http(
     shared: &Arc<Shared>,
     desk: &Arc<RouterDesk>,
+    sign_ins: &SignIns,
     listeners: Vec<Bound>,
     workers: usize,
 ) -> io::Result<actix_web::dev::Server> {
@@ -286,11 +303,13 @@ fn http(
     let stall = shared.snapshot.load().settings.timeouts.client_stall;
     let (shared, desk) = (Arc::clone(shared), Arc::clone(desk));
     let signatures = SignatureStore::default();
+    let sign_ins = sign_ins.clone();
     let factory = move || {
         let (shared, desk) = (Arc::clone(&shared), Arc::clone(&desk));
         let worker = Rc::new(Worker::new(shared, desk, signatures.clone()));
+        let sign_ins = Rc::new(sign_ins.clone());
         App::new().default_service(web::to(move |http, payload| {
-            dispatch::dispatch(Rc::clone(&worker), http, payload)
+            dispatch::dispatch(Rc::clone(&worker), Rc::clone(&sign_ins), http, payload)
         }))
     };
     let mut server = HttpServer::new(factory)

@@ -1,5 +1,6 @@
 //! What a browser or a probe gets: root, health, readiness, assets, and the start page.
 
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
 use ninerouter_dialect::{ErrorKind, ErrorShape};
@@ -11,6 +12,8 @@ use crate::dashboard;
 use crate::gateway::route::Endpoint;
 use crate::gateway::worker::Worker;
 use crate::gateway::{self, Refusal};
+use crate::oauth::{Callback, SignIns};
+use crate::secret::Secret;
 
 /// SEC-CSP-1.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -72,6 +75,24 @@ async fn ready(worker: &Worker, id: &str) -> HttpResponse {
     let database = if database { "ok" } else { "error" };
     let body = json!({"status": status, "checks": {"db": database}});
     gateway::json(503, id, body.to_string())
+}
+
+/// A sign-in's browser comes back. A look ahead (HEAD) must not spend the code.
+pub(super) async fn callback(
+    sign_ins: &SignIns,
+    http: &HttpRequest,
+    provider: Option<String>,
+    id: &str,
+) -> HttpResponse {
+    if http.method() == Method::HEAD {
+        return gateway::start(200, id).finish();
+    }
+    let query = Secret::new(http.query_string().to_owned());
+    let mut reply = sign_ins.callback(Callback { provider, query }).await.response();
+    for (name, value) in gateway::start(200, id).finish().headers() {
+        reply.headers_mut().insert(name.clone(), value.clone());
+    }
+    reply
 }
 
 /// The start page. Until sign-in exists it is shown to this computer alone (SEC-ROUTE-4, SEC-IP-9).

@@ -136,6 +136,50 @@ pub fn find_by_label(
     row.as_ref().map(read).transpose()
 }
 
+/// The account of a provider with this identity (accounts §0.1).
+///
+/// # Errors
+///
+/// The database fails, or the row cannot be read.
+pub fn find_by_identity(
+    conn: &mut SqliteConnection,
+    provider: &str,
+    identity_key: &str,
+) -> Result<Option<AccountRow>, StoreError> {
+    let row: Option<(Raw, RawAbout)> = accounts::table
+        .filter(accounts::provider.eq(provider))
+        .filter(accounts::identity_key.eq(identity_key))
+        .select((Raw::as_select(), RawAbout::as_select()))
+        .first(conn)
+        .optional()?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Replaces what is known about an account beside its configuration.
+///
+/// # Errors
+///
+/// No such account, another account of the provider has the identity, or the database fails.
+pub fn set_about(
+    conn: &mut SqliteConnection,
+    id: AccountId,
+    about: &AccountAbout,
+) -> Result<(), StoreError> {
+    let id = id.to_string();
+    let changed = diesel::update(accounts::table.find(&id))
+        .set((
+            accounts::email.eq(&about.email),
+            accounts::identity_key.eq(&about.identity_key),
+            accounts::plan.eq(&about.plan),
+            accounts::validation.eq(&about.validation),
+            accounts::validated_at.eq(about.validated_at),
+            accounts::notes.eq(&about.notes),
+            accounts::source.eq(&about.source),
+        ))
+        .execute(conn)?;
+    if changed == 0 { Err(StoreError::not_found(TABLE, id)) } else { Ok(()) }
+}
+
 /// Stores a new account, or the new configuration of one with the same id (`rev` + 1).
 ///
 /// A secret goes where the account's kind keeps it, and only when it differs from the stored one.

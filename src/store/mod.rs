@@ -16,6 +16,7 @@ pub mod master_key;
 mod migrate;
 pub mod models;
 pub mod nodes;
+pub mod oauth_flows;
 mod open;
 pub mod prices;
 pub mod provider_overrides;

@@ -17,7 +17,7 @@ use crate::clock::UnixMs;
 use crate::secret::Secret;
 use crate::store::error::StoreError;
 use crate::store::master_key::{self, INFO_KEK, KeyOrigin, MasterKey};
-use crate::store::schema::{account_secrets, data_keys, proxies, settings};
+use crate::store::schema::{account_secrets, data_keys, oauth_flows, proxies, settings};
 use crate::store::sqlite;
 
 const PREFIX: &str = "nrx1.";
@@ -202,6 +202,7 @@ fn sealed_rows_exist(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     let of_settings = settings::table.filter(settings::secret.is_not_null());
     Ok(diesel::select(exists(of_accounts)).get_result(conn)?
         || diesel::select(exists(of_settings)).get_result(conn)?
+        || diesel::select(exists(oauth_flows::table.select(oauth_flows::id))).get_result(conn)?
         || diesel::select(exists(proxies::table.select(proxies::id))).get_result(conn)?)
 }
 

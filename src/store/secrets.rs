@@ -178,6 +178,36 @@ pub fn replace(
     Ok(())
 }
 
+/// Puts the secrets of a new sign-in in place of every token and key stored; `extra` is merged. Returns the new
+/// generation.
+///
+/// # Errors
+///
+/// The master key is another one, no such account, or the database fails.
+pub fn start_anew(
+    conn: &mut SqliteConnection,
+    sealer: &Sealer,
+    id: AccountId,
+    new: &NewSecrets,
+    now: UnixMs,
+) -> Result<u64, StoreError> {
+    let text = id.to_string();
+    let generation = match raw(conn, &text)? {
+        Some(raw) => Cell { table: TABLE, id: &text }.number("generation", raw.generation)?,
+        None => 0,
+    };
+    let none = None::<String>;
+    diesel::update(table::table.find(&text))
+        .set((
+            table::access_token.eq(&none),
+            table::refresh_token.eq(&none),
+            table::id_token.eq(&none),
+            table::api_key.eq(&none),
+        ))
+        .execute(conn)?;
+    update(conn, sealer, id, generation, new, now)
+}
+
 /// Puts the secret an operator gave where the account's kind keeps it. Unchanged = no write.
 pub(crate) fn replace_operator_secret(
     conn: &mut SqliteConnection,

@@ -91,6 +91,11 @@ pub enum Endpoint {
         /// The normalised path, from the root.
         path: String,
     },
+    /// `/callback` and `/oauth/callback/{provider}`: where a sign-in's browser comes back.
+    Callback {
+        /// As in the path; `None` = the state alone tells.
+        provider: Option<String>,
+    },
     /// `/api` and below, the management API.
     Management {
         /// The normalised path, from the root.
@@ -160,6 +165,7 @@ impl Endpoint {
             | Self::Usage
             | Self::NotYet(_) => Class::Inference,
             Self::Dashboard { .. } => Class::Ui,
+            Self::Callback { .. } => Class::Callback,
             // The floor; the management router raises single routes to `Sudo`.
             Self::Management { .. } => Class::Admin,
         }
@@ -197,6 +203,7 @@ impl Endpoint {
             | Self::NotYet(_)
             | Self::Dashboard { .. }
             | Self::Asset { .. }
+            | Self::Callback { .. }
             | Self::Management { .. } => Scope::Inference,
         }
     }
@@ -283,6 +290,7 @@ pub(super) static ROWS: &[Row] = &[
     row!(Top "livez", Get, Endpoint::Health, Chat),
     row!(Top "health", Get, Endpoint::Health, Chat),
     row!(Top "api/health", Get, Endpoint::Health, Chat),
+    row!(Top "callback", Get, Endpoint::Callback { provider: None }, Chat),
     row!(V1 "embeddings", Post, Endpoint::NotYet("embeddings"), Chat),
     row!(V1 "images/generations", Post, Endpoint::NotYet("image generation"), Chat),
     row!(V1 "images/edits", Post, Endpoint::NotYet("image edits"), Chat),

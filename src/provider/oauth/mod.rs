@@ -8,6 +8,7 @@ pub mod claims;
 pub mod claude;
 pub mod client;
 pub mod codes;
+pub mod connect;
 pub mod family;
 pub mod follow;
 pub mod google;

@@ -1,6 +1,7 @@
 //! Tests that cross the files of the store.
 
 mod damage;
+mod oauth_flows;
 mod open;
 mod proxies;
 mod schema;
