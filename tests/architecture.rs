@@ -18,10 +18,14 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("config", &["auth", "net", "provider", "routing", "store"]),
     ("actors", &["auth", "config", "net", "provider", "routing", "store"]),
     ("gateway", &["actors", "auth", "net", "provider", "routing", "store"]),
+    ("api", &["actors", "auth", "config", "net", "provider", "routing", "store"]),
     ("dashboard", &["actors", "config"]),
     ("oauth", &["actors", "config", "net", "provider", "routing", "store"]),
-    ("server", &["actors", "auth", "config", "dashboard", "gateway", "oauth"]),
-    ("cli", &["actors", "auth", "config", "dashboard", "demo", "net", "oauth", "server", "store"]),
+    ("server", &["actors", "api", "auth", "config", "dashboard", "gateway", "oauth"]),
+    (
+        "cli",
+        &["actors", "api", "auth", "config", "dashboard", "demo", "net", "oauth", "server", "store"],
+    ),
 ];
 const VOCABULARY: [&str; 4] = ["clock", "id", "redact", "secret"];
 /// Pairs that need each other: account facts and provider facts; settings and the keys they describe.

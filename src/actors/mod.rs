@@ -28,6 +28,7 @@ mod outbound;
 pub mod quota_poller;
 pub mod refresher;
 pub mod restarts;
+pub mod revoked;
 pub mod router;
 pub mod shared;
 pub mod snapshot;

@@ -15,6 +15,7 @@ use crate::actors::exchanges::Exchanges;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
 use crate::actors::quota_poller::QuotaPolls;
+use crate::actors::revoked::RevokedKeys;
 use crate::actors::snapshot::Snapshot;
 use crate::auth::failed::FailedKeys;
 use crate::auth::limits::Limits;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Spending limits.
     pub budgets: Budgets,
+    /// Ends the streams of keys that are revoked at once.
+    pub revoked: RevokedKeys,
     /// Failed keys per client address.
     pub failed_keys: FailedKeys,
     /// Inference requests in flight.

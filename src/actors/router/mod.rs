@@ -3,6 +3,7 @@
 
 mod counting;
 mod due;
+mod inquiry;
 mod roster;
 mod serve;
 mod walk;
@@ -33,6 +34,7 @@ use crate::routing::plan::Rotation;
 
 pub use counting::{Counting, ForCounting};
 pub use due::{Due, DueRefreshes, Find};
+pub use inquiry::{Candidate, Explain, Explained, Views};
 
 /// Mailbox capacity of the router (REL-ACT-3): every in-flight request has at most one question open.
 const MAILBOX: usize = 4_096;
