@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file of `src/`, and what of the crate it may name. Small vocabulary (`clock`, `id`, `secret`,
 /// `redact`) is open to all and names nothing itself.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("routing", &["provider"]),
     ("provider", &["routing"]),
     ("demo", &["provider", "routing"]),
@@ -24,7 +24,18 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("server", &["actors", "api", "auth", "config", "dashboard", "gateway", "oauth"]),
     (
         "cli",
-        &["actors", "api", "auth", "config", "dashboard", "demo", "net", "oauth", "server", "store"],
+        &[
+            "actors",
+            "api",
+            "auth",
+            "config",
+            "dashboard",
+            "demo",
+            "net",
+            "oauth",
+            "server",
+            "store",
+        ],
     ),
 ];
 const VOCABULARY: [&str; 4] = ["clock", "id", "redact", "secret"];

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tracing::warn;
 use url::Url;
 
-use crate::actors::outbound;
 use crate::actors::budgets::{Amount, Estimate, Notional};
+use crate::actors::outbound;
 use crate::auth::cors::CorsPolicy;
 use crate::auth::glob::Glob;
 use crate::auth::ipset::IpSet;
@@ -357,15 +357,6 @@ impl Snapshot {
     #[must_use]
     pub fn leaves(&self, resolved: &Resolved) -> Vec<Arc<Target>> {
         plan::leaves(resolved, &self.names, &self.catalog)
-    }
-
-    /// Percent of each quota window an account keeps in reserve: its own setting, its provider's, the global one
-    /// (accounts §4.7).
-    #[must_use]
-    pub fn reserve(&self, account: &AccountConfig) -> u8 {
-        let provider = self.overrides.get(account.provider.as_ref());
-        let provider = provider.and_then(|own| own.min_remaining_percent);
-        account.min_remaining_percent.or(provider).unwrap_or(self.settings.min_remaining_percent)
     }
 
     /// Steps of ladder A for a provider's accounts.

@@ -28,7 +28,6 @@ use crate::gateway::media::Media;
 use crate::gateway::record::{Ending, Recorder, estimated_tokens};
 use crate::gateway::translation::Decoded;
 use crate::gateway::worker::Worker;
-use crate::routing::account::Tier;
 use crate::routing::affinity::SessionKey;
 use crate::store::usage::ExecTier;
 

@@ -281,11 +281,6 @@ impl Recorder {
         self.write();
     }
 
-    /// Whether it was served beyond the plan, at extra cost.
-    pub(super) fn overage(&mut self, overage: bool) {
-        self.row.overage = overage;
-    }
-
     /// What it cost.
     pub(super) fn priced(&mut self, cost: Billed, overage: bool) {
         self.row.list_cost = cost.list;

@@ -12,6 +12,7 @@ use crate::provider::catalog::{Provider, Role};
 use crate::provider::oauth::connect::{Object, Profile, SignIn};
 use crate::provider::oauth::reply::MAX_BODY;
 use crate::provider::oauth::{TokenAnswer, TokenCall};
+use crate::routing::account::ProxyChoice;
 use crate::secret::Secret;
 
 /// A whole exchange, its one repetition included (accounts §1.1).
@@ -58,12 +59,15 @@ impl Inner {
     pub(super) async fn exchange(
         &self,
         provider: &Provider,
+        way: &ProxyChoice,
         call: TokenCall,
     ) -> Result<Answer, String> {
         let work = async {
-            match self.post(provider, &call).await {
+            match self.post(provider, way, &call).await {
                 // Nothing was sent: the code is as good as before.
-                Err(error) if is_without_connection(&error) => self.post(provider, &call).await,
+                Err(error) if is_without_connection(&error) => {
+                    self.post(provider, way, &call).await
+                }
                 other => other,
             }
         };
@@ -76,13 +80,19 @@ impl Inner {
         }
     }
 
-    async fn post(&self, provider: &Provider, call: &TokenCall) -> Result<Answer, NetError> {
+    async fn post(
+        &self,
+        provider: &Provider,
+        way: &ProxyChoice,
+        call: &TokenCall,
+    ) -> Result<Answer, NetError> {
         let outgoing = Outgoing {
             method: Method::POST,
             url: call.url.clone(),
             headers: wire_headers(&call.headers),
             body: SplicedBody::whole(call.body.clone()),
             dest: Destination::of(provider),
+            route: self.shared.snapshot.load().route(way, provider),
             head_timeout: EXCHANGE,
             send_stall: EXCHANGE,
         };
@@ -102,24 +112,26 @@ impl Inner {
     pub(super) async fn profile(
         &self,
         provider: &Provider,
+        way: &ProxyChoice,
         sign_in: &SignIn,
         token: &Secret,
     ) -> LookUp {
         let own = provider.role_urls.iter().find(|(role, _)| *role == Role::Profile);
         let listed = provider.oauth.as_ref().and_then(|oauth| oauth.userinfo_url.as_deref());
         let url = own.map(|(_, url)| url.as_str()).or(listed).unwrap_or(sign_in.profile.url);
-        self.look_up(provider, &sign_in.profile, url, token).await
+        self.look_up(provider, way, &sign_in.profile, url, token).await
     }
 
     /// Asks the vendor for its models: the cheapest call that every token is good for.
     pub(super) async fn models(
         &self,
         provider: &Provider,
+        way: &ProxyChoice,
         sign_in: &SignIn,
         token: &Secret,
     ) -> LookUp {
         match &provider.apis.models {
-            Some(url) => self.look_up(provider, &sign_in.profile, url, token).await,
+            Some(url) => self.look_up(provider, way, &sign_in.profile, url, token).await,
             None => LookUp::Unknown("there is no cheap call to check the token with".to_owned()),
         }
     }
@@ -127,6 +139,7 @@ impl Inner {
     async fn look_up(
         &self,
         provider: &Provider,
+        way: &ProxyChoice,
         profile: &Profile,
         url: &str,
         token: &Secret,
@@ -145,6 +158,7 @@ impl Inner {
             headers: wire_headers(&headers),
             body: SplicedBody::whole(Bytes::new()),
             dest: Destination::of(provider),
+            route: self.shared.snapshot.load().route(way, provider),
             head_timeout: LOOK_UP,
             send_stall: LOOK_UP,
         };

@@ -15,7 +15,7 @@ use crate::id::AccountId;
 use crate::provider::catalog::Provider;
 use crate::provider::oauth::connect::{Identity, Object, SignIn};
 use crate::provider::oauth::follow;
-use crate::routing::account::{AccountKind, Ownership};
+use crate::routing::account::{AccountKind, Ownership, ProxyChoice};
 use crate::secret::Secret;
 use crate::store::secrets::NewSecrets;
 
@@ -148,7 +148,7 @@ impl Inner {
                 message: Some(format!("its access token has run out; {remedy}")),
             }
         } else {
-            self.check(provider, sign_in, &tokens.access_token).await
+            self.check(provider, &ProxyChoice::Inherit, sign_in, &tokens.access_token).await
         };
         let mut identity = checked.identity.or(identity);
         if tokens.refresh_token.is_none() {
@@ -202,6 +202,7 @@ impl Inner {
     pub(super) async fn check(
         &self,
         provider: &Provider,
+        way: &ProxyChoice,
         sign_in: &'static SignIn,
         token: &Secret,
     ) -> Checked {
@@ -210,7 +211,7 @@ impl Inner {
             validation,
             message,
         };
-        match self.profile(provider, sign_in, token).await {
+        match self.profile(provider, way, sign_in, token).await {
             LookUp::Found(profile) => {
                 let identity = (sign_in.identity)(&Object::new(), Some(&profile));
                 Checked { identity, ..said("verified", None) }
@@ -218,7 +219,7 @@ impl Inner {
             LookUp::Unknown(why) => said("unverified", Some(why)),
             LookUp::Refused(401) => said("refused", Some(refused(401))),
             // A long-lived token may not ask whose it is, and is good all the same.
-            LookUp::Refused(_) => match self.models(provider, sign_in, token).await {
+            LookUp::Refused(_) => match self.models(provider, way, sign_in, token).await {
                 LookUp::Found(_) => said("verified", None),
                 LookUp::Refused(status) => said("refused", Some(refused(status))),
                 LookUp::Unknown(why) => said("unverified", Some(why)),

@@ -16,7 +16,7 @@ use crate::provider::catalog::Provider;
 use crate::provider::oauth::connect::{Exchange, Identity, Object, Pasted, SignIn, paste};
 use crate::provider::oauth::{FailureKind, Family, Tokens, judge};
 use crate::redact::redact_text;
-use crate::routing::account::{AccountKind, Ownership};
+use crate::routing::account::{AccountKind, Ownership, ProxyChoice};
 use crate::secret::Secret;
 use crate::store::accounts;
 use crate::store::oauth_flows::{self, Claimed, End, FlowRow, FlowStatus, state_hash};
@@ -154,7 +154,7 @@ impl Inner {
         let (provider, sign_in) = self.provider(&row.provider)?;
         if let Some(token) = long_lived(sign_in, input) {
             let Some(claimed) = self.claim(id).await? else { return self.session(id).await };
-            let granted = self.check_long_lived(&provider, sign_in, token).await;
+            let granted = self.check_long_lived(&provider, sign_in, &claimed.way, token).await;
             self.conclude(claimed, &provider, granted).await?;
             return self.session(id).await;
         }
@@ -197,6 +197,7 @@ impl Inner {
         claimed: &Claimed,
         code: &Secret,
     ) -> Result<Granted, String> {
+        let way = &claimed.way;
         let client = self.client(provider).map_err(|error| error.message)?;
         let (Some(oauth), Some(family)) = (&provider.oauth, Family::of(provider)) else {
             return Err(format!("`{}` has no sign-in", provider.id));
@@ -216,7 +217,7 @@ impl Inner {
             let Some(call) = exchange.call(tried) else {
                 return Err("the token endpoint has no such path".to_owned());
             };
-            let answer = self.exchange(provider, call).await?;
+            let answer = self.exchange(provider, way, call).await?;
             match judge(family, &answer.as_token_answer(self.shared.clock.now_ms())) {
                 Ok(tokens) => break (tokens, answer.body),
                 Err(failure) if failure.kind == FailureKind::NoSuchPath => tried += 1,
@@ -225,7 +226,7 @@ impl Inner {
         };
         // `judge` has seen that it is an object; the tokens in it are not looked at again.
         let reply: Object = serde_json::from_slice(&body).unwrap_or_default();
-        let profile = match self.profile(provider, sign_in, &tokens.access_token).await {
+        let profile = match self.profile(provider, way, sign_in, &tokens.access_token).await {
             LookUp::Found(profile) => Some(profile),
             // The exchange has shown that the token is good.
             LookUp::Refused(_) | LookUp::Unknown(_) => None,
@@ -239,9 +240,10 @@ impl Inner {
         &self,
         provider: &Provider,
         sign_in: &'static SignIn,
+        way: &ProxyChoice,
         token: Secret,
     ) -> Result<Granted, String> {
-        let checked = self.check(provider, sign_in, &token).await;
+        let checked = self.check(provider, way, sign_in, &token).await;
         if checked.validation == "refused" {
             return Err(checked
                 .message

@@ -63,6 +63,8 @@ impl World {
             locked: Default::default(),
             found: Found::default(),
             endpoints: vendor.overrides(),
+            proxies: Default::default(),
+            oauth_clients: Default::default(),
             data_dir,
             loopback_only: true,
             demo: false,
@@ -123,7 +125,7 @@ impl World {
     }
 
     fn accounts(&self) -> Vec<AccountRow> {
-        self.shared.store.read(|conn| accounts::list(conn)).unwrap()
+        self.shared.store.read(accounts::list).unwrap()
     }
 
     fn refresh_token(&self, id: AccountId) -> Option<Secret> {
@@ -144,7 +146,7 @@ fn ask() -> StartSignIn {
 }
 
 fn path_of(url: &str) -> &str {
-    &url[url.match_indices('/').nth(2).unwrap().0..]
+    url.split_at(url.match_indices('/').nth(2).unwrap().0).1
 }
 
 fn get(address: SocketAddr, path: &str, host: &str) -> String {
@@ -353,7 +355,8 @@ async fn pasted_forms_finish_and_wrong_ones_leave_it_pending() {
     let full = |location: &str| location.to_owned();
     let bare = |location: &str| parameter(location, "code");
     let hashed = |l: &str| format!("{}#{}", parameter(l, "code"), parameter(l, "state"));
-    for form in [full as fn(&str) -> String, bare, hashed] {
+    let forms: [fn(&str) -> String; 3] = [full, bare, hashed];
+    for form in forms {
         let started = world.start().await;
         let session = world.paste(started.session_id, &form(&world.agree(&started))).await.unwrap();
         assert_eq!(session.status, FlowStatus::Done, "{session:?}");

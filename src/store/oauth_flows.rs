@@ -8,6 +8,7 @@ use crate::clock::UnixMs;
 use crate::id::{AccountId, FlowId};
 use crate::routing::account::ProxyChoice;
 use crate::secret::Secret;
+use crate::store::accounts;
 use crate::store::column::{self, Cell};
 use crate::store::error::StoreError;
 use crate::store::schema::oauth_flows as table;
@@ -123,6 +124,8 @@ pub struct Claimed {
     pub options: FlowOptions,
     /// As in the authorize address.
     pub redirect_uri: String,
+    /// The way out that was chosen, else that of the account that signs in again.
+    pub way: ProxyChoice,
 }
 
 /// How a sign-in ends.
@@ -279,11 +282,19 @@ pub fn claim(
     let missing = |column: &str| StoreError::corrupt(TABLE, &text, column);
     let place = |column| Place { table: TABLE, column, row: &text };
     let verifier = raw.verifier.as_deref().ok_or_else(|| missing("no verifier"))?;
+    let row = read(&raw)?;
+    let options = options(&text, &sealer.open(place("options"), &raw.options)?)?;
+    let own = match (&options.proxy, row.account_id) {
+        (Some(chosen), _) => Some(chosen.clone()),
+        (None, Some(account)) => accounts::find(conn, account)?.map(|found| found.config.proxy),
+        (None, None) => None,
+    };
     Ok(Some(Claimed {
         verifier: sealer.open_text(place("verifier"), verifier)?,
-        options: options(&text, &sealer.open(place("options"), &raw.options)?)?,
         redirect_uri: raw.redirect_uri.clone().ok_or_else(|| missing("no redirect_uri"))?,
-        row: read(&raw)?,
+        way: own.unwrap_or_default(),
+        options,
+        row,
     }))
 }
 

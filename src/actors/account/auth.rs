@@ -272,7 +272,7 @@ impl Account {
             generation: self.generation(),
             last_ok_at: self.hot.last_ok_at,
             last_error: self.hot.last_error.clone(),
-            quota: self.hot.quota_detail.clone().map(Arc::new),
+            quota: self.quota.clone(),
         }
     }
 }

@@ -103,6 +103,7 @@ impl World {
             found: Found::default(),
             endpoints: vendor.overrides(),
             oauth_clients: Default::default(),
+            proxies: Default::default(),
             data_dir,
             loopback_only: true,
             demo: false,

@@ -311,6 +311,7 @@ fn thresholds_and_blocks_are_told_once_per_window() {
                 LiveEvent::BudgetThreshold { percent, .. } => i64::from(percent),
                 LiveEvent::BudgetBlocked { .. } => -1,
                 LiveEvent::Account(_)
+                | LiveEvent::Quota(_)
                 | LiveEvent::RequestFinished { .. }
                 | LiveEvent::Configuration => 0,
             });

@@ -115,8 +115,10 @@ impl Exchange {
         call: TokenCall,
         patience: Duration,
     ) -> Result<Tokens, Failure> {
+        let snapshot = self.job.shared.snapshot.load();
         let outgoing = Outgoing {
             method: Method::POST,
+            route: snapshot.route(&self.job.account.proxy, &self.job.provider),
             url: call.url,
             headers: wire_headers(&call.headers),
             body: SplicedBody::whole(call.body),

@@ -12,6 +12,7 @@ use crate::actors::account::{Account, PollFailure, QuotaPolled, Show};
 use crate::actors::shared::Shared;
 use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
 use crate::provider::catalog::Provider;
+use crate::provider::proxy::Route;
 use crate::provider::quota::usage::{NotUsage, UsageCx, UsageRequest, parse, usage_request};
 use crate::provider::quota::{Document, Reading};
 use crate::provider::request::ShapeError;
@@ -77,7 +78,8 @@ impl Caller {
                 })?
             };
             let request = request.ok_or(Failure::NoEndpoint)?;
-            self.read(provider, &request, patience).await
+            let route = self.shared.snapshot.load().route(&shown.account.proxy, provider);
+            self.read(provider, route, &request, patience).await
         });
         let outcome = read.await.unwrap_or(Err(Failure::Timeout));
         let looked = match &outcome {
@@ -96,6 +98,7 @@ impl Caller {
     async fn read(
         &self,
         provider: &Provider,
+        route: Route,
         request: &UsageRequest,
         patience: Duration,
     ) -> Result<Reading, Failure> {
@@ -107,6 +110,7 @@ impl Caller {
             headers: wire_headers(&request.headers),
             body: SplicedBody::whole(body),
             dest: Destination::of(provider),
+            route,
             head_timeout: patience,
             send_stall: patience,
         };

@@ -196,9 +196,7 @@ impl Desk {
         };
         !self.shared.breakers.refuses(&target.provider.id, &target.canonical)
             && budgets.provider_blocked(&target.provider.id, now).is_none()
-            && table
-                .group(&target.provider.id)
-                .is_some_and(|group| group.views().iter().any(can))
+            && table.group(&target.provider.id).is_some_and(|group| group.views().iter().any(can))
     }
 
     /// Orders the entries; the only place where rotations advance.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::actors::snapshot::Snapshot;
 use crate::clock::UnixMs;
+use crate::provider::quota::{Rhythm, Status as Standing, Window};
 use crate::routing::account::{AccountView, ShownAuth};
 use crate::routing::classify::Class;
 use crate::routing::lock::{Lock, Scope};
@@ -70,9 +71,12 @@ pub(in crate::api) fn of(now: UnixMs, view: &AccountView, reserve: u8) -> Status
     if quota == Quota::Exhausted {
         return status("out_of_quota", "its quota is used up", resets(now, view));
     }
-    if reserve > 0 && view.remaining_percent.is_some_and(|left| left <= reserve) {
+    let kept = view.gates.iter().find(|gate| {
+        gate.reservable && gate.scope == Scope::All && !gate.has_reset(now) && gate.left <= reserve
+    });
+    if let Some(gate) = kept.filter(|_| reserve > 0) {
         let text = format!("the last {reserve} % are kept in reserve");
-        return status("reserved", &text, view.resets_at);
+        return status("reserved", &text, gate.resets_at);
     }
     if !open.is_empty() {
         let scopes: Vec<String> = open.iter().map(|lock| lock.scope.to_string()).collect();
@@ -91,37 +95,34 @@ pub(in crate::api) fn of(now: UnixMs, view: &AccountView, reserve: u8) -> Status
 
 /// The quota axis from the windows that count for the whole account. One that has reset says nothing any more.
 pub(in crate::api) fn quota(now: UnixMs, view: &AccountView) -> Quota {
-    let open = windows(view)
-        .filter(|window| window.get("resets_at").and_then(Value::as_i64).is_none_or(|at| at > now));
-    let mut found = Quota::Unknown;
-    for window in open {
-        match window.get("status").and_then(Value::as_str) {
-            Some("exhausted") => return Quota::Exhausted,
-            Some("low" | "critical") => found = Quota::Low,
-            Some("ok") if found == Quota::Unknown => found = Quota::Ok,
-            _ => {}
-        }
+    let worst = windows(view)
+        .filter(|window| window.resets_at.is_none_or(|at| at > now))
+        .map(|window| window.status)
+        .max();
+    match worst {
+        Some(Standing::Exhausted) => Quota::Exhausted,
+        Some(Standing::Critical | Standing::Low) => Quota::Low,
+        Some(Standing::Ok) => Quota::Ok,
+        Some(Standing::Unknown) | None => Quota::Unknown,
     }
-    found
 }
 
 /// When the tightest window of the whole account resets.
 fn resets(now: UnixMs, view: &AccountView) -> Option<UnixMs> {
-    let tight = windows(view).filter(|window| {
-        matches!(
-            window.get("status").and_then(Value::as_str),
-            Some("low" | "critical" | "exhausted")
-        )
-    });
-    tight.filter_map(|w| w.get("resets_at").and_then(Value::as_i64)).filter(|at| *at > now).max()
+    let tight = windows(view).filter(|window| window.status >= Standing::Low);
+    tight.filter_map(|window| window.resets_at).filter(|at| *at > now).max()
 }
 
-fn windows(view: &AccountView) -> impl Iterator<Item = &Value> {
-    let quota = view.shown.quota.as_deref();
-    let list = quota.and_then(|quota| quota.get("windows")).and_then(Value::as_array);
-    list.into_iter().flatten().filter(|window| {
-        window.get("scope").and_then(Value::as_str).is_none_or(|scope| scope == "*")
-    })
+fn windows(view: &AccountView) -> impl Iterator<Item = &Window> {
+    let all = view.shown.quota.as_deref().map(|quota| quota.windows.as_slice());
+    let plan = |window: &&Window| window.scope == Scope::All && window.rhythm == Rhythm::Plan;
+    all.unwrap_or_default().iter().filter(plan)
+}
+
+/// Percent of each window an account keeps in reserve (accounts §4.7).
+pub(in crate::api) fn reserve(view: &AccountView, snapshot: &Snapshot) -> u8 {
+    let usual = || snapshot.reserve(&view.config.provider).percent;
+    view.config.min_remaining_percent.unwrap_or_else(usual)
 }
 
 fn in_words(reason: &str) -> &str {
@@ -140,7 +141,7 @@ fn in_words(reason: &str) -> &str {
 pub(in crate::api) fn counts(now: UnixMs, views: &[AccountView], snapshot: &Snapshot) -> Value {
     let (mut ready, mut low, mut out, mut attention, mut off) = (0, 0, 0, 0, 0);
     for view in views {
-        let group = match of(now, view, snapshot.reserve(&view.config)).word {
+        let group = match of(now, view, reserve(view, snapshot)).word {
             "off" => &mut off,
             "sign_in_again" | "token_expired" | "expires_soon" => &mut attention,
             "out_of_quota" | "cooling_down" => &mut out,
@@ -157,7 +158,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::provider::quota::Document;
     use crate::routing::account::{AccountConfig, AccountKind, AuthState, Shown};
+    use crate::routing::gate::{Gate, Level};
 
     const NOW: UnixMs = 1_800_000_000_000;
 
@@ -170,8 +173,7 @@ mod tests {
             max_concurrent: 8,
             missing_params: false,
             faulted: false,
-            remaining_percent: None,
-            resets_at: None,
+            gates: Vec::new(),
             last_used_at: 0,
             shown: Arc::new(Shown::default()),
         }
@@ -197,9 +199,12 @@ mod tests {
     fn the_word_follows_the_order_of_the_axes() {
         let later = NOW + 60_000;
         let dead = || shown(|s| s.auth = ShownAuth::Dead { reason: "revoked".into(), since: 1 });
-        let quota = |status: &str, scope: &str| {
-            let window = json!({"scope": scope, "status": status, "resets_at": later});
-            shown(|s| s.quota = Some(Arc::new(json!({"windows": [window]}))))
+        let quota = |status: Standing, scope: Scope| {
+            let mut window = Window::new("5h", "Session", scope);
+            (window.status, window.resets_at) = (status, Some(later));
+            let mut document = Document::empty(view().config.id, "claude");
+            document.windows = vec![window];
+            shown(|s| s.quota = Some(Arc::new(document.clone())))
         };
         assert_eq!(word(|_| {}), "unused");
         assert_eq!(word(|v| v.last_used_at = 1), "ready");
@@ -211,16 +216,27 @@ mod tests {
             }),
             "off"
         );
+        let kept = Gate {
+            scope: Scope::All,
+            level: Level::Open,
+            left: 10,
+            reservable: true,
+            resets_at: Some(later),
+            since: NOW,
+        };
         let expired = |next_try| shown(|s| s.auth = ShownAuth::Expired { next_try });
         assert_eq!(word(|v| v.shown = expired(Some(later))), "token_expired");
         let all = |class| lock(Scope::All, class, later);
         assert_eq!(word(|v| v.locks = vec![all(Class::RateLimited)]), "cooling_down");
         assert_eq!(word(|v| v.locks = vec![all(Class::QuotaExhausted)]), "out_of_quota");
-        assert_eq!(word(|v| v.shown = quota("exhausted", "*")), "out_of_quota");
-        assert_eq!(word(|v| v.shown = quota("exhausted", "family:opus")), "unused");
-        assert_eq!(word(|v| v.shown = quota("critical", "*")), "low");
-        assert_eq!(word(|v| v.shown = quota("ok", "*")), "ready");
-        assert_eq!(word(|v| v.remaining_percent = Some(10)), "reserved");
+        assert_eq!(word(|v| v.shown = quota(Standing::Exhausted, Scope::All)), "out_of_quota");
+        assert_eq!(
+            word(|v| v.shown = quota(Standing::Exhausted, Scope::Family("opus".into()))),
+            "unused"
+        );
+        assert_eq!(word(|v| v.shown = quota(Standing::Critical, Scope::All)), "low");
+        assert_eq!(word(|v| v.shown = quota(Standing::Ok, Scope::All)), "ready");
+        assert_eq!(word(|v| v.gates = vec![kept.clone()]), "reserved");
         // A lock on one model never turns the whole account red.
         let model = lock(Scope::Model("m".into()), Class::RateLimited, later);
         assert_eq!(word(|v| v.locks = vec![model.clone()]), "partly_blocked");

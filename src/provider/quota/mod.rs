@@ -20,4 +20,4 @@ pub mod window;
 pub use declared::{Quota, QuotaKind, QuotaSource, QuotaUnit};
 pub use document::{Credits, Document, Source};
 pub use reading::{Overage, Reading};
-pub use window::{Status, Unit, Window};
+pub use window::{Rhythm, Status, Unit, Window};

@@ -99,7 +99,7 @@ mod tests {
             "{text}"
         );
         let url = url::Url::parse(&text).unwrap();
-        assert_eq!(&text[..text.find('?').unwrap()], "https://claude.ai/oauth/authorize");
+        assert_eq!(text.split('?').next().unwrap(), "https://claude.ai/oauth/authorize");
         let pairs: Vec<_> =
             url.query_pairs().map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
         let want = [

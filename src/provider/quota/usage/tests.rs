@@ -225,7 +225,7 @@ fn kiro_is_used_up_when_every_pot_is() {
             "freeTrialInfo": {"currentUsageWithPrecision": 500, "usageLimitWithPrecision": 500,
                 "freeTrialStatus": trial, "freeTrialExpiry": NOW / 1_000 + 1},
             "bonuses": [{"currentUsage": bonus, "usageLimit": 10, "status": "ACTIVE"}]}],
-            "nextDateReset": NOW as f64 / 1_000.0 + 60.0,
+            "nextDateReset": f64::from(u32::try_from(NOW / 1_000).unwrap()) + 60.0,
             "subscriptionInfo": {"subscriptionTitle": "KIRO FREE"},
             "overageConfiguration": {"overageStatus": overage}}),
         )
