@@ -1,5 +1,7 @@
 //! Newtypes for the ids of stored objects: UUIDv7, sortable by creation.
 
+pub mod request;
+
 use std::fmt;
 use std::str::FromStr;
 

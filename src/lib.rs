@@ -5,8 +5,9 @@
 //! | folder | holds | knows |
 //! |---|---|---|
 //! | [`cli`] | arguments, banner, what each command does | all but `gateway`, `provider`, `routing` |
-//! | [`server`] | listeners, workers, signals, reload, drain; the front door that every request passes | `gateway`, `dashboard`, `actors`, `auth`, `config` |
+//! | [`server`] | listeners, the admin socket, workers, signals, reload, drain; the front door that every request passes | `api`, `gateway`, `dashboard`, `actors`, `auth`, `config` |
 //! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
+//! | [`api`] | the management API: accounts, combos, keys, settings … as JSON resources, whoever carries the call | `actors`, `auth`, `config`, `net`, `oauth`, `provider`, `routing`, `store` |
 //! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `config` |
 //! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config` |
 //! | [`routing`] | **pure**: model ids, combos, plans, choice of account, error classes, cool-downs | `provider` |
@@ -61,6 +62,7 @@
 //! * A path that clients send: `gateway::route`.
 
 pub mod actors;
+pub mod api;
 pub mod auth;
 pub mod cli;
 pub mod clock;

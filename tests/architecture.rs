@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file of `src/`, and what of the crate it may name. Small vocabulary (`clock`, `id`, `secret`,
 /// `redact`) is open to all and names nothing itself.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("routing", &["provider"]),
     ("provider", &["routing"]),
     ("demo", &["provider", "routing"]),
@@ -18,9 +18,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("config", &["auth", "net", "provider", "routing", "store"]),
     ("actors", &["auth", "config", "net", "provider", "routing", "store"]),
     ("gateway", &["actors", "auth", "net", "provider", "routing", "store"]),
+    ("api", &["actors", "auth", "config", "net", "provider", "routing", "store"]),
     ("dashboard", &["actors", "config"]),
-    ("server", &["actors", "auth", "config", "dashboard", "gateway"]),
-    ("cli", &["actors", "auth", "config", "dashboard", "demo", "net", "server", "store"]),
+    ("server", &["actors", "api", "auth", "config", "dashboard", "gateway"]),
+    ("cli", &["actors", "api", "auth", "config", "dashboard", "demo", "net", "server", "store"]),
 ];
 const VOCABULARY: [&str; 4] = ["clock", "id", "redact", "secret"];
 /// Pairs that need each other: account facts and provider facts; settings and the keys they describe.

@@ -23,6 +23,9 @@ const RECONCILE: Duration = Duration::from_secs(30);
 /// Called with the settings of each new snapshot; blocking.
 pub type Adopted = Box<dyn Fn(&Settings) + Send + Sync>;
 
+/// Reads again what start-up decided, with the config file into the store; blocking. `None` = nothing changed.
+pub type Reread = Arc<dyn Fn() -> Result<Option<Arc<Fixed>>, String> + Send + Sync>;
+
 /// Brings a change of what is stored into effect. Whoever writes configuration writes it to the store and then
 /// awaits [`Configured::reload`]. One per process; usable from every thread with a runtime.
 pub struct Configured {

@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod listing;
 pub mod live;
 pub mod restarts;
+pub mod revoked;
 pub mod router;
 pub mod shared;
 pub mod snapshot;

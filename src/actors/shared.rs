@@ -12,6 +12,7 @@ use crate::actors::affinity::Affinity;
 use crate::actors::breakers::Breakers;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
+use crate::actors::revoked::RevokedKeys;
 use crate::actors::snapshot::Snapshot;
 use crate::auth::failed::FailedKeys;
 use crate::auth::limits::Limits;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// Limits of API keys.
     pub limits: Limits,
+    /// Ends the streams of keys that are revoked at once.
+    pub revoked: RevokedKeys,
     /// Failed keys per client address.
     pub failed_keys: FailedKeys,
     /// Inference requests in flight.

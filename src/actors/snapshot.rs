@@ -29,6 +29,7 @@ use crate::routing::plan;
 use crate::routing::resolve::{Names, Resolved, resolve};
 use crate::routing::target::Target;
 use crate::store::api_keys::ApiKeyRow;
+use crate::store::former_keys::FormerKey;
 use crate::store::hot_state::{HotState, StoredAuth};
 use crate::store::models::ModelRow;
 use crate::store::prices::PriceRow;
@@ -143,7 +144,11 @@ impl Snapshot {
         for problem in problems {
             warn!("stored {problem}; the default is used");
         }
-        let Loaded { accounts, combos, aliases, keys, provider_overrides, prices, .. } = loaded;
+        let Loaded {
+            accounts, combos, aliases, keys, former_keys, provider_overrides, prices, ..
+        } = loaded;
+        let keys: Vec<KeyRecord> = keys.into_iter().filter_map(key_record).collect();
+        let former = former_records(&keys, &former_keys);
         let snapshot = Self {
             admit: AdmitPolicy::new(&settings, &[]),
             cors: CorsPolicy::new(&settings.cors_allow_origins),
@@ -154,7 +159,7 @@ impl Snapshot {
             keys: KeyRing::new(
                 &fixed.key_secret.current,
                 fixed.key_secret.previous.as_ref(),
-                keys.into_iter().filter_map(key_record),
+                keys.into_iter().chain(former),
             ),
             overrides: provider_overrides.into_iter().map(|o| (o.provider.clone(), o)).collect(),
             prices: prices
@@ -282,6 +287,15 @@ impl Snapshot {
     #[must_use]
     pub fn leaves(&self, resolved: &Resolved) -> Vec<Arc<Target>> {
         plan::leaves(resolved, &self.names, &self.catalog)
+    }
+
+    /// Percent of each quota window an account keeps in reserve: its own setting, its provider's, the global one
+    /// (accounts §4.7).
+    #[must_use]
+    pub fn reserve(&self, account: &AccountConfig) -> u8 {
+        let provider = self.overrides.get(account.provider.as_ref());
+        let provider = provider.and_then(|own| own.min_remaining_percent);
+        account.min_remaining_percent.or(provider).unwrap_or(self.settings.min_remaining_percent)
     }
 
     /// Steps of ladder A for a provider's accounts.
@@ -426,6 +440,16 @@ fn model_change(row: ModelRow) -> Option<ModelChange> {
 fn served(accounts: &[StoredAccount]) -> Vec<Arc<str>> {
     let enabled = accounts.iter().filter(|a| a.config.enabled);
     enabled.map(|a| Arc::clone(&a.config.provider)).collect()
+}
+
+/// Rotated keys under their old texts: the same keys, with an end.
+fn former_records(keys: &[KeyRecord], former: &[FormerKey]) -> Vec<KeyRecord> {
+    let record = |old: &FormerKey| {
+        let key = keys.iter().find(|key| key.id == old.key)?;
+        let until = key.revoked_at.map_or(old.until, |at| at.min(old.until));
+        Some(KeyRecord { lookup: old.lookup, revoked_at: Some(until), ..key.clone() })
+    };
+    former.iter().filter_map(record).collect()
 }
 
 /// A key's row as admission reads it. A row with a list nobody can read allows nothing (P6).

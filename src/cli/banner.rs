@@ -73,17 +73,20 @@ impl Banner {
         let counts =
             format!("{}, {}", counted(self.accounts, "account"), counted(self.combos, "combo"));
         lines.push(("Data", format!("{}   {counts}", self.database.display())));
-        lines.push((
-            "Runtime",
-            format!(
-                "{} build, {}, {} (pid {})",
-                version::build_kind(),
-                counted(self.workers, "worker"),
-                self.run.as_str(),
-                self.pid
-            ),
-        ));
+        lines.push(("Runtime", self.runtime()));
         lines
+    }
+
+    /// Build, workers and who runs it.
+    #[must_use]
+    pub fn runtime(&self) -> String {
+        format!(
+            "{} build, {}, {} (pid {})",
+            version::build_kind(),
+            counted(self.workers, "worker"),
+            self.run.as_str(),
+            self.pid
+        )
     }
 
     /// Who may use the server, in one sentence.

@@ -5,6 +5,7 @@ pub mod banner;
 pub mod config;
 pub mod demo;
 pub mod healthcheck;
+pub mod local;
 pub mod logging;
 pub mod port;
 pub mod process;

@@ -10,12 +10,14 @@ use tracing::{info, warn};
 
 use crate::actors::affinity::Affinity;
 use crate::actors::breakers::Breakers;
-use crate::actors::configured::Adopted;
+use crate::actors::configured::{Adopted, Reread};
 use crate::actors::discovery;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
+use crate::actors::revoked::RevokedKeys;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
 use crate::actors::snapshot::{AccountSource, Fixed, KeySecret, Snapshot, SnapshotError};
+use crate::api::About;
 use crate::auth::failed::FailedKeys;
 use crate::auth::key::KeyHasher;
 use crate::auth::limits::{Limits, Spent};
@@ -23,6 +25,7 @@ use crate::auth::load::Capacity;
 use crate::cli::banner::{self, Banner, Run};
 use crate::cli::logging;
 use crate::cli::port::{busy_text, find_holder};
+use crate::cli::version;
 use crate::clock::Clock;
 use crate::config::apply::{ApplyError, apply_file};
 use crate::config::boot::{self, Facts, Finding};
@@ -34,7 +37,8 @@ use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
 use crate::net::{NetSettings, NetShared};
-use crate::server::{self, BindError, Ended, Reread, Server};
+use crate::server::admin::{AdminSocket, AdminSocketError};
+use crate::server::{self, BindError, Ended, Server};
 use crate::store::usage::key_spend;
 use crate::store::{MasterKey, Store, StoreError, StoreOptions};
 
@@ -62,6 +66,9 @@ pub enum StartError {
     /// Anything of the system.
     #[error("{0}")]
     System(#[from] io::Error),
+    /// The admin socket cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminSocketError),
     /// TLS cannot be set up.
     #[error("{0}")]
     Net(#[from] crate::net::shared::NetSetupError),
@@ -80,7 +87,7 @@ impl StartError {
             Self::Bind(bind) if bind.error.kind() == io::ErrorKind::PermissionDenied => {
                 exit::PERMISSION
             }
-            Self::Bind(_) => exit::CONFIG,
+            Self::Bind(_) | Self::Admin(_) => exit::CONFIG,
             Self::System(_) | Self::Net(_) => exit::INTERNAL,
         }
     }
@@ -193,8 +200,19 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         run: run_kind(&options, socket_activated),
         pid: std::process::id(),
     };
+    let admin = admin_socket(&options)?;
+    let about = About {
+        commit: version::COMMIT.to_owned(),
+        started_at: clock.now_ms(),
+        listeners: banner.listeners.iter().map(ToString::to_string).collect(),
+        base_url: banner::base_url(&banner.listeners),
+        runtime: banner.runtime(),
+        mode: banner.mode().to_owned(),
+        findings: findings.clone(),
+    };
     let shared = share(store, snapshot, &accounts, clock.clone())?;
     let managed = options.service_manager;
+    let fixed_options = Arc::new(options.clone());
     let workers = options.workers;
     let watched = Watched::new(&options, &inputs);
     let reread = reread(Arc::clone(&shared), fixed, options, inputs);
@@ -214,6 +232,9 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         accounts,
         listeners: sockets,
         workers,
+        admin,
+        options: fixed_options,
+        about,
         reread,
         adopted,
         fingerprint: Arc::new(move || watched.fingerprint()),
@@ -223,6 +244,20 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     };
     let ended = actix_web::rt::System::new().block_on(server.run())?;
     Ok(ended)
+}
+
+/// The socket of the commands. One in its usual place that cannot be had is told of and done without: the router
+/// serves all the same.
+fn admin_socket(options: &Options) -> Result<Option<AdminSocket>, StartError> {
+    let Some(path) = &options.admin_socket else { return Ok(None) };
+    match AdminSocket::bind(path) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(why) if options.admin_socket_named => Err(why.into()),
+        Err(why) => {
+            warn!("commands cannot reach this server: {why}");
+            Ok(None)
+        }
+    }
 }
 
 /// Brings the database into the state the config file describes.
@@ -278,6 +313,7 @@ pub(crate) fn share(
         affinity: Affinity::default(),
         in_flight: Capacity::new(wide(settings.limits.in_flight)),
         bodies: Capacity::new(wide(settings.limits.bodies_in_memory)),
+        revoked: RevokedKeys::default(),
         failed_keys: FailedKeys::new(clock.clone()),
         breakers: Breakers::new(clock.clone()),
         live: LiveEvents::default(),
@@ -294,7 +330,12 @@ pub(crate) fn share(
 }
 
 /// Reads again what start-up decided: `.env` files, and the config file into the store (REL-RUN-4).
-fn reread(shared: Arc<Shared>, fixed: Arc<Fixed>, first: Options, inputs: Inputs) -> Reread {
+pub(super) fn reread(
+    shared: Arc<Shared>,
+    fixed: Arc<Fixed>,
+    first: Options,
+    inputs: Inputs,
+) -> Reread {
     Arc::new(move || {
         let options = Options::resolve(inputs.clone()).map_err(|error| error.to_string())?;
         for what in cold_changes(&first, &options) {

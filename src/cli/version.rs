@@ -7,6 +7,9 @@ use crate::store::sqlite_version;
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Commit it was built from.
+pub const COMMIT: &str = env!("NINEROUTER_BUILD_COMMIT");
+
 /// Text behind the program's name for `--version`.
 #[must_use]
 pub fn long() -> &'static str {

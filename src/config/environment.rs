@@ -215,6 +215,14 @@ impl Environment {
         self.text(name).is_ok_and(|variable| variable.is_some())
     }
 
+    /// True when `name` is set to nothing: for variables where that means "off".
+    #[must_use]
+    pub fn is_blank(&self, name: &str) -> bool {
+        let blank =
+            |(raw, _): &(Raw, Source)| matches!(raw, Raw::Text(text) if text.trim().is_empty());
+        self.vars.get(name).is_some_and(blank)
+    }
+
     /// The first of several names that is set.
     ///
     /// # Errors

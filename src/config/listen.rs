@@ -28,6 +28,16 @@ impl Listen {
     }
 }
 
+impl std::fmt::Display for Listen {
+    /// As it is written in settings.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { addr, .. } => addr.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// Listeners of one name: an IP literal, `localhost`, `*` or `unix:/path`. Anything else is `None`: names are not resolved.
 #[must_use]
 pub fn read(name: &str, port: u16) -> Option<Vec<Listen>> {

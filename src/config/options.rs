@@ -26,6 +26,9 @@ const SEED_LITERALS: &[(&str, &str)] = &[
     ("NEXT_PUBLIC_CLOUD_URL", "https://9router.com"),
 ];
 
+/// Variable of the admin socket's path.
+const ADMIN_SOCKET: &str = "NINEROUTER_ADMIN_SOCKET";
+
 /// What the command line said.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -121,6 +124,10 @@ pub struct Options {
     pub outbound_default: NetworkPolicy,
     /// The config file.
     pub config_file: Option<PathBuf>,
+    /// Socket of the management API; `None` = none.
+    pub admin_socket: Option<PathBuf>,
+    /// The operator named the socket: the server does not start without it.
+    pub admin_socket_named: bool,
     /// `.env` files that were loaded.
     pub env_files: Vec<PathBuf>,
     /// Defaults found on this machine.
@@ -162,7 +169,11 @@ impl Options {
         let listen = read_listeners(&flags, &mut env, port)?;
         let workers = locked.values.get("workers").and_then(Value::as_u64);
         let container = machine::is_container(&|name| env.is_set(name));
+        let named_socket = env.get(ADMIN_SOCKET)?.map(|v| cwd.join(v.value));
         let options = Self {
+            admin_socket_named: named_socket.is_some(),
+            admin_socket: named_socket
+                .or_else(|| (!env.is_blank(ADMIN_SOCKET)).then(|| data_dir.join("admin.sock"))),
             data_dir,
             port,
             listen,

@@ -144,7 +144,7 @@ pub static VARIABLES: &[Key] = &[
         Preset::Found("`DATA_DIR/admin.sock`"),
         "Socket of the commands; empty = off",
     )
-    .later(),
+    .restart(),
     variable(
         "NINEROUTER_CONFIG",
         Kind::Path,

@@ -26,6 +26,8 @@ pub(super) enum Broken {
     InBand,
     /// The router stops.
     ShuttingDown,
+    /// The caller's key was revoked at once (SEC-AK-8).
+    Revoked,
 }
 
 impl Broken {
@@ -44,7 +46,7 @@ impl Broken {
     #[must_use]
     pub(super) fn is_ours(self) -> bool {
         match self {
-            Self::ShuttingDown | Self::Total => true,
+            Self::ShuttingDown | Self::Revoked | Self::Total => true,
             Self::Upstream
             | Self::Truncated
             | Self::Idle
@@ -63,7 +65,7 @@ impl Broken {
             Self::Truncated => TransportFailure::Truncated,
             Self::Idle | Self::ContentIdle | Self::Total => TransportFailure::ContentTimeout,
             Self::Oversized | Self::MalformedTool | Self::InBand => TransportFailure::BadBody,
-            Self::ShuttingDown => TransportFailure::ClientGone,
+            Self::ShuttingDown | Self::Revoked => TransportFailure::ClientGone,
         }
     }
 
@@ -106,6 +108,9 @@ impl Broken {
                 "upstream_bad_body",
                 "the upstream sent an event that cannot be handed on",
             ),
+            Self::Revoked => {
+                (ErrorKind::Auth, "key_revoked", "the API key of this request was revoked")
+            }
             Self::ShuttingDown => (
                 ErrorKind::Unavailable,
                 "shutting_down",

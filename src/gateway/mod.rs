@@ -23,7 +23,6 @@ mod passage;
 mod record;
 mod relay;
 mod reply;
-pub mod request_id;
 mod retry;
 pub mod route;
 mod serve;

@@ -334,7 +334,7 @@ fn log(row: &RequestRow) {
 }
 
 fn own_id() -> String {
-    crate::gateway::request_id::request_id(None)
+    crate::id::request::request_id(None)
 }
 
 fn millis(from: Instant, to: Instant) -> u32 {

@@ -16,7 +16,7 @@ use futures_util::Stream;
 use ninerouter_dialect::translate::failure_for_client;
 use ninerouter_dialect::{ApiError, Dialect, StreamEnd};
 use tokio::time::{Sleep, sleep};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::actors::lease::Outcome;
 use crate::gateway::answer::{Committed, OpenStream};
@@ -80,6 +80,21 @@ pub(super) struct StreamBody {
     bytes_out: u64,
     timer: Pin<Box<Sleep>>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The caller's key is revoked at once.
+    revoked: Option<Revoked>,
+}
+
+/// The end of the caller's key, asked for and waited for.
+#[derive(Debug)]
+struct Revoked {
+    token: CancellationToken,
+    fired: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Revoked {
+    fn of(token: CancellationToken) -> Self {
+        Self { fired: Box::pin(token.clone().cancelled_owned()), token }
+    }
 }
 
 /// Instants that the limits count from.
@@ -110,6 +125,8 @@ impl StreamBody {
         };
         let now = exchange.shared.clock.now();
         let cut = exchange.shared.drain.cut_token().clone().cancelled_owned();
+        let key = exchange.caller.key().map(|key| key.id);
+        let revoked = key.map(|key| Revoked::of(exchange.shared.revoked.token(key)));
         let out = VecDeque::from(std::mem::take(&mut committed.open.held));
         let times =
             Times { byte: now, content: now, keep_alive: now, end: None, client_since: None };
@@ -126,6 +143,7 @@ impl StreamBody {
             bytes_out: sent,
             timer: Box::pin(sleep(Duration::ZERO)),
             cut: Box::pin(cut),
+            revoked,
         };
         body.remember();
         body.note_end(now);
@@ -389,6 +407,13 @@ impl MessageBody for StreamBody {
                     }
                     None => return Poll::Ready(Some(Err(Cut))),
                 },
+                // An upstream that always has something ready never lets us wait for the token below.
+                Phase::Open
+                    if this.revoked.as_ref().is_some_and(|key| key.token.is_cancelled()) =>
+                {
+                    this.fail(Broken::Revoked);
+                    continue;
+                }
                 Phase::Open => {}
             }
             if let Some(pulled) = this.pull(cx) {
@@ -402,6 +427,10 @@ impl MessageBody for StreamBody {
             }
             if this.cut.as_mut().poll(cx).is_ready() {
                 this.fail(Broken::ShuttingDown);
+                continue;
+            }
+            if this.revoked.as_mut().is_some_and(|key| key.fired.as_mut().poll(cx).is_ready()) {
+                this.fail(Broken::Revoked);
                 continue;
             }
             if let Some(broken) = this.tick(cx) {

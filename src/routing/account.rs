@@ -34,6 +34,33 @@ pub enum Tier {
     Free,
 }
 
+impl AccountKind {
+    /// The name used in the database and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OAuth => "oauth",
+            Self::ApiKey => "api_key",
+            Self::Imported => "imported",
+            Self::ServiceAccount => "service_account",
+            Self::None => "none",
+        }
+    }
+}
+
+impl Tier {
+    /// The name used in the database and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Cheap => "cheap",
+            Self::Paid => "paid",
+            Self::Free => "free",
+        }
+    }
+}
+
 /// Cold configuration of an account, as stored (`storage.md` §3.1), without secrets.
 #[derive(Clone, PartialEq, Debug)]
 pub struct AccountConfig {
@@ -122,6 +149,18 @@ pub enum Ownership {
     Copy,
     /// Another program: the router reads its file again.
     Follow,
+}
+
+impl Ownership {
+    /// The name used in the database and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Copy => "copy",
+            Self::Follow => "follow",
+        }
+    }
 }
 
 /// The way the calls of an account, or of a provider, go out.

@@ -482,7 +482,7 @@ fn quota_balanced<'a>(
 }
 
 /// Whose turn it is, per provider and canonical model. In memory only: a restart starts the rings anew.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cursors {
     rings: HashMap<Arc<str>, HashMap<String, Option<Turn>>>,
     weights: HashMap<Arc<str>, HashMap<String, HashMap<AccountId, i64>>>,

@@ -18,6 +18,19 @@ pub enum Strategy {
     Tier,
 }
 
+impl Strategy {
+    /// The name used in the database and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fallback => "fallback",
+            Self::RoundRobin => "round-robin",
+            Self::Weighted => "weighted",
+            Self::Tier => "tier",
+        }
+    }
+}
+
 /// One entry of a combo.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Entry {

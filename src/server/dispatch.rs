@@ -12,10 +12,10 @@ use ninerouter_dialect::{ErrorKind, ErrorShape};
 use tracing::error;
 
 use crate::auth::admit::check_public_host;
-use crate::gateway::request_id::request_id;
 use crate::gateway::route::{Class, Endpoint, Matched, RouteResult, looks_anthropic, route};
 use crate::gateway::worker::Worker;
 use crate::gateway::{self, Door, Refusal, local_ip};
+use crate::id::request::request_id;
 use crate::server::pages;
 
 /// Longest request target (security §10).

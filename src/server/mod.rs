@@ -1,5 +1,6 @@
 //! The running server: listeners, workers, signals, reload, drain (REL-RUN-1, REL-RUN-3).
 
+pub mod admin;
 mod dispatch;
 mod pages;
 mod watch;
@@ -17,17 +18,20 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::actors::configured::{Adopted, Configured};
+use crate::actors::configured::{Adopted, Configured, Reread};
 use crate::actors::desk::RouterDesk;
 use crate::actors::discovery::{self, Discovery};
 use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
-use crate::actors::snapshot::{AccountSource, Fixed};
+use crate::actors::snapshot::AccountSource;
 use crate::actors::upkeep::Upkeep;
+use crate::api::{About, Service};
 use crate::config::listen::Listen;
+use crate::config::options::Options;
 use crate::gateway::LocalEnd;
 use crate::gateway::signatures::SignatureStore;
 use crate::gateway::worker::Worker;
+use crate::server::admin::AdminSocket;
 pub use crate::server::watch::Fingerprint;
 use crate::server::watch::Watch;
 
@@ -155,9 +159,6 @@ pub fn inherited() -> io::Result<Vec<(Listen, Bound)>> {
     Ok(bound)
 }
 
-/// Reads again what start-up decided, with the config file into the store; blocking. `None` = nothing changed.
-pub type Reread = Arc<dyn Fn() -> Result<Option<Arc<Fixed>>, String> + Send + Sync>;
-
 /// How a server ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
@@ -177,6 +178,12 @@ pub struct Server {
     pub listeners: Vec<Bound>,
     /// HTTP workers.
     pub workers: usize,
+    /// The admin socket, when there is one.
+    pub admin: Option<AdminSocket>,
+    /// What start-up decided.
+    pub options: Arc<Options>,
+    /// What runs here, for people.
+    pub about: About,
     /// Reads again what start-up decided; blocking.
     pub reread: Reread,
     /// For what only the caller knows of a new snapshot.
@@ -208,6 +215,9 @@ impl Server {
             accounts,
             listeners,
             workers,
+            admin,
+            options,
+            about,
             reread,
             adopted,
             fingerprint,
@@ -231,6 +241,15 @@ impl Server {
         let server = http(&shared, &desk, listeners, workers)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
+        let service = Service {
+            shared: Arc::clone(&shared),
+            desk: Arc::clone(&desk),
+            configured: Arc::clone(&configured),
+            reread: Arc::clone(&reread),
+            options,
+            about: Arc::new(about),
+        };
+        let admin = admin.map(|socket| socket.serve(service)).transpose()?;
         shared.drain.set_ready(shared.clock.now_ms());
         ready();
         notify(&[NotifyState::Ready]);
@@ -250,6 +269,9 @@ impl Server {
             }
         }
         notify(&[NotifyState::Stopping]);
+        if let Some(admin) = admin {
+            admin.stop().await;
+        }
         let ended = drain(&shared, &handle, &mut signals).await;
         drop(upkeep.try_send(crate::actors::upkeep::Stop));
         if let Some(discovery) = &discovery {

@@ -147,6 +147,17 @@ pub fn list(conn: &mut SqliteConnection) -> Result<Vec<ApiKeyRow>, StoreError> {
     rows.into_iter().map(read).collect()
 }
 
+/// The key with this id.
+///
+/// # Errors
+///
+/// The database fails, or the row cannot be read.
+pub fn find(conn: &mut SqliteConnection, id: KeyId) -> Result<Option<ApiKeyRow>, StoreError> {
+    let row: Option<Raw> =
+        api_keys::table.find(id.to_string()).select(Raw::as_select()).first(conn).optional()?;
+    row.map(read).transpose()
+}
+
 /// The key with this name.
 ///
 /// # Errors

@@ -97,6 +97,16 @@ pub fn list(conn: &mut SqliteConnection) -> Result<Vec<ComboRow>, StoreError> {
         .collect()
 }
 
+/// The combo with this id.
+///
+/// # Errors
+///
+/// The database fails, or the row cannot be read.
+pub fn find(conn: &mut SqliteConnection, id: ComboId) -> Result<Option<ComboRow>, StoreError> {
+    let row = combos::table.find(id.to_string()).select(Raw::as_select()).first(conn).optional()?;
+    with_entries(conn, row)
+}
+
 /// The combo with this name, without regard to case.
 ///
 /// # Errors
@@ -111,6 +121,13 @@ pub fn find_by_name(
         .select(Raw::as_select())
         .first(conn)
         .optional()?;
+    with_entries(conn, row)
+}
+
+fn with_entries(
+    conn: &mut SqliteConnection,
+    row: Option<Raw>,
+) -> Result<Option<ComboRow>, StoreError> {
     let Some(raw) = row else { return Ok(None) };
     let own: Vec<RawEntry> = entries::table
         .filter(entries::combo_id.eq(&raw.id))

@@ -13,6 +13,7 @@ use crate::routing::lock::Lock;
 use crate::store::api_keys::{self, ApiKeyRow};
 use crate::store::column::Owner;
 use crate::store::error::StoreError;
+use crate::store::former_keys::{self, FormerKey};
 use crate::store::hot_state::{self, HotState};
 use crate::store::models::{self, ModelRow};
 use crate::store::open::Store;
@@ -37,6 +38,8 @@ pub struct Loaded {
     pub aliases: Vec<(String, String)>,
     /// API keys, by name.
     pub keys: Vec<ApiKeyRow>,
+    /// Texts of rotated keys that are still valid.
+    pub former_keys: Vec<FormerKey>,
     /// Settings of providers.
     pub provider_overrides: Vec<ProviderOverride>,
     /// The operator's prices.
@@ -106,6 +109,7 @@ impl Store {
                 combos: combos::list(conn)?.into_iter().map(|row| row.combo).collect(),
                 aliases: aliases::list(conn)?.into_iter().map(|a| (a.alias, a.target)).collect(),
                 keys: api_keys::list(conn)?,
+                former_keys: former_keys::list(conn)?,
                 provider_overrides: provider_overrides::list(conn)?,
                 prices: prices::list(conn)?,
                 models: models::list(conn)?,

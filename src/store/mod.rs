@@ -9,6 +9,7 @@ mod column;
 pub mod combos;
 mod error;
 mod files;
+pub mod former_keys;
 pub mod hot_state;
 mod load;
 pub mod master_key;

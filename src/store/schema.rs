@@ -230,6 +230,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    former_keys (key_id) {
+        key_id -> Text,
+        lookup -> Binary,
+        prefix -> Text,
+        last4 -> Text,
+        until -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     live_models (provider, account_id, model) {
         provider -> Text,
         account_id -> Text,
@@ -494,6 +505,7 @@ diesel::joinable!(account_secrets -> accounts (account_id));
 diesel::joinable!(accounts -> proxies (proxy_id));
 diesel::joinable!(combo_entries -> accounts (account_id));
 diesel::joinable!(combo_entries -> combos (combo_id));
+diesel::joinable!(former_keys -> api_keys (key_id));
 diesel::joinable!(provider_overrides -> proxies (proxy_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -510,6 +522,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     counters,
     data_keys,
     error_hourly,
+    former_keys,
     live_models,
     models,
     nodes,

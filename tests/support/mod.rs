@@ -1,5 +1,6 @@
 //! What every suite shares: the real binary, a raw HTTP client, the wire formats' stories.
 
+pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod closed;
 pub(crate) mod database;

@@ -2,6 +2,7 @@
 //! why there is none.
 
 mod counting;
+mod inquiry;
 mod roster;
 mod serve;
 mod walk;
@@ -28,6 +29,7 @@ use crate::routing::choose::Cursors;
 use crate::routing::plan::Rotation;
 
 pub use counting::{Counting, ForCounting};
+pub use inquiry::{Candidate, Explain, Explained, Views};
 
 /// Mailbox capacity of the router (REL-ACT-3): every in-flight request has at most one question open.
 const MAILBOX: usize = 4_096;

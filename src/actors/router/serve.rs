@@ -174,10 +174,20 @@ impl Desk {
         Some(room.places(provider, ticket, left, group.views().iter(), fits))
     }
 
+    /// Whether some account could serve an entry now.
+    pub(super) fn could_serve(&self, entry: &PlannedEntry) -> bool {
+        let target = &entry.target;
+        let now = self.shared.clock.now_ms();
+        let table = self.table.borrow();
+        !self.shared.breakers.refuses(&target.provider.id, &target.canonical)
+            && table.group(&target.provider.id).is_some_and(|group| {
+                group.views().iter().any(|view| is_eligible(now, view, target))
+            })
+    }
+
     /// Orders the entries; the only place where rotations advance.
     fn plan(&self, journey: &Journey) -> Result<Plan, ResolveError> {
         let snapshot = self.shared.snapshot.load();
-        let now = self.shared.clock.now_ms();
         let sticky = match &journey.resolved {
             Resolved::Combo { combo, .. } => {
                 let bound = |session| self.shared.affinity.entry(session, combo.id);
@@ -185,14 +195,7 @@ impl Desk {
             }
             Resolved::Target(_) => None,
         };
-        let table = self.table.borrow();
-        let usable = |entry: &PlannedEntry| {
-            let target = &entry.target;
-            !self.shared.breakers.refuses(&target.provider.id, &target.canonical)
-                && table.group(&entry.target.provider.id).is_some_and(|group| {
-                    group.views().iter().any(|view| is_eligible(now, view, &entry.target))
-                })
-        };
+        let usable = |entry: &PlannedEntry| self.could_serve(entry);
         let rotation = &mut self.state.borrow_mut().rotation;
         let (names, catalog) = (&snapshot.names, &snapshot.catalog);
         let mut plan = plan::plan(&journey.resolved, names, catalog, rotation, sticky, &usable)?;

@@ -41,7 +41,7 @@ pub(super) struct Full {
 }
 
 /// What one look at the present entry says.
-enum Look {
+pub(super) enum Look {
     Ask(AccountId, Addr<Account>),
     /// An account was ruled out; look once more.
     Again,
@@ -98,7 +98,7 @@ impl Desk {
     }
 
     /// Looks for an account of `entry` that may serve; records why there is none.
-    fn look(
+    pub(super) fn look(
         &self,
         journey: &mut Journey,
         entry: &PlannedEntry,
@@ -281,6 +281,11 @@ impl Desk {
 }
 
 impl Full {
+    /// Some account of the entry that was looked at last is taken.
+    pub(super) fn is_here(&self) -> bool {
+        self.here
+    }
+
     fn note(&mut self, why: &Ineligible) {
         match why {
             Ineligible::Busy => self.here = true,

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::config::apply::current::Digest32;
 use crate::provider::node::{AuthStyle, ModelSource, NetworkPolicy};
-use crate::routing::account::{AccountConfig, AccountKind, Tier};
-use crate::routing::combo::{Entry, Strategy};
+use crate::routing::account::{AccountConfig, Tier};
+use crate::routing::combo::Entry;
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::combos::ComboRow;
 use crate::store::models::{ModelOrigin, ModelRow};
@@ -71,18 +71,11 @@ pub(super) fn of_node(row: &NodeRow) -> Facts {
 }
 
 pub(super) fn of_account(config: &AccountConfig, key: Option<&Digest32>) -> Facts {
-    let kind = match config.kind {
-        AccountKind::OAuth => "oauth",
-        AccountKind::ApiKey => "api_key",
-        AccountKind::Imported => "imported",
-        AccountKind::ServiceAccount => "service_account",
-        AccountKind::None => "none",
-    };
     let mut params = config.params.clone();
     params.sort();
     facts(json!({
         "label": config.label,
-        "kind": kind,
+        "kind": config.kind.as_str(),
         "api_key": key,
         "priority": config.priority,
         "weight": config.weight,
@@ -93,7 +86,7 @@ pub(super) fn of_account(config: &AccountConfig, key: Option<&Digest32>) -> Fact
         "max_concurrent": config.max_concurrent,
         "endpoint": config.endpoint,
         "params": params,
-        "tier": config.tier.map(tier),
+        "tier": config.tier.map(Tier::as_str),
     }))
 }
 
@@ -104,8 +97,8 @@ pub(super) fn of_combo(row: &ComboRow) -> Facts {
         "name": &*combo.name,
         "description": row.description,
         "enabled": combo.enabled,
-        "strategy": strategy(combo.strategy),
-        "tier_inner": strategy(combo.tier_inner),
+        "strategy": combo.strategy.as_str(),
+        "tier_inner": combo.tier_inner.as_str(),
         "entries": entries,
         "sticky": [json!(combo.sticky_enabled), json!(combo.sticky_ttl_s)],
         "rr_sticky_count": combo.rr_sticky_count,
@@ -121,7 +114,7 @@ fn entry(entry: &Entry) -> Value {
     json!({
         "target": entry.target,
         "weight": entry.weight,
-        "tier": entry.tier.map(tier),
+        "tier": entry.tier.map(Tier::as_str),
         "enabled": entry.enabled,
         "account_id": entry.account_id.map(|id| id.to_string()),
         "tags": entry.tags,
@@ -180,7 +173,7 @@ pub(super) fn of_price(row: &PriceRow) -> Facts {
 pub(super) fn of_provider(row: &ProviderOverride) -> Facts {
     facts(json!({
         "enabled": row.enabled,
-        "tier": row.tier.map(tier),
+        "tier": row.tier.map(Tier::as_str),
         "account_strategy": row.account_strategy,
         "sticky_count": row.sticky_count,
         "affinity_ttl_s": row.affinity_ttl_s,
@@ -193,22 +186,4 @@ pub(super) fn of_provider(row: &ProviderOverride) -> Facts {
         "retry_statuses": row.retry_statuses,
         "count_notional": row.count_notional,
     }))
-}
-
-fn tier(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Subscription => "subscription",
-        Tier::Cheap => "cheap",
-        Tier::Paid => "paid",
-        Tier::Free => "free",
-    }
-}
-
-fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Fallback => "fallback",
-        Strategy::RoundRobin => "round-robin",
-        Strategy::Weighted => "weighted",
-        Strategy::Tier => "tier",
-    }
 }

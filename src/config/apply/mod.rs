@@ -13,6 +13,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+pub use names::{Meaning, Names};
 pub use plan::{Action, Change, Plan};
 
 use crate::auth::key::KeyHasher;

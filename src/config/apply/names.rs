@@ -28,30 +28,40 @@ impl Labels {
 }
 
 /// All names there will be.
-pub(super) struct Names<'a> {
-    pub(super) catalog: &'a Catalog,
+#[derive(Debug)]
+pub struct Names<'a> {
+    /// Providers and their models.
+    pub catalog: &'a Catalog,
     /// Targets of the enabled entries of each combo.
-    pub(super) combos: BTreeMap<String, Vec<String>>,
-    pub(super) aliases: BTreeMap<String, String>,
+    pub combos: BTreeMap<String, Vec<String>>,
+    /// Aliases and what they stand for.
+    pub aliases: BTreeMap<String, String>,
     /// Setting `unknown_model_provider` is in use.
-    pub(super) takes_unknown: bool,
+    pub takes_unknown: bool,
 }
 
 /// What a target means.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Meaning {
+pub enum Meaning {
+    /// A combo.
     Combo(String),
+    /// A model.
     Model,
     /// The provider is known, but lists no such model; a live list may have it.
     Unlisted {
+        /// Its id.
         provider: String,
+        /// A model with a like name.
         near: Option<String>,
     },
 }
 
 impl Names<'_> {
     /// The meaning of a target, in the order of providers §1.1.
-    pub(super) fn meaning(&self, target: &str) -> Result<Meaning, String> {
+    ///
+    /// # Errors
+    /// Why it means nothing, with the nearest name.
+    pub fn meaning(&self, target: &str) -> Result<Meaning, String> {
         self.meaning_at(target, 0)
     }
 
@@ -123,7 +133,7 @@ impl Names<'_> {
     ///
     /// # Errors
     /// It contains itself, is nested too deeply, or has too many leaves.
-    pub(super) fn check_nesting(&self, combo: &str) -> Result<(), String> {
+    pub fn check_nesting(&self, combo: &str) -> Result<(), String> {
         let mut path = vec![combo.to_owned()];
         let leaves = self.count_leaves(&mut path)?;
         if leaves > MOST_LEAVES {

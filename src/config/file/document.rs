@@ -79,6 +79,10 @@ pub struct FileError {
     pub column: usize,
     /// What is wrong and what to do. No secrets.
     pub message: String,
+    /// Way to the part: `combos[0].entries[1].weight`; empty = the document as a whole.
+    pub path: String,
+    /// The part is a member that nobody knows.
+    pub unknown_member: bool,
 }
 
 fn place(line: usize, column: usize) -> String {
@@ -89,7 +93,14 @@ impl FileError {
     /// An error that is about a file as a whole.
     #[must_use]
     pub fn whole(file: &Path, message: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), line: 0, column: 0, message: message.into() }
+        Self {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            message: message.into(),
+            path: String::new(),
+            unknown_member: false,
+        }
     }
 }
 
@@ -145,7 +156,15 @@ impl Document {
                 None => break,
             }
         }
-        error_at(&self.file, &self.text, places.at, message)
+        let error = error_at(&self.file, &self.text, places.at, message);
+        FileError { path: trail.to_string(), ..error }
+    }
+
+    /// An object that did not come in a file: errors have a path, but no line.
+    #[must_use]
+    pub(super) fn without_text() -> Self {
+        let (file, text) = (PathBuf::new(), String::new());
+        Self { file, text, value: Map::new(), places: Places::default() }
     }
 }
 
@@ -154,15 +173,14 @@ fn error_at(file: &Path, text: &str, at: usize, message: impl Into<String>) -> F
     let line = memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1;
     let last = before.rsplit('\n').next().unwrap_or_default();
     let column = last.chars().count() + 1;
-    FileError { file: file.to_owned(), line, column, message: message.into() }
+    FileError { line, column, ..FileError::whole(file, message) }
 }
 
 fn read_json(file: &Path, text: &str) -> Result<(Map<String, Value>, Places), FileError> {
     let value: Value = serde_json::from_str(text).map_err(|e| FileError {
-        file: file.to_owned(),
         line: e.line().max(1),
         column: e.column().max(1),
-        message: format!("not valid JSON: {}", without_place(&e.to_string())),
+        ..FileError::whole(file, format!("not valid JSON: {}", without_place(&e.to_string())))
     })?;
     let (places, twice) = json_places::find(text);
     if let Some((at, key)) = twice {

@@ -18,8 +18,30 @@ const SCOPES: &[(&str, &str)] =
 
 /// A key with a new id; look-up and shown parts are filled in when its text is known.
 pub(super) fn read(reader: &mut Reader, trail: &Trail, object: &KeyObject) -> Option<KeySpec> {
+    let Some(text) = &object.key else {
+        reader.fail(trail, "`key` is missing");
+        return None;
+    };
+    let text = reader.secret(&trail.key("key"), text);
+    let row = row(reader, trail, object);
+    text.map(|text| KeySpec { row, text })
+}
+
+/// A key whose text the router makes.
+pub(super) fn read_without_text(
+    reader: &mut Reader,
+    trail: &Trail,
+    object: &KeyObject,
+) -> Option<ApiKeyRow> {
+    if object.key.is_some() {
+        reader.fail(&trail.key("key"), "is made by the router; leave it out");
+        return None;
+    }
+    Some(row(reader, trail, object))
+}
+
+fn row(reader: &mut Reader, trail: &Trail, object: &KeyObject) -> ApiKeyRow {
     let name = reader.line(&trail.key("name"), &object.name, 80);
-    let text = reader.secret(&trail.key("key"), &object.key);
     reader.refuse_later(trail, "capture_bodies", object.capture_bodies.as_ref());
     let mut row = ApiKeyRow::new(KeyId::new(), name, [0; 32], String::new(), String::new());
     row.enabled = object.enabled.unwrap_or(true);
@@ -43,7 +65,7 @@ pub(super) fn read(reader: &mut Reader, trail: &Trail, object: &KeyObject) -> Op
     row.usd_day = amount(reader, trail, "usd_day", &object.usd_day, object.usd_day_umicro);
     row.usd_month = amount(reader, trail, "usd_month", &object.usd_month, object.usd_month_umicro);
     row.usd_total = amount(reader, trail, "usd_total", &object.usd_total, object.usd_total_umicro);
-    text.map(|text| KeySpec { row, text })
+    row
 }
 
 /// Unix ms, or an RFC 3339 instant.

@@ -123,5 +123,45 @@ pub fn parse(
     reader::understand(document, outbound_default)
 }
 
+/// A combo that does not come in a file, with new ids. What it refers to is not looked at.
+///
+/// # Errors
+/// Everything that is wrong with it; paths begin at the object.
+pub fn combo(object: &Value) -> Result<ComboSpec, Vec<FileError>> {
+    reader::one(object, combo::read)
+}
+
+/// A router key without its text, with a new id.
+///
+/// # Errors
+/// As [`combo`].
+pub fn key(object: &Value) -> Result<ApiKeyRow, Vec<FileError>> {
+    reader::one(object, |reader, trail, object| key::read_without_text(reader, trail, &object))
+}
+
+/// A model that differs from the catalog; its provider as written.
+///
+/// # Errors
+/// As [`combo`].
+pub fn model(object: &Value) -> Result<ModelRow, Vec<FileError>> {
+    reader::one(object, model::read_model)
+}
+
+/// A price; its provider as written.
+///
+/// # Errors
+/// As [`combo`].
+pub fn price(object: &Value) -> Result<PriceRow, Vec<FileError>> {
+    reader::one(object, model::read_price)
+}
+
+/// Settings of the provider with this id.
+///
+/// # Errors
+/// As [`combo`].
+pub fn provider(id: &str, object: &Value) -> Result<ProviderOverride, Vec<FileError>> {
+    reader::one(object, |reader, trail, object| model::read_provider(reader, trail, id, object))
+}
+
 #[cfg(test)]
 mod tests;

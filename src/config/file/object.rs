@@ -111,7 +111,7 @@ pub(super) struct EntryObject {
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyObject {
     pub(super) name: String,
-    pub(super) key: String,
+    pub(super) key: Option<String>,
     pub(super) enabled: Option<bool>,
     pub(super) expires_at: Option<Value>,
     pub(super) scopes: Option<Vec<String>>,

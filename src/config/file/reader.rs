@@ -105,6 +105,21 @@ pub(super) fn understand(
     })
 }
 
+/// Reads one object that stands alone; paths of mistakes begin at it.
+pub(super) fn one<O: DeserializeOwned, T>(
+    value: &Value,
+    read: impl FnOnce(&mut Reader, &Trail, O) -> Option<T>,
+) -> Result<T, Vec<FileError>> {
+    let document = Document::without_text();
+    let mut reader = Reader { document, errors: Vec::new(), warnings: Vec::new() };
+    let root = Trail::default();
+    let object = reader.object(&root, value);
+    match object.and_then(|object| read(&mut reader, &root, object)) {
+        Some(object) if reader.errors.is_empty() => Ok(object),
+        Some(_) | None => Err(reader.errors),
+    }
+}
+
 impl Reader {
     /// Notes a mistake.
     pub(super) fn fail(&mut self, trail: &Trail, message: impl Display) {
@@ -147,7 +162,9 @@ impl Reader {
             }
         }
         let message = error.inner().to_string();
-        self.errors.push(self.document.error(&at, explain(&message, &at, wrong)));
+        let mistake = self.document.error(&at, explain(&message, &at, wrong));
+        let unknown_member = message.starts_with("unknown field ");
+        self.errors.push(FileError { unknown_member, ..mistake });
         None
     }
 

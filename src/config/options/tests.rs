@@ -315,3 +315,17 @@ fn bytes_that_are_not_utf8_stop_only_names_of_ours() {
     case.env.push(("PORT".into(), junk));
     assert_eq!(case.resolve().unwrap_err().exit_code(), 78);
 }
+
+#[test]
+fn the_admin_socket_lies_in_the_data_folder_unless_told_otherwise() {
+    let of = |env: &[(&str, &str)]| {
+        let case = case(env);
+        let options = case.resolve().unwrap();
+        let folder = case.dir.path().to_owned();
+        let path = options.admin_socket.map(|p| p.strip_prefix(folder).unwrap().to_owned());
+        (path, options.admin_socket_named)
+    };
+    assert_eq!(of(&[]), (Some("home/.9router/admin.sock".into()), false));
+    assert_eq!(of(&[("NINEROUTER_ADMIN_SOCKET", "run/a.sock")]), (Some("run/a.sock".into()), true));
+    assert_eq!(of(&[("NINEROUTER_ADMIN_SOCKET", "")]), (None, false));
+}

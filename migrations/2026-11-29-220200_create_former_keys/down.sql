@@ -1,0 +1,3 @@
+drop table former_keys;
+
+pragma user_version = 8;

@@ -1,0 +1,105 @@
+//! Lists: filtered, cut into pages, with an opaque cursor (`api.md` §1).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::api::call::{Call, Reply};
+use crate::api::error::ApiError;
+
+/// Items of a page when the caller names no number.
+const USUAL: usize = 50;
+/// Items of a page at most.
+const MOST: usize = 500;
+
+/// Members of the query every list knows.
+pub(super) const QUERY: [&str; 3] = ["limit", "cursor", "q"];
+
+/// A page of `items`, each with the key it is sorted by. A cursor names the last key that was shown, so an item
+/// that comes or goes between two pages shifts nothing.
+///
+/// # Errors
+/// 422 when limit or cursor cannot be read.
+pub(super) fn page(
+    call: &Call,
+    items: impl IntoIterator<Item = (String, Value)>,
+) -> Result<Reply, ApiError> {
+    let limit = match call.query("limit") {
+        None => USUAL,
+        Some(text) => {
+            let number = text.parse().ok().filter(|n| (1..=MOST).contains(n));
+            number.ok_or_else(|| {
+                ApiError::invalid("limit", format!("must be a number from 1 to {MOST}"))
+            })?
+        }
+    };
+    let after = call.query("cursor").map(read_cursor).transpose()?;
+    let items: Vec<(String, Value)> = items.into_iter().collect();
+    let total = items.len();
+    let start = match &after {
+        None => 0,
+        // The key itself may be gone: go on behind where it stood.
+        Some(key) => match items.iter().position(|(own, _)| own == key) {
+            Some(at) => at + 1,
+            None => items.iter().position(|(own, _)| own > key).unwrap_or(total),
+        },
+    };
+    let shown: Vec<(String, Value)> = items.into_iter().skip(start).take(limit).collect();
+    let next = match shown.last() {
+        Some((key, _)) if start + shown.len() < total => Some(URL_SAFE_NO_PAD.encode(key)),
+        _ => None,
+    };
+    let data: Vec<Value> = shown.into_iter().map(|(_, value)| value).collect();
+    Ok(Reply::ok(json!({"data": data, "next": next, "total": total})))
+}
+
+fn read_cursor(text: &str) -> Result<String, ApiError> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    key.ok_or_else(|| ApiError::invalid("cursor", "is none of this list; begin without one"))
+}
+
+/// True when the search text of the query stands in one of `texts`, without regard to case.
+pub(super) fn found(call: &Call, texts: &[&str]) -> bool {
+    let Some(wanted) = call.query("q") else { return true };
+    let wanted = wanted.to_lowercase();
+    texts.iter().any(|text| text.to_lowercase().contains(&wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(query: &[(&str, &str)]) -> Call {
+        let query = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Call { query, ..Call::default() }
+    }
+
+    fn items(names: &[&str]) -> Vec<(String, Value)> {
+        names.iter().map(|name| ((*name).to_owned(), Value::from(*name))).collect()
+    }
+
+    fn body(reply: Reply) -> Value {
+        reply.body.unwrap()
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_repetition() {
+        let first = body(page(&call(&[("limit", "2")]), items(&["a", "b", "c"])).unwrap());
+        assert_eq!((&first["data"], &first["total"]), (&json!(["a", "b"]), &json!(3)));
+        let cursor = first["next"].as_str().unwrap().to_owned();
+        let rest = call(&[("limit", "2"), ("cursor", &cursor)]);
+        let second = body(page(&rest, items(&["a", "b", "c"])).unwrap());
+        assert_eq!((&second["data"], &second["next"]), (&json!(["c"]), &Value::Null));
+        // What the cursor named is gone.
+        let second = body(page(&rest, items(&["a", "c"])).unwrap());
+        assert_eq!(second["data"], json!(["c"]));
+    }
+
+    #[test]
+    fn bad_limits_and_cursors_are_refused() {
+        for query in [("limit", "0"), ("limit", "501"), ("limit", "x"), ("cursor", "???")] {
+            assert_eq!(page(&call(&[query]), items(&[])).unwrap_err().status, 422, "{query:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Every route of the management API with its class (SEC-ROUTE-1), and how a path finds it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::api::call::{Call, Reply, decoded};
+use crate::api::error::ApiError;
+use crate::api::{Api, aliases, combos, explain, keys, server, status};
+
+/// What a caller needs beside an admitted transport (security §2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// A session, or the admin socket.
+    Admin,
+    /// The password entered again, or the admin socket.
+    Sudo,
+}
+
+pub(super) type Pending<'a> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + 'a>>;
+type Handler = for<'a> fn(&'a Api, Call) -> Pending<'a>;
+
+/// One route.
+pub struct Route {
+    /// HTTP method, upper case.
+    pub method: &'static str,
+    /// Pattern: `{name}` is one part of the path, `{name...}` the rest of it.
+    pub path: &'static str,
+    /// Who may call it.
+    pub class: Class,
+    /// Largest body, bytes.
+    pub body: usize,
+    handler: Handler,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}", self.method, self.path, self.class)
+    }
+}
+
+impl Route {
+    pub(super) fn run<'a>(&self, api: &'a Api, call: Call) -> Pending<'a> {
+        (self.handler)(api, call)
+    }
+}
+
+/// Largest body of most routes.
+const BODY: usize = 1 << 20;
+
+macro_rules! routes {
+    ($($method:ident $path:literal $class:ident $body:expr => $handler:path;)*) => {
+        &[$(Route {
+            method: stringify!($method),
+            path: $path,
+            class: Class::$class,
+            body: $body,
+            handler: |api, call| Box::pin($handler(api, call)),
+        }),*]
+    };
+}
+
+/// All of them. A path that is not here does not exist, whoever asks.
+pub static ROUTES: &[Route] = routes! {
+    GET "/api/status" Admin BODY => status::show;
+    POST "/api/server/reload" Admin BODY => server::reload;
+
+    GET "/api/combos" Admin BODY => combos::list;
+    POST "/api/combos" Admin BODY => combos::create;
+    GET "/api/combos/{id}" Admin BODY => combos::show;
+    PATCH "/api/combos/{id}" Admin BODY => combos::change;
+    DELETE "/api/combos/{id}" Admin BODY => combos::remove;
+    POST "/api/combos/{id}/simulate" Admin BODY => explain::simulate;
+    POST "/api/explain" Admin BODY => explain::explain;
+    GET "/api/aliases" Admin BODY => aliases::list;
+    PUT "/api/aliases/{alias...}" Admin BODY => aliases::put;
+    DELETE "/api/aliases/{alias...}" Admin BODY => aliases::remove;
+
+    GET "/api/keys" Admin BODY => keys::list;
+    POST "/api/keys" Admin BODY => keys::create;
+    GET "/api/keys/{id}" Admin BODY => keys::show;
+    PATCH "/api/keys/{id}" Admin BODY => keys::change;
+    DELETE "/api/keys/{id}" Admin BODY => keys::remove;
+    POST "/api/keys/{id}/revoke" Admin BODY => keys::revoke;
+    POST "/api/keys/{id}/rotate" Admin BODY => keys::rotate;
+};
+
+/// What a method and a path lead to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A route, and the values of its pattern's places.
+    Route(&'static Route, BTreeMap<&'static str, String>),
+    /// The path exists, but not with this method; those it takes.
+    Methods(Vec<&'static str>),
+    /// No such path.
+    Nothing,
+}
+
+/// Looks a path up. `HEAD` follows `GET` (SEC-ROUTE-3).
+///
+/// # Errors
+/// 400 for paths that are written in more than one way (SEC-ROUTE-2).
+pub(super) fn find(method: &str, path: &str) -> Result<Found, ApiError> {
+    refuse_ambiguous(path)?;
+    let wanted = if method == "HEAD" { "GET" } else { method };
+    let mut methods = Vec::new();
+    for route in ROUTES {
+        let Some(params) = fit(route.path, path)? else { continue };
+        if route.method == wanted {
+            return Ok(Found::Route(route, params));
+        }
+        methods.push(route.method);
+    }
+    Ok(if methods.is_empty() { Found::Nothing } else { Found::Methods(methods) })
+}
+
+/// One resource has one path: what a proxy in front could read differently is refused.
+fn refuse_ambiguous(path: &str) -> Result<(), ApiError> {
+    let lower = path.to_ascii_lowercase();
+    let odd =
+        ["//", "/./", "/../", "%2f", "%5c", "%00", "\\"].iter().any(|bad| lower.contains(bad))
+            || lower.ends_with("/.")
+            || lower.ends_with("/..")
+            || path.bytes().any(|b| b.is_ascii_control());
+    if odd {
+        return Err(ApiError::new(400, "invalid_path", "the path is not in its plain form"));
+    }
+    Ok(())
+}
+
+fn fit(
+    pattern: &'static str,
+    path: &str,
+) -> Result<Option<BTreeMap<&'static str, String>>, ApiError> {
+    let mut params = BTreeMap::new();
+    let mut rest = Some(path);
+    for part in pattern.split('/').skip(1) {
+        let Some(left) = rest.and_then(|rest| rest.strip_prefix('/')) else { return Ok(None) };
+        let name = part.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+        match name {
+            Some(name) if name.ends_with("...") => {
+                if left.is_empty() {
+                    return Ok(None);
+                }
+                params.insert(name.trim_end_matches("..."), decoded(left)?);
+                return Ok(Some(params));
+            }
+            Some(name) => {
+                let (value, after) = cut(left);
+                if value.is_empty() {
+                    return Ok(None);
+                }
+                params.insert(name, decoded(value)?);
+                rest = after;
+            }
+            None => {
+                let (value, after) = cut(left);
+                if value != part {
+                    return Ok(None);
+                }
+                rest = after;
+            }
+        }
+    }
+    Ok(rest.is_none().then_some(params))
+}
+
+/// The first part of a path, and the rest with its slash.
+fn cut(path: &str) -> (&str, Option<&str>) {
+    match path.find('/') {
+        Some(at) => {
+            let (part, rest) = path.split_at(at);
+            (part, Some(rest))
+        }
+        None => (path, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Every route and its class: a change of this list is a change of who may do what (T-ROUTE-01).
+    #[test]
+    fn t_route_01_every_route_has_its_class() {
+        let lines: Vec<String> =
+            ROUTES.iter().map(|r| format!("{:<7}{:<55}{:?}", r.method, r.path, r.class)).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn no_route_is_declared_twice_and_all_lie_below_api() {
+        let mut seen = HashSet::new();
+        for route in ROUTES {
+            assert!(seen.insert((route.method, route.path)), "{route:?}");
+            assert!(route.path.starts_with("/api/"), "{route:?}");
+            assert_eq!(route.method, route.method.to_ascii_uppercase());
+        }
+    }
+
+    /// The pattern with a value in each place finds this very route, not an earlier one that shadows it.
+    #[test]
+    fn every_route_can_be_reached() {
+        for route in ROUTES {
+            let path = route.path.replace("...}", "}").replace('{', "x-").replace('}', "");
+            match find(route.method, &path).unwrap() {
+                Found::Route(found, _) => assert_eq!(found.path, route.path),
+                other => panic!("{route:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_take_their_parts() {
+        let fits = |pattern, path| fit(pattern, path).unwrap();
+        assert!(fits("/api/keys", "/api/keys").is_some());
+        for path in ["/api/keysX", "/api/keys/", "/API/keys", "/api/key", "/api", "/api/keys;x=1"] {
+            assert!(fits("/api/keys", path).is_none(), "{path}");
+        }
+        assert_eq!(fits("/api/keys/{id}", "/api/keys/a%20b").unwrap()["id"], "a b");
+        assert!(fits("/api/keys/{id}", "/api/keys/").is_none());
+        assert_eq!(fits("/api/m/{p}/{m...}", "/api/m/x/y/z:1").unwrap()["m"], "y/z:1");
+    }
+
+    #[test]
+    fn t_route_02_ambiguous_paths_are_refused() {
+        for path in [
+            "/api//keys",
+            "/api/keys%2f..",
+            "/api/../api/keys",
+            "/api/./keys",
+            "/api/keys%5Cx",
+            "/api/keys/%00",
+            "/api/keys/..",
+            "/api/keys\\x",
+        ] {
+            assert_eq!(find("GET", path).unwrap_err().status, 400, "{path}");
+        }
+        assert!(matches!(find("GET", "/api/nothing").unwrap(), Found::Nothing));
+        assert!(matches!(find("PUT", "/api/status").unwrap(), Found::Methods(m) if m == ["GET"]));
+        assert!(matches!(find("HEAD", "/api/status").unwrap(), Found::Route(..)));
+    }
+}

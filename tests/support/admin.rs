@@ -1,0 +1,38 @@
+//! Management calls over the admin socket.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::client::{Reply, request};
+
+/// Sends raw bytes over a connection of their own and reads the reply.
+pub(crate) fn raw(socket: &Path, bytes: &[u8]) -> Reply {
+    let mut stream = UnixStream::connect(socket).expect("the admin socket answers");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let head = memchr::memmem::find(&answer, b"\r\n\r\n").expect("a whole head");
+    let text = String::from_utf8(answer[..head].to_vec()).unwrap();
+    let mut lines = text.lines();
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    Reply { status, headers, body: answer[head + 4..].to_vec(), complete: true }
+}
+
+/// One call with a JSON body, or none.
+pub(crate) fn call(socket: &Path, method: &str, target: &str, body: Option<&Value>) -> Reply {
+    let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    let mut headers = vec![("connection", "close")];
+    if body.is_some() {
+        headers.push(("content-type", "application/json"));
+    }
+    raw(socket, &request(method, target, &headers, &bytes))
+}
