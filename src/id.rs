@@ -65,3 +65,7 @@ id_type!(
     /// Key under which a router API key is stored. Not the key's text.
     KeyId
 );
+id_type!(
+    /// Key under which an outbound proxy is stored.
+    ProxyId
+);

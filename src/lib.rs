@@ -11,9 +11,9 @@
 //! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `config` |
 //! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config` |
 //! | [`routing`] | **pure**: model ids, combos, plans, choice of account, error classes, cool-downs | `provider` |
-//! | [`provider`] | **pure**: the catalog, custom nodes, and how one upstream call is shaped | `routing` (vocabulary) |
+//! | [`provider`] | **pure**: the catalog, custom nodes, how one upstream call is shaped and which way out it takes | `routing` (vocabulary) |
 //! | [`auth`] | who may call: API keys, client address, host check, limits | `config` |
-//! | [`net`] | the only maker of HTTP clients: address verdict, connector, TLS, pools, time-outs | `provider` |
+//! | [`net`] | the only maker of HTTP clients: address verdict, connector, outbound proxies, TLS, pools, time-outs | `provider` |
 //! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |
 //! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `net` (address verdict), `provider`, `routing`, `store` |
 //! | [`demo`] | simulated and misbehaving upstreams and a simulated OAuth vendor on real sockets, for `ninerouter demo`, tests and benches | `provider`, `routing` (vocabulary) |
@@ -49,6 +49,8 @@
 //! * Settings, nodes, combos, aliases, keys are one immutable snapshot, replaced as a whole. A request keeps the one it
 //!   began with.
 //! * A client's own mistake never locks an account.
+//! * What is configured to go through a proxy goes through it or fails: `Snapshot::route` decides for every call, and
+//!   nothing falls back to a direct connection.
 //! * Credentials go only where their provider's entry says: each address is resolved, judged and pinned, redirects are
 //!   not followed. A [`secret`] does not print.
 //! * Instants are `i64` Unix ms UTC, money is `i64` micro-USD, ids are UUIDv7. Time comes from [`clock`] alone.

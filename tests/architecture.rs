@@ -30,7 +30,7 @@ const MUTUAL: [(&str, &str); 2] = [("routing", "provider"), ("auth", "config")];
 /// Words of libraries, and the only places that may say them.
 const LIBRARIES: [(&[&str], &[&str]); 4] = [
     (&["diesel::", "diesel_migrations::", "libsqlite3_sys::"], &["store"]),
-    (&["awc::", "actix_tls::", "tokio_rustls::"], &["net"]),
+    (&["awc::", "actix_tls::", "tokio_rustls::", "tokio_socks::"], &["net"]),
     (&["actix_web::", "actix_http::"], &["auth", "cli", "demo", "gateway", "net", "server"]),
     (&["ninerouter_templates::"], &["dashboard"]),
 ];

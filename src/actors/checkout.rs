@@ -15,6 +15,7 @@ use crate::actors::lease::Lease;
 use crate::auth::key::KeyRecord;
 use crate::clock::UnixMs;
 use crate::id::AccountId;
+use crate::provider::proxy::Hop;
 use crate::routing::affinity::SessionKeys;
 use crate::routing::choose::Ineligible;
 use crate::routing::combo::Combo;
@@ -43,6 +44,8 @@ pub enum SkipReason {
     Forbidden,
     /// The account's actor did not answer.
     Unavailable,
+    /// Its calls go through a proxy that failed for this request.
+    ProxyFailed,
 }
 
 impl fmt::Display for SkipReason {
@@ -56,6 +59,7 @@ impl fmt::Display for SkipReason {
             Self::ContextTooSmall => f.write_str("context window too small"),
             Self::Forbidden => f.write_str("not allowed for this API key"),
             Self::Unavailable => f.write_str("account does not answer"),
+            Self::ProxyFailed => f.write_str("its outbound proxy failed"),
         }
     }
 }
@@ -75,6 +79,14 @@ pub struct Skip {
     pub until: Option<UnixMs>,
     /// When it was passed over, Unix ms.
     pub at: UnixMs,
+}
+
+/// A proxy that failed for a request.
+#[derive(Debug)]
+struct FailedHop {
+    hop: Hop,
+    /// `None` = whatever lies behind it.
+    provider: Option<Arc<str>>,
 }
 
 /// State of one request's way through the plan.
@@ -105,6 +117,8 @@ pub struct Journey {
     pub context_over: Option<u32>,
     /// Entries whose window is unknown are passed over too: one of them was tried already.
     pub unknown_context_tried: bool,
+    /// Proxies that failed: accounts behind them are passed over (F63).
+    failed_hops: Vec<FailedHop>,
     /// Entries this key may not use are passed over (`skip_forbidden_entries`).
     pub key: Option<Arc<KeyRecord>>,
     /// What was passed over, in order.
@@ -128,6 +142,7 @@ impl Journey {
             pinned: None,
             context_over: None,
             unknown_context_tried: false,
+            failed_hops: Vec::new(),
             key: None,
             skips: Vec::new(),
         }
@@ -159,9 +174,31 @@ impl Journey {
     /// Begins another round: every account may be asked again.
     pub fn start_over(&mut self) {
         self.tried.clear();
+        self.failed_hops.clear();
         self.pinned = None;
         self.tried_here = 0;
         self.go_to(0);
+    }
+
+    /// A proxy failed; `everywhere` = not only on its way to this provider.
+    pub fn hop_failed(&mut self, hop: Hop, provider: &Arc<str>, everywhere: bool) {
+        let provider = (!everywhere).then(|| Arc::clone(provider));
+        self.failed_hops.push(FailedHop { hop, provider });
+    }
+
+    /// Some proxy failed.
+    #[must_use]
+    pub fn has_failed_hops(&self) -> bool {
+        !self.failed_hops.is_empty()
+    }
+
+    /// Whether a proxy failed on its way to a provider.
+    #[must_use]
+    pub fn is_failed(&self, hop: &Hop, provider: &str) -> bool {
+        let here = |failed: &FailedHop| {
+            failed.provider.as_deref().is_none_or(|only| only == provider) && failed.hop == *hop
+        };
+        self.failed_hops.iter().any(here)
     }
 
     /// Leaves the present entry.

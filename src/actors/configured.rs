@@ -15,7 +15,6 @@ use crate::actors::router::Reconcile;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::{AccountSource, Fixed, Snapshot};
 use crate::config::settings::Settings;
-use crate::net::NetSettings;
 
 /// Longest wait for the accounts to take a new configuration.
 const RECONCILE: Duration = Duration::from_secs(30);
@@ -113,11 +112,7 @@ fn adopt(
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     shared.in_flight.set_limit(wide(settings.limits.in_flight));
     shared.bodies.set_limit(wide(settings.limits.bodies_in_memory));
-    shared.net.update(NetSettings {
-        resolve: settings.timeouts.resolve,
-        connect: settings.timeouts.connect,
-        allow_fake_ip: settings.allow_fake_ip,
-    });
+    shared.net.update(snapshot.net_settings());
     shared.limits.retain(&snapshot.keys.iter().map(|key| key.id).collect());
     shared.snapshot.store(Arc::new(snapshot));
     Ok(accounts)

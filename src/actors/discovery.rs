@@ -355,6 +355,7 @@ impl Fetcher {
             headers: wire_headers(&request.headers),
             body: SplicedBody::whole(Bytes::new()),
             dest: Destination::of(&job.provider),
+            route: self.shared.snapshot.load().route(&job.account.proxy, &job.provider),
             head_timeout: patience,
             send_stall: patience,
         };

@@ -20,6 +20,7 @@ pub mod lease;
 pub mod ledger;
 pub mod listing;
 pub mod live;
+mod outbound;
 pub mod restarts;
 pub mod revoked;
 pub mod router;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use ninerouter_dialect::Usage;
 use serde_json::Value;
 use tracing::warn;
+use url::Url;
 
+use crate::actors::outbound;
 use crate::auth::cors::CorsPolicy;
 use crate::auth::glob::Glob;
 use crate::auth::ipset::IpSet;
@@ -16,12 +18,18 @@ use crate::auth::keyring::KeyRing;
 use crate::auth::policy::AdmitPolicy;
 use crate::config::overlays::{self, OverlayError};
 use crate::config::settings::{Found, Settings};
-use crate::provider::catalog::{Catalog, CatalogError, EndpointOverride, ModelChange, Provider};
+use crate::net::NetSettings;
+use crate::provider::catalog::{
+    Catalog, CatalogError, Endpoint, EndpointOverride, ModelChange, Provider,
+};
 use crate::provider::credential::Credential;
 use crate::provider::endpoint::selected;
 use crate::provider::price::{CostFacts, CostSource, Price};
+use crate::provider::proxy::{EnvironmentProxies, Hop, Route, RouteTarget, Routes};
 use crate::provider::request::missing_params;
-use crate::routing::account::{AccountConfig, AccountKind, AccountView, Shown, ShownAuth, Tier};
+use crate::routing::account::{
+    AccountConfig, AccountKind, AccountView, ProxyChoice, Shown, ShownAuth, Tier,
+};
 use crate::routing::choose::AccountStrategy;
 use crate::routing::error_rule::ErrorRule;
 use crate::routing::ladder::LadderSettings;
@@ -51,6 +59,8 @@ pub struct Fixed {
     pub found: Found,
     /// Endpoint overrides of the environment.
     pub endpoints: Vec<EndpointOverride>,
+    /// Proxies of the environment.
+    pub proxies: EnvironmentProxies,
     /// The data folder: `providers.d` in it holds the operator's catalog overlays.
     pub data_dir: std::path::PathBuf,
     /// Every listener is loopback.
@@ -96,6 +106,7 @@ pub struct Snapshot {
     /// What start-up decided.
     pub fixed: Arc<Fixed>,
     overrides: HashMap<String, ProviderOverride>,
+    routes: Routes,
     prices: HashMap<(String, String), Price>,
 }
 
@@ -145,7 +156,15 @@ impl Snapshot {
             warn!("stored {problem}; the default is used");
         }
         let Loaded {
-            accounts, combos, aliases, keys, former_keys, provider_overrides, prices, ..
+            accounts,
+            combos,
+            aliases,
+            keys,
+            former_keys,
+            provider_overrides,
+            prices,
+            proxies,
+            ..
         } = loaded;
         let keys: Vec<KeyRecord> = keys.into_iter().filter_map(key_record).collect();
         let former = former_records(&keys, &former_keys);
@@ -166,6 +185,7 @@ impl Snapshot {
                 .into_iter()
                 .map(|row| ((row.provider.clone(), row.model.clone()), price(&row)))
                 .collect(),
+            routes: outbound::routes(store, &proxies, &settings, fixed),
             settings,
             catalog,
             fixed: Arc::clone(fixed),
@@ -308,6 +328,48 @@ impl Snapshot {
         LadderSettings {
             base: length(own.and_then(|o| o.cooldown_base_s), self.settings.cooldown_base),
             max: length(own.and_then(|o| o.cooldown_max_s), self.settings.cooldown_max),
+        }
+    }
+
+    /// The way calls for an account take, or calls about an account that does not exist yet: the one function all
+    /// outbound traffic asks. `choice` = the account's own.
+    #[must_use]
+    pub fn route(&self, choice: &ProxyChoice, provider: &Provider) -> Route {
+        const INHERIT: &ProxyChoice = &ProxyChoice::Inherit;
+        let of_provider = self.overrides.get(provider.id.as_ref()).map_or(INHERIT, |o| &o.proxy);
+        self.routes.choose(choice, of_provider, provider.local)
+    }
+
+    /// What stands between an account and one of its endpoints.
+    #[must_use]
+    pub fn hop(
+        &self,
+        account: &AccountConfig,
+        provider: &Provider,
+        endpoint: &Endpoint,
+    ) -> Option<Hop> {
+        let own_base = account.params.iter().find(|(name, _)| name == "base_url");
+        let base = own_base.map_or(endpoint.base_url.as_str(), |(_, base)| base);
+        // A host with a placeholder in it is in no list of exceptions.
+        let url = Url::parse(base).ok();
+        let url = url.as_ref();
+        let host = url.and_then(Url::host_str).unwrap_or_default();
+        self.route(&account.proxy, provider).hop(RouteTarget {
+            tls: url.is_none_or(|url| url.scheme() != "http"),
+            host: host.trim_start_matches('[').trim_end_matches(']'),
+            port: url.and_then(Url::port_or_known_default).unwrap_or(443),
+        })
+    }
+
+    /// What outgoing connections need of the settings.
+    #[must_use]
+    pub fn net_settings(&self) -> NetSettings {
+        NetSettings {
+            resolve: self.settings.timeouts.resolve,
+            connect: self.settings.timeouts.connect,
+            allow_fake_ip: self.settings.allow_fake_ip,
+            proxy_resolves_names: self.settings.proxy_resolves_names,
+            proxies: self.routes.proxies(),
         }
     }
 

@@ -36,7 +36,7 @@ use crate::config::settings::Settings;
 use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
-use crate::net::{NetSettings, NetShared};
+use crate::net::NetShared;
 use crate::server::admin::{AdminSocket, AdminSocketError};
 use crate::server::{self, BindError, Ended, Server};
 use crate::store::usage::key_spend;
@@ -158,6 +158,7 @@ pub fn open(
         locked: options.locked.clone(),
         found: options.found.clone(),
         endpoints: options.endpoints.clone(),
+        proxies: options.proxies.clone(),
         data_dir: options.data_dir.clone(),
         loopback_only: options.is_loopback_only(),
         demo: kind.demo,
@@ -295,11 +296,7 @@ pub(crate) fn share(
     let live_models = discovery::restored(&store, accounts);
     snapshot.names.live = live_models.clone();
     let settings = &snapshot.settings;
-    let net = NetShared::new(NetSettings {
-        resolve: settings.timeouts.resolve,
-        connect: settings.timeouts.connect,
-        allow_fake_ip: settings.allow_fake_ip,
-    })?;
+    let net = NetShared::new(snapshot.net_settings())?;
     let limits = Limits::new();
     let now = clock.now_ms();
     for spend in store.read(|conn| key_spend(conn, now))? {
@@ -345,6 +342,7 @@ pub(super) fn reread(
             locked: options.locked.clone(),
             found: options.found.clone(),
             endpoints: options.endpoints.clone(),
+            proxies: options.proxies.clone(),
             ..Fixed::clone(&fixed)
         });
         if let Some(file) = &options.config_file {

@@ -339,7 +339,8 @@ fn is_absence(why: &io::Error) -> bool {
 
 /// Names whose values are secrets, ours or not: they decide on warnings about file modes only.
 fn is_secret_name(name: &str) -> bool {
-    variables::variable_key(name).is_some_and(keys::Key::is_secret)
+    let upper = name.to_ascii_uppercase();
+    variables::variable_key(&upper).is_some_and(keys::Key::is_secret)
         || ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|part| name.contains(part))
 }
 

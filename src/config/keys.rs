@@ -131,7 +131,7 @@ impl Key {
     /// True when the value must not be shown.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.kind == Kind::Secret
+        matches!(self.kind, Kind::Secret | Kind::ProxyUrl)
     }
 }
 
@@ -302,9 +302,9 @@ pub static SETTINGS: &[Key] = &[
     number("limits.connections_per_worker", 16, 1_000_000, 8_192, "Client connections per worker").restart(),
     number("limits.feeds_total", 1, 10_000, 64, "Open dashboard feeds").later(),
     number("drain_seconds", 0, 3_600, 30, "Seconds running streams get at stop").env(&["NINEROUTER_DRAIN_SECONDS"]),
-    unset("outbound_proxy_url", Kind::Secret, "Proxy for calls to upstreams").later(),
-    Key::new("outbound_no_proxy", Kind::Texts, Preset::List(&[]), "Hosts reached without the proxy").later(),
-    switch("proxy_resolves_names", false, "The proxy resolves names").later(),
+    unset("outbound_proxy_url", Kind::ProxyUrl, "Proxy for all calls to upstreams, instead of the one of `HTTPS_PROXY`; accounts and providers may have their own"),
+    Key::new("outbound_no_proxy", Kind::HostRules, Preset::List(&[]), "Hosts reached without it, instead of those of `NO_PROXY`: `host`, `.suffix`, addresses, CIDR ranges, `*`, each with an optional `:port`"),
+    switch("proxy_resolves_names", false, "Proxies look up the catalog's hosts, because this machine cannot; their addresses are then not checked"),
     switch("allow_http_content", false, "Fetch images and files over plain http").sudo(),
     number("stream_keepalive_s", 1, 3_600, 15, "Seconds between keep-alive comments to the client"),
     switch("allow_fake_ip", false, "Catalog hosts may resolve into 198.18.0.0/15").sudo(),

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use url::{Host, Url};
 
+use crate::provider::proxy::{NoProxy, ProxyUrl};
 use crate::routing::error_rule::ErrorRule;
 
 /// Most entries a list of addresses may have (SEC-IP-7).
@@ -43,6 +44,10 @@ pub enum Kind {
     Texts,
     /// A text that is never shown.
     Secret,
+    /// URL of an outbound proxy; never shown, for its password.
+    ProxyUrl,
+    /// List of hosts reached without a proxy.
+    HostRules,
     /// A path of the file system.
     Path,
     /// An `http` or `https` address with any path.
@@ -91,6 +96,7 @@ impl Kind {
             Self::Choices(_)
             | Self::Order(_)
             | Self::Texts
+            | Self::HostRules
             | Self::Origins
             | Self::Hosts
             | Self::Addresses
@@ -101,6 +107,7 @@ impl Kind {
             Self::Choice(_)
             | Self::Text { .. }
             | Self::Secret
+            | Self::ProxyUrl
             | Self::Path
             | Self::Url
             | Self::Origin
@@ -130,6 +137,23 @@ impl Kind {
                 Self::Text { max } => line(value, max),
                 Self::Texts => each(value, |text| line(&text.into(), 1024)),
                 Self::Secret | Self::Path => line(value, 65_536),
+                Self::ProxyUrl => {
+                    let url = value.as_str().map(str::trim).map(|url| (url, ProxyUrl::parse(url)));
+                    match url {
+                        Some((url, Ok(_fits))) => Some(url.into()),
+                        Some((_, Err(bad))) => {
+                            return Err(Misfit {
+                                got: format!("{} ({bad})", class_of(value)),
+                                want: self.allowed(),
+                            });
+                        }
+                        None => None,
+                    }
+                }
+                Self::HostRules => each(value, |entry| {
+                    let (_, bad) = NoProxy::of([entry]);
+                    bad.is_empty().then(|| entry.trim().into())
+                }),
                 Self::Url => value.as_str().and_then(web_url).map(|url| url.as_str().into()),
                 Self::Origin => value.as_str().and_then(origin).map(Value::from),
                 Self::Origins => each(value, |o| {
@@ -170,6 +194,12 @@ impl Kind {
             Self::Text { max } => format!("one line of text, 1 to {max} characters"),
             Self::Texts => "a list of one-line texts".into(),
             Self::Secret => "one line of text".into(),
+            Self::ProxyUrl => {
+                "`scheme://[user:password@]host[:port]` with scheme `http`, `https`, `socks5` or `socks5h`".into()
+            }
+            Self::HostRules => {
+                "a list of host names, `.suffix`, addresses, CIDR ranges or `*`, each with an optional `:port`".into()
+            }
             Self::Path => "a path".into(),
             Self::Url => "an `http` or `https` address without user name".into(),
             Self::Origin => "`http://host[:port]` or `https://host[:port]`, no path".into(),
@@ -204,6 +234,8 @@ impl Kind {
             Self::Text { .. } => "text".into(),
             Self::Texts => "list".into(),
             Self::Secret => "secret".into(),
+            Self::ProxyUrl => "URL (secret)".into(),
+            Self::HostRules => "list of hosts".into(),
             Self::Path => "path".into(),
             Self::Url | Self::Origin => "URL".into(),
             Self::Origins => "list of origins".into(),

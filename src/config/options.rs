@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -18,6 +19,7 @@ use crate::config::variables::{VARIABLES, variable_key};
 use crate::config::{data_dir, machine};
 use crate::provider::node::NetworkPolicy;
 use crate::provider::overrides::EndpointOverride;
+use crate::provider::proxy::{self, EnvironmentProxies, NoProxy, ProxyUrl};
 use crate::secret::Secret;
 
 /// Variables of 9router whose literal example values mean "unset" (cli-and-deploy §3).
@@ -120,6 +122,8 @@ pub struct Options {
     pub secrets: Secrets,
     /// Endpoint overrides.
     pub endpoints: Vec<EndpointOverride>,
+    /// Outbound proxies of the environment.
+    pub proxies: EnvironmentProxies,
     /// Network policy of new nodes.
     pub outbound_default: NetworkPolicy,
     /// The config file.
@@ -184,6 +188,7 @@ impl Options {
             sources: locked.sources,
             secrets: read_secrets(&mut env)?,
             endpoints: read_endpoints(&mut env)?,
+            proxies: read_proxies(&mut env)?,
             outbound_default: read_outbound_default(&mut env)?,
             config_file: env.get("NINEROUTER_CONFIG")?.map(|v| cwd.join(v.value)),
             env_files: env.files().to_vec(),
@@ -326,10 +331,12 @@ fn note_if_later(key: &Key, variable: &Variable, env: &mut Environment) {
 /// Reads variables without a setting, so that a wrong one is named even when nothing uses it yet.
 fn check_variables(env: &mut Environment) -> Result<(), ConfigError> {
     for key in VARIABLES.iter().filter(|key| key.name != "NINEROUTER_API_KEY") {
-        let lower = key.name.to_ascii_lowercase();
-        let names: &[&str] =
-            if key.name.ends_with("_PROXY") { &[&lower, key.name] } else { &[key.name] };
-        if let Some(variable) = env.first_of(names)? {
+        let variable = if proxy::VARIABLES.contains(&key.name) {
+            proxy_variable(env, key.name)?
+        } else {
+            env.get(key.name)?
+        };
+        if let Some(variable) = variable {
             read_value(key, &variable)?;
             note_if_later(key, &variable, env);
         }
@@ -454,6 +461,41 @@ fn read_endpoints(env: &mut Environment) -> Result<Vec<EndpointOverride>, Config
         }
     }
     Ok(endpoints)
+}
+
+fn proxy_variable(
+    env: &mut Environment,
+    upper: &'static str,
+) -> Result<Option<Variable>, ConfigError> {
+    let names = EnvironmentProxies::names(upper, env.is_set("REQUEST_METHOD"));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    env.first_of(&names)
+}
+
+/// A proxy that cannot be understood ends the start: going on without it would be a direct connection.
+fn read_proxies(env: &mut Environment) -> Result<EnvironmentProxies, ConfigError> {
+    let mut url = |name| {
+        let Some(variable) = proxy_variable(env, name)? else { return Ok(None) };
+        let misfit = |bad: proxy::BadProxyUrl| {
+            let got = format!("a text of {} characters", variable.value.chars().count());
+            misfit_of(&variable, Misfit { got, want: bad.to_string() })
+        };
+        ProxyUrl::parse(&variable.value).map(|url| Some(Arc::new(url))).map_err(misfit)
+    };
+    let (https, http, all) = (url("HTTPS_PROXY")?, url("HTTP_PROXY")?, url("ALL_PROXY")?);
+    let mut no_proxy = NoProxy::default();
+    if let Some(variable) = proxy_variable(env, "NO_PROXY")? {
+        let (rules, bad) = NoProxy::parse(&variable.value);
+        no_proxy = rules;
+        for entry in bad {
+            let text = format!(
+                "`{}` ({}): `{entry}` is no host, suffix, address or range and is passed over",
+                variable.name, variable.source
+            );
+            env.note(Note::warning(text));
+        }
+    }
+    Ok(EnvironmentProxies { https, http, all, no_proxy })
 }
 
 fn read_outbound_default(env: &mut Environment) -> Result<NetworkPolicy, ConfigError> {

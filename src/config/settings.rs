@@ -12,6 +12,7 @@ use url::Url;
 use crate::config::keys::{self, Key, SETTINGS, Since};
 use crate::config::kind::{self, Misfit};
 use crate::config::proxies;
+use crate::provider::proxy::NoProxy;
 use crate::routing::account::Tier;
 use crate::routing::combo::Strategy;
 use crate::routing::error_rule::ErrorRule;
@@ -87,6 +88,10 @@ pub struct Settings {
     pub limits: Limits,
     /// What running streams get at stop.
     pub drain: Duration,
+    /// Hosts reached without the outbound proxy; empty = those of `NO_PROXY`.
+    pub outbound_no_proxy: NoProxy,
+    /// The outbound proxy looks up names.
+    pub proxy_resolves_names: bool,
     /// Catalog hosts may resolve into 198.18/15.
     pub allow_fake_ip: bool,
     /// Content that requests name may come over plain http.
@@ -542,6 +547,11 @@ fn build(values: &Values, found: &Found) -> Settings {
         timeouts: timeouts(values),
         limits: limits(values),
         drain: values.seconds("drain_seconds"),
+        outbound_no_proxy: {
+            let list = values.list("outbound_no_proxy");
+            NoProxy::of(list.iter().map(String::as_str)).0
+        },
+        proxy_resolves_names: values.bool("proxy_resolves_names"),
         allow_fake_ip: values.bool("allow_fake_ip"),
         allow_http_content: values.bool("allow_http_content"),
         usage_retention_days: values.u32("usage_retention_days"),

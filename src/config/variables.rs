@@ -54,9 +54,25 @@ pub static VARIABLES: &[Key] = &[
     .later(),
     variable("ENABLE_REQUEST_LOGS", Kind::Bool, Preset::Bool(false), "Capture all request bodies")
         .later(),
-    secret("HTTP_PROXY", Preset::Unset, "Outbound proxy").later(),
-    secret("HTTPS_PROXY", Preset::Unset, "Outbound proxy").later(),
-    secret("ALL_PROXY", Preset::Unset, "Outbound proxy").later(),
+    variable(
+        "HTTPS_PROXY",
+        Kind::ProxyUrl,
+        Preset::Unset,
+        "Proxy for upstreams over https; this and the next three also in lower case, which wins",
+    ),
+    variable(
+        "HTTP_PROXY",
+        Kind::ProxyUrl,
+        Preset::Unset,
+        "Proxy for upstreams in clear; lower case only where `REQUEST_METHOD` is set",
+    ),
+    variable("ALL_PROXY", Kind::ProxyUrl, Preset::Unset, "Proxy for whichever of the two is unset"),
+    variable(
+        "NO_PROXY",
+        Kind::Text { max: 65_536 },
+        Preset::Unset,
+        "Hosts reached without it: `host`, `.suffix`, addresses, CIDR ranges, `*`, each with an optional `:port`",
+    ),
     secret("REDIS_URL", Preset::Unset, "Shared hot state of several routers").later(),
     variable("REDIS_HOST", Kind::Text { max: 253 }, Preset::Unset, "Its host").later(),
     variable("REDIS_PORT", Kind::Int { min: 1, max: 65_535 }, Preset::Int(6_379), "Its port")

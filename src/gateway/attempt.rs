@@ -14,7 +14,7 @@ use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::Failure;
 use crate::gateway::opening::Opening;
 use crate::gateway::translation::{Outbound, outbound};
-use crate::net::{Destination, NetError, Outgoing, Reply, wire_headers};
+use crate::net::{Destination, NetError, Outgoing, Reply, Route, wire_headers};
 use crate::provider::catalog::Endpoint;
 use crate::provider::endpoint;
 use crate::provider::request::{Call, ShapeCx, Shaped, shape};
@@ -96,7 +96,7 @@ impl Attempt<'_> {
         let endpoint = self
             .endpoint()
             .ok_or_else(|| not_built("the provider has no endpoint for this request".to_owned()))?;
-        let out = outbound(self.exchange, target, endpoint).await?;
+        let out = outbound(self.exchange, target, endpoint, &self.route()).await?;
         let allowed = memory.allows(&target.provider.id, &target.canonical);
         let shaped = self.shape(endpoint, &out, allowed)?;
         let mut done = self.call(endpoint, &out, &shaped).await;
@@ -149,6 +149,12 @@ impl Attempt<'_> {
             target: &self.entry.target,
             oauth: self.lease.account.kind == AccountKind::OAuth,
         }
+    }
+
+    /// The way out, the same for all that this attempt sends.
+    fn route(&self) -> Route {
+        let provider = &self.entry.target.provider;
+        self.exchange.snapshot.route(&self.lease.account.proxy, provider)
     }
 
     fn now(&self) -> Instant {
@@ -218,6 +224,7 @@ impl Attempt<'_> {
             headers: wire_headers(&shaped.headers),
             body: body(out, shaped)?,
             dest: Destination::of(&target.provider),
+            route: self.route(),
             head_timeout,
             send_stall: timeouts.send_stall,
         };

@@ -84,7 +84,7 @@ impl Blame<'_> {
 
     /// A failure below HTTP.
     pub(super) fn transport(&self, error: NetError) -> Box<Failure> {
-        let (what, trouble) = symptom(error);
+        let (what, trouble) = symptom(&error);
         self.without_status(what, trouble, error.code(), error.to_string())
     }
 
@@ -193,11 +193,14 @@ pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn symptom(error: NetError) -> (TransportFailure, Trouble) {
+fn symptom(error: &NetError) -> (TransportFailure, Trouble) {
     match error {
         NetError::Blocked { .. } => (TransportFailure::Blocked, Trouble::Blocked),
         NetError::Dns(_) => (TransportFailure::Dns, Trouble::Unreachable),
         NetError::Connect(_) => (TransportFailure::Connect, Trouble::Unreachable),
+        NetError::Proxy { why, .. } => {
+            (TransportFailure::Proxy, Trouble::Proxy { down: why.is_its_own() })
+        }
         NetError::Tls(_) => (TransportFailure::Tls, Trouble::Unreachable),
         NetError::ConnectTimeout => (TransportFailure::ConnectTimeout, Trouble::Timeout),
         NetError::HeadTimeout => (TransportFailure::HeadTimeout, Trouble::Timeout),

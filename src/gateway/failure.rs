@@ -23,6 +23,11 @@ pub(super) enum Trouble {
     Answer,
     /// Connect, TLS or DNS failed.
     Unreachable,
+    /// The outbound proxy failed; `down` = it would for every target.
+    Proxy {
+        /// The proxy itself is at fault.
+        down: bool,
+    },
     /// A time limit passed.
     Timeout,
     /// The client's own limit passed: nobody's fault.

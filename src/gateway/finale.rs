@@ -134,6 +134,7 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
         SkipReason::ContextTooSmall => Cause::ContextTooSmall,
         SkipReason::Forbidden => Cause::NoCandidate("not allowed for this API key"),
         SkipReason::Unavailable => Cause::NoCandidate("account does not answer"),
+        SkipReason::ProxyFailed => Cause::NoCandidate("its outbound proxy failed"),
         SkipReason::Ineligible(why) => match why {
             Ineligible::Locked { class, set_at, .. } => {
                 Cause::Locked { class: *class, by_this_request: *set_at >= exchange.started_at }

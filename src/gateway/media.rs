@@ -24,7 +24,7 @@ use crate::gateway::media::kind::{Mismatch, agreed};
 use crate::gateway::reply::Refusal;
 use crate::net::content::{Content, ContentError, ContentRules, fetch};
 use crate::net::url::UrlRefusal;
-use crate::net::{NetError, NetShared, Refusal as Guard};
+use crate::net::{NetError, NetShared, Refusal as Guard, Route};
 
 /// Addresses that one request may have fetched.
 const MOST: usize = 20;
@@ -40,6 +40,8 @@ pub struct FetchCx<'a> {
     pub net: &'a Arc<NetShared>,
     /// Where it may lead.
     pub rules: &'a ContentRules,
+    /// The proxy it takes, if any.
+    pub route: &'a Route,
     /// Memory set aside for requests; what is fetched counts against it for as long as [`Media`] lives.
     pub memory: &'a Capacity,
     /// The time.
@@ -121,7 +123,8 @@ async fn download(wanted: &Wanted, cx: &FetchCx<'_>) -> Result<Medium, Box<Refus
     let mut room = cx.memory.take(0).ok_or_else(no_memory)?;
     let left = |end: Instant| end.saturating_duration_since(cx.clock.now());
     let limit = cx.deadline.map_or(Duration::MAX, left);
-    let content = fetch(cx.net, &wanted.url, cx.rules, limit, |len| grow_to(&mut room, len)).await;
+    let has_room = |len| grow_to(&mut room, len);
+    let content = fetch(cx.net, &wanted.url, cx.rules, cx.route, limit, has_room).await;
     let told = |why: &dyn fmt::Display| Box::new(unfetched(wanted, why));
     let Content { bytes, declared } = match content {
         Ok(content) => content,
@@ -177,8 +180,9 @@ struct Cause(ContentError);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            ContentError::Net(NetError::Blocked { why }) => blocked(why, f),
+        match &self.0 {
+            ContentError::Net(NetError::Blocked { why }) => blocked(*why, f),
+            ContentError::Net(error @ NetError::Proxy { .. }) => error.fmt(f),
             ContentError::Net(error) if error.is_timeout() => {
                 f.write_str("it did not answer in time")
             }
@@ -203,6 +207,7 @@ fn blocked(why: Guard, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         | Guard::Address(_)
         | Guard::Peer
         | Guard::Own => f.write_str("its address is not public"),
+        Guard::Unjudged | Guard::PlainThroughProxy => why.fmt(f),
         Guard::Url(other) => other.fmt(f),
     }
 }

@@ -21,6 +21,8 @@ use crate::gateway::record::Ending;
 use crate::gateway::reply::Refusal;
 use crate::gateway::retry::{self, Stumble};
 use crate::id::AccountId;
+use crate::provider::endpoint;
+use crate::routing::account::AccountConfig;
 use crate::routing::affinity::SessionKeys;
 use crate::routing::breaker::HostResult;
 use crate::routing::classify::{Class, Classified, Next};
@@ -208,6 +210,9 @@ impl Relay {
         let classified = &failure.classified;
         let account = lease.account.id;
         self.note_for_others(exchange, entry, account, &failure);
+        if let Trouble::Proxy { down } = failure.trouble {
+            self.proxy_failed(exchange, entry, &lease.account, down);
+        }
         // Before the next checkout, so that this lock is seen by this request (design §3).
         lease.report(match failure.trouble {
             Trouble::ClientsLimit => Outcome::Aborted,
@@ -233,6 +238,27 @@ impl Relay {
 }
 
 impl Relay {
+    /// Nobody else behind the same proxy is asked in vain: the next target's proxy differs (F63).
+    fn proxy_failed(
+        &mut self,
+        exchange: &Exchange,
+        entry: &PlannedEntry,
+        account: &AccountConfig,
+        everywhere: bool,
+    ) {
+        let (snapshot, target) = (&exchange.snapshot, &entry.target);
+        let endpoint = endpoint::pick(
+            &target.provider,
+            target.provider.model(&target.model),
+            exchange.ask.dialect,
+            account.endpoint.as_deref(),
+        );
+        let hop = endpoint.and_then(|found| snapshot.hop(account, &target.provider, found));
+        if let (Some(hop), Some(journey)) = (hop, &mut self.journey) {
+            journey.hop_failed(hop, &target.provider.id, everywhere);
+        }
+    }
+
     /// What the failure tells everybody else: breakers and the conversation's binding.
     fn note_for_others(
         &self,
@@ -337,7 +363,9 @@ fn breaker_view(failure: &Failure) -> Ended {
         Trouble::Answer if failure.status.is_some_and(|status| status >= 500) => {
             HostResult::ServerError
         }
-        Trouble::Blocked | Trouble::NotBuilt | Trouble::ClientsLimit => return Ended::Abandoned,
+        Trouble::Proxy { .. } | Trouble::Blocked | Trouble::NotBuilt | Trouble::ClientsLimit => {
+            return Ended::Abandoned;
+        }
         Trouble::Answer | Trouble::BadAnswer => HostResult::Answered,
     };
     if failure.classified.class.feeds_breaker() { Ended::Failed { host } } else { Ended::Answered }

@@ -71,7 +71,11 @@ pub(super) fn repetition(last: &Stumble) -> Option<Duration> {
         // REL-T-3: a time-out is never turned into a second charge.
         Class::Transient => match failure.trouble {
             Trouble::Answer | Trouble::Unreachable | Trouble::BadAnswer => Some(AFTER_TRANSIENT),
-            Trouble::Timeout | Trouble::ClientsLimit | Trouble::Blocked | Trouble::NotBuilt => None,
+            Trouble::Proxy { .. }
+            | Trouble::Timeout
+            | Trouble::ClientsLimit
+            | Trouble::Blocked
+            | Trouble::NotBuilt => None,
         },
         Class::AuthExpired
         | Class::AuthDead

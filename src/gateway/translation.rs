@@ -16,6 +16,7 @@ use crate::gateway::exchange::{Ask, Exchange};
 use crate::gateway::failure::Failure;
 use crate::gateway::media::FetchCx;
 use crate::gateway::record::estimated_tokens;
+use crate::net::Route;
 use crate::net::content::ContentRules;
 use crate::provider::catalog::Endpoint;
 use crate::provider::translation::Upstream;
@@ -82,6 +83,7 @@ pub(super) async fn outbound<'a>(
     exchange: &'a Exchange,
     target: &Target,
     endpoint: &Endpoint,
+    route: &Route,
 ) -> Result<Outbound<'a>, Box<Failure>> {
     let ask = &exchange.ask;
     let stream = ask.stream || endpoint.force_stream;
@@ -113,7 +115,7 @@ pub(super) async fn outbound<'a>(
     };
     let prepared = translator.prepare_with(&upstream.target(), &cx, asks);
     let mut prepared = prepared.map_err(untranslatable)?;
-    fetch_media(exchange, &mut prepared).await?;
+    fetch_media(exchange, &mut prepared, route).await?;
     let encoded = prepared.encode().map_err(untranslatable)?;
     for warning in &encoded.warnings {
         let (kind, field, note) = (warning.kind.as_str(), &*warning.field, &*warning.note);
@@ -132,11 +134,16 @@ pub(super) async fn outbound<'a>(
 }
 
 /// Puts bytes in the place of addresses that the target does not read itself (translation §2.9).
-async fn fetch_media(exchange: &Exchange, prepared: &mut Prepared) -> Result<(), Box<Failure>> {
+async fn fetch_media(
+    exchange: &Exchange,
+    prepared: &mut Prepared,
+    route: &Route,
+) -> Result<(), Box<Failure>> {
     let shared = &exchange.shared;
     let cx = FetchCx {
         net: &shared.net,
         rules: &ContentRules::new(exchange.snapshot.settings.allow_http_content),
+        route,
         memory: &shared.bodies,
         clock: &shared.clock,
         deadline: exchange.deadline.map(|deadline| deadline.at),

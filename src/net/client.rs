@@ -13,15 +13,16 @@ use ninerouter_dialect::SplicedBody;
 
 use super::body::Sending;
 use super::connector::{Layer, Reach};
-use super::error::NetError;
+use super::error::{NetError, ProxyFailure};
 use super::exchange::{Limits, exchange};
 use super::io::Meter;
 use super::pool::{Pool, PoolKey};
 use super::reply::Reply;
-use super::shared::NetShared;
+use super::shared::{NetSettings, NetShared};
 use super::url::{Accepted, accept};
 use crate::provider::catalog::Provider;
 use crate::provider::node::NetworkPolicy;
+use crate::provider::proxy::{Hop, ProxyUrl, Route, RouteTarget};
 
 /// URLs remembered per destination class before all are forgotten.
 const TARGETS: usize = 512;
@@ -92,6 +93,8 @@ pub struct Outgoing {
     pub body: SplicedBody,
     /// What the URL may be.
     pub dest: Destination,
+    /// The way it takes: directly, or through a proxy.
+    pub route: Route,
     /// Body sent to response head received.
     pub head_timeout: Duration,
     /// Longest time without a byte of the request accepted.
@@ -116,6 +119,8 @@ struct Inner {
     shared: Arc<NetShared>,
     meter: Rc<Meter>,
     pools: RefCell<HashMap<PoolKey, Rc<Pool>>>,
+    /// The settings that `pools` were last looked through for.
+    settings: RefCell<Arc<NetSettings>>,
     targets: RefCell<HashMap<Destination, HashMap<String, Rc<Target>>>>,
 }
 
@@ -125,7 +130,9 @@ struct Target {
     /// What the pool is asked for: `host:port` alone, or the whole URL when the library does the TLS.
     connect: Uri,
     host: HeaderValue,
-    pool: Rc<Pool>,
+    accepted: Accepted,
+    reach: Reach,
+    layer: Layer,
 }
 
 impl fmt::Debug for Clients {
@@ -139,6 +146,7 @@ impl Clients {
     #[must_use]
     pub fn new(shared: Arc<NetShared>) -> Self {
         Self(Rc::new(Inner {
+            settings: RefCell::new(shared.settings()),
             shared,
             meter: Rc::default(),
             pools: RefCell::default(),
@@ -166,11 +174,11 @@ impl Clients {
         connected: impl Fn(),
     ) -> Result<Reply, NetError> {
         let target = self.target(&out.url, out.dest)?;
+        let pool = self.pool(&target, &out.route)?;
         let limits = Limits { head: out.head_timeout, stall: out.send_stall };
         let asks_head = out.method == Method::HEAD;
         let head = Rc::new(request_head(&target, out.method, out.headers));
         let sending = Rc::new(Sending::new(out.body.parts, out.body.len));
-        let pool = &target.pool;
         let mut link = pool.lend(&target.connect).await?;
         loop {
             connected();
@@ -192,7 +200,7 @@ impl Clients {
             return Ok(Rc::clone(known));
         }
         let accepted = accept(url, dest.network, dest.insecure_http)?;
-        let target = Rc::new(self.prepare(&accepted, dest)?);
+        let target = Rc::new(prepare(accepted, dest)?);
         // Keys that travel in a query (`?key=`) do not stay behind in a table.
         if !url.contains("key=") && !url.contains("token=") {
             let mut targets = self.0.targets.borrow_mut();
@@ -205,37 +213,67 @@ impl Clients {
         Ok(target)
     }
 
-    fn prepare(&self, accepted: &Accepted, dest: Destination) -> Result<Target, NetError> {
-        let layer = match (accepted.is_tls(), dest.h2) {
-            (false, _) => Layer::Plain,
-            (true, false) => Layer::TlsH1,
-            (true, true) => Layer::LibraryTls,
+    /// Connections of the target's policy, through the proxy of its route.
+    fn pool(&self, target: &Target, route: &Route) -> Result<Rc<Pool>, NetError> {
+        let to = RouteTarget {
+            tls: target.accepted.is_tls(),
+            host: target.accepted.host(),
+            port: target.accepted.port(),
         };
-        let reach = Reach {
-            network: dest.network,
-            may_be_fake: dest.class == DestClass::Catalog
-                && accepted.is_tls()
-                && accepted.address().is_none(),
-            may_be_own: dest.class != DestClass::Content,
-        };
-        let uri: Uri = accepted.as_str().parse().map_err(|_invalid| unsendable_url())?;
-        let connect = match layer {
-            Layer::LibraryTls => uri.clone(),
-            // Without a scheme the library hands the connection over as it is: the TLS is ours.
-            Layer::Plain | Layer::TlsH1 => {
-                accepted.authority().parse().map_err(|_invalid| unsendable_url())?
+        let via = match route.hop(to) {
+            None => None,
+            Some(Hop::Proxy(proxy)) => Some(proxy),
+            Some(Hop::Closed(closed)) => {
+                let proxy = Arc::from(closed.proxy.as_str());
+                return Err(NetError::Proxy { proxy, why: ProxyFailure::Unusable(closed.why) });
             }
         };
-        let host =
-            HeaderValue::from_str(&accepted.host_header()).map_err(|_invalid| unsendable_url())?;
-        Ok(Target { uri, connect, host, pool: self.pool(PoolKey { reach, layer }) })
-    }
-
-    fn pool(&self, key: PoolKey) -> Rc<Pool> {
+        let settings = self.0.shared.settings();
+        let is_kept = |via: &Option<Arc<ProxyUrl>>| {
+            via.as_ref().is_none_or(|via| settings.proxies.contains(via))
+        };
         let mut pools = self.0.pools.borrow_mut();
-        let make = || Rc::new(Pool::new(&self.0.shared, &self.0.meter, key));
-        Rc::clone(pools.entry(key).or_insert_with(make))
+        if !Arc::ptr_eq(&settings, &self.0.settings.borrow()) {
+            // What runs on a connection goes on. Idle ones are closed, at the latest with the last that runs there.
+            pools.retain(|key, _| is_kept(&key.via));
+            self.0.settings.replace(Arc::clone(&settings));
+        }
+        let key = PoolKey { reach: target.reach, layer: target.layer, via };
+        if let Some(pool) = pools.get(&key) {
+            return Ok(Rc::clone(pool));
+        }
+        let pool = Rc::new(Pool::new(&self.0.shared, &self.0.meter, &key));
+        if is_kept(&key.via) {
+            pools.insert(key, Rc::clone(&pool));
+        }
+        Ok(pool)
     }
+}
+
+fn prepare(accepted: Accepted, dest: Destination) -> Result<Target, NetError> {
+    let layer = match (accepted.is_tls(), dest.h2) {
+        (false, _) => Layer::Plain,
+        (true, false) => Layer::TlsH1,
+        (true, true) => Layer::LibraryTls,
+    };
+    let of_catalog = dest.class == DestClass::Catalog && accepted.is_tls();
+    let reach = Reach {
+        network: dest.network,
+        may_be_fake: of_catalog && accepted.address().is_none(),
+        may_be_own: dest.class != DestClass::Content,
+        may_be_unjudged: of_catalog,
+    };
+    let uri: Uri = accepted.as_str().parse().map_err(|_invalid| unsendable_url())?;
+    let connect = match layer {
+        Layer::LibraryTls => uri.clone(),
+        // Without a scheme the library hands the connection over as it is: the TLS is ours.
+        Layer::Plain | Layer::TlsH1 => {
+            accepted.authority().parse().map_err(|_invalid| unsendable_url())?
+        }
+    };
+    let host =
+        HeaderValue::from_str(&accepted.host_header()).map_err(|_invalid| unsendable_url())?;
+    Ok(Target { uri, connect, host, accepted, reach, layer })
 }
 
 fn unsendable_url() -> NetError {

@@ -1,5 +1,6 @@
-//! Resolve, judge, connect, TLS: the one way to a socket (SEC-OUT-3).
+//! Resolve, judge, connect (through a proxy where one is configured), TLS: the one way to a socket (SEC-OUT-3).
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,13 +18,16 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::error::{ConnectFailure, NetError, Refusal};
-use super::io::{Meter, Socket, UpstreamIo};
-use super::shared::NetShared;
+use super::error::{ConnectFailure, NetError, ProxyFailure, Refusal};
+use super::io::{Line, Meter, Socket, UpstreamIo};
+use super::pool::PoolKey;
+use super::shared::{NetSettings, NetShared};
 use super::tls::TlsFailure;
+use super::tunnel::{self, End};
 use super::url::DOCKER_HOST;
 use super::verdict::{Range, judge};
 use crate::provider::node::NetworkPolicy;
+use crate::provider::proxy::{ProxyHost, ProxyScheme, ProxyUrl};
 
 /// Head start of each address before the next one is tried beside it (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -31,6 +35,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
+/// Addresses of one host that a proxy is asked for, one after the other.
+const ADDRESSES_TRIED: usize = 4;
 
 /// What the connector puts around the socket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -51,6 +57,8 @@ pub(super) struct Reach {
     pub(super) may_be_fake: bool,
     /// A public or private address of this very machine is as good as any.
     pub(super) may_be_own: bool,
+    /// A catalog host over TLS: a proxy may look it up when nothing is looked up here (security §9.6).
+    pub(super) may_be_unjudged: bool,
 }
 
 /// The connector service under one pool.
@@ -62,17 +70,25 @@ struct Inner {
     meter: Rc<Meter>,
     reach: Reach,
     layer: Layer,
+    via: Option<Arc<ProxyUrl>>,
 }
 
 impl Dial {
-    pub(super) fn new(
-        shared: Arc<NetShared>,
-        meter: Rc<Meter>,
-        reach: Reach,
-        layer: Layer,
-    ) -> Self {
-        Self(Rc::new(Inner { shared, meter, reach, layer }))
+    pub(super) fn new(shared: Arc<NetShared>, meter: Rc<Meter>, key: &PoolKey) -> Self {
+        let PoolKey { reach, layer, via } = key.clone();
+        Self(Rc::new(Inner { shared, meter, reach, layer, via }))
     }
+}
+
+/// How far the way through a proxy has come.
+#[derive(Clone, Copy)]
+enum Phase {
+    /// To the proxy.
+    Proxy,
+    /// The proxy opens it.
+    Tunnel,
+    /// It is open.
+    Upstream,
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<Connection<Uri, UpstreamIo>, ConnectError>>>>;
@@ -99,38 +115,174 @@ impl Service<ConnectInfo<Uri>> for Dial {
 
 impl Inner {
     async fn open(&self, uri: &Uri) -> Result<UpstreamIo, NetError> {
-        let settings = self.shared.settings();
         let host = uri.hostname();
         let port = actix_tls::connect::Host::port(uri).ok_or(NetError::Unsendable("no port"))?;
         let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        // The library's resolver hook would be skipped for literals (§26): here nothing is.
-        let addresses: Arc<[IpAddr]> = match bare.parse::<IpAddr>() {
-            Ok(literal) => Arc::from([literal]),
-            Err(_name) => self.shared.names.addresses(bare, settings.resolve).await?,
-        };
-        for address in addresses.iter() {
-            self.judge(bare, *address, settings.allow_fake_ip)?;
+        match &self.via {
+            None => self.open_directly(bare, port).await,
+            Some(proxy) => self.open_through(proxy, bare, port).await,
         }
+    }
+
+    async fn open_directly(&self, host: &str, port: u16) -> Result<UpstreamIo, NetError> {
+        let settings = self.shared.settings();
+        let addresses = self.judged(host, &settings).await?;
         let targets = in_order(&addresses, port);
         let connecting = async {
-            let tcp = connect_first(&targets).await.map_err(|error| {
-                self.shared.names.forget(bare);
-                NetError::Connect(ConnectFailure::from(&error))
-            })?;
-            check_peer(&tcp, &targets)?;
+            let tcp = self.connected(host, &targets).await?;
             if !self.reach.may_be_own && leads_here(&tcp) {
                 return Err(Refusal::Own.into());
             }
-            tune(&tcp);
-            self.wrap(bare, tcp).await
+            self.wrap(host, Line::Tcp(tcp)).await
         };
         match timeout(settings.connect, connecting).await {
             Ok(done) => done,
             Err(_elapsed) => {
-                self.shared.names.forget(bare);
+                self.shared.names.forget(host);
                 Err(NetError::ConnectTimeout)
             }
         }
+    }
+
+    /// The connect limit covers the proxy, the way through it, and the upstream's TLS. The proxy's own address is not
+    /// judged: it is the operator's choice.
+    async fn open_through(
+        &self,
+        proxy: &ProxyUrl,
+        host: &str,
+        port: u16,
+    ) -> Result<UpstreamIo, NetError> {
+        let settings = self.shared.settings();
+        let failed = |why| NetError::Proxy { proxy: proxy.address().into(), why };
+        let ends = self.ends(proxy, host, port, &settings).await?;
+        let (proxy_name, addresses) = match proxy.host() {
+            ProxyHost::Address(address) => (None, Arc::from([*address])),
+            ProxyHost::Name(name) => {
+                let found = self.shared.names.addresses(name, settings.resolve).await;
+                let found = found.map_err(|error| match error {
+                    NetError::Dns(why) => failed(ProxyFailure::Dns(why)),
+                    other => other,
+                });
+                (Some(name.as_str()), found?)
+            }
+        };
+        let forget = || proxy_name.into_iter().for_each(|name| self.shared.names.forget(name));
+        let addresses = in_order(&addresses, proxy.port());
+        let phase = Cell::new(Phase::Proxy);
+        let connecting = async {
+            let mut failure = ProxyFailure::Foreign;
+            for end in ends {
+                phase.set(Phase::Proxy);
+                let tunnel = async {
+                    let line = self.reached(proxy, &addresses).await?;
+                    phase.set(Phase::Tunnel);
+                    tunnel::open(line, proxy, end).await
+                };
+                match tunnel.await {
+                    Ok(line) => {
+                        phase.set(Phase::Upstream);
+                        return self.wrap(host, line).await;
+                    }
+                    Err(why) => failure = why,
+                }
+                if !failure.is_of_the_address() {
+                    break;
+                }
+            }
+            if matches!(failure, ProxyFailure::Unreachable(_)) {
+                forget();
+            }
+            Err(failed(failure))
+        };
+        match timeout(settings.connect, connecting).await {
+            Ok(done) => done,
+            Err(_elapsed) => match phase.get() {
+                Phase::Proxy => {
+                    forget();
+                    Err(failed(ProxyFailure::NoAnswer))
+                }
+                Phase::Tunnel => Err(failed(ProxyFailure::Slow)),
+                Phase::Upstream => Err(NetError::ConnectTimeout),
+            },
+        }
+    }
+
+    /// Where a tunnel for this host may end, in the order of trying.
+    async fn ends<'a>(
+        &self,
+        proxy: &ProxyUrl,
+        host: &'a str,
+        port: u16,
+        settings: &NetSettings,
+    ) -> Result<Vec<End<'a>>, NetError> {
+        let is_content = !self.reach.may_be_own;
+        if is_content && self.layer == Layer::Plain {
+            return Err(Refusal::PlainThroughProxy.into());
+        }
+        let looks_up = settings.proxy_resolves_names || proxy.scheme() == ProxyScheme::Socks5h;
+        if looks_up && host.parse::<IpAddr>().is_err() {
+            if self.reach.may_be_unjudged {
+                return Ok(vec![End::Name(host, port)]);
+            }
+            if is_content {
+                return Err(Refusal::Unjudged.into());
+            }
+        }
+        let mut addresses = self.judged(host, settings).await?.to_vec();
+        if is_content && addresses.iter().any(|address| is_own(*address)) {
+            return Err(Refusal::Own.into());
+        }
+        // Which families this machine has says nothing of the proxy; every proxy has IPv4.
+        addresses.sort_by_key(IpAddr::is_ipv6);
+        let ends = in_order(&addresses, port).into_iter().take(ADDRESSES_TRIED);
+        Ok(ends.map(End::Address).collect())
+    }
+
+    /// A connection to the proxy.
+    async fn reached(
+        &self,
+        proxy: &ProxyUrl,
+        addresses: &[SocketAddr],
+    ) -> Result<Line, ProxyFailure> {
+        let tcp = connect_first(addresses)
+            .await
+            .map_err(|error| ProxyFailure::Unreachable(ConnectFailure::from(&error)))?;
+        tune(&tcp);
+        if proxy.scheme() == ProxyScheme::Https {
+            let name = match proxy.host() {
+                ProxyHost::Address(address) => ServerName::from(*address),
+                ProxyHost::Name(name) => ServerName::try_from(name.clone())
+                    .map_err(|_invalid| ProxyFailure::Tls(TlsFailure::WrongHost))?,
+            };
+            let tls = TlsConnector::from(Arc::clone(&self.shared.tls.h1)).connect(name, tcp).await;
+            let tls = tls.map_err(|error| ProxyFailure::Tls(TlsFailure::from_io(&error)))?;
+            Ok(Line::Tls(Box::new(tls)))
+        } else {
+            Ok(Line::Tcp(tcp))
+        }
+    }
+
+    /// The addresses of a host, every one of them allowed.
+    async fn judged(&self, host: &str, settings: &NetSettings) -> Result<Arc<[IpAddr]>, NetError> {
+        // The library's resolver hook would be skipped for literals (§26): here nothing is.
+        let addresses: Arc<[IpAddr]> = match host.parse::<IpAddr>() {
+            Ok(literal) => Arc::from([literal]),
+            Err(_name) => self.shared.names.addresses(host, settings.resolve).await?,
+        };
+        for address in addresses.iter() {
+            self.judge(host, *address, settings.allow_fake_ip)?;
+        }
+        Ok(addresses)
+    }
+
+    async fn connected(&self, host: &str, targets: &[SocketAddr]) -> Result<TcpStream, NetError> {
+        let tcp = connect_first(targets).await.map_err(|error| {
+            self.shared.names.forget(host);
+            NetError::Connect(ConnectFailure::from(&error))
+        })?;
+        check_peer(&tcp, targets)?;
+        tune(&tcp);
+        Ok(tcp)
     }
 
     /// One blocked address blocks the name: which one would be used is not ours to say.
@@ -151,16 +303,16 @@ impl Inner {
         }
     }
 
-    async fn wrap(&self, host: &str, tcp: TcpStream) -> Result<UpstreamIo, NetError> {
+    async fn wrap(&self, host: &str, line: Line) -> Result<UpstreamIo, NetError> {
         let meter = Rc::clone(&self.meter);
         match self.layer {
-            Layer::Plain => Ok(UpstreamIo::new(Socket::Plain(tcp), meter, true)),
-            Layer::LibraryTls => Ok(UpstreamIo::new(Socket::Plain(tcp), meter, false)),
+            Layer::Plain => Ok(UpstreamIo::new(Socket::Plain(line), meter, true)),
+            Layer::LibraryTls => Ok(UpstreamIo::new(Socket::Plain(line), meter, false)),
             Layer::TlsH1 => {
                 let name = ServerName::try_from(host.to_owned())
                     .map_err(|_invalid| NetError::Tls(TlsFailure::WrongHost))?;
                 let tls = TlsConnector::from(Arc::clone(&self.shared.tls.h1))
-                    .connect(name, tcp)
+                    .connect(name, line)
                     .await
                     .map_err(|error| NetError::Tls(TlsFailure::from_io(&error)))?;
                 Ok(UpstreamIo::new(Socket::Tls(Box::new(tls)), meter, true))
@@ -247,6 +399,17 @@ fn leads_here(tcp: &TcpStream) -> bool {
         (Ok(local), Ok(peer)) => local.ip() == peer.ip(),
         (Err(_gone), _) | (_, Err(_gone)) => false,
     }
+}
+
+/// The address is one of this machine's. A connected datagram socket sends nothing, and its own end says which address
+/// the system would use for the way: for one of its own, that very address.
+fn is_own(address: IpAddr) -> bool {
+    let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let probe = std::net::UdpSocket::bind(any).and_then(|socket| {
+        socket.connect(SocketAddr::new(address, 443))?;
+        socket.local_addr()
+    });
+    probe.is_ok_and(|own| own.ip() == address)
 }
 
 /// Probes for peers that vanish without a word during a long silence.

@@ -16,6 +16,7 @@ use super::shared::NetShared;
 use super::url::{Accepted, accept};
 use crate::provider::header::USER_AGENT;
 use crate::provider::node::NetworkPolicy;
+use crate::provider::proxy::Route;
 
 /// Ports that content is fetched from.
 const PORTS: [u16; 2] = [80, 443];
@@ -72,7 +73,7 @@ pub struct Content {
 }
 
 /// Why content was not fetched.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ContentError {
     /// Refused by the guard, not reached, or no HTTP.
     #[error(transparent)]
@@ -108,12 +109,13 @@ pub async fn fetch(
     net: &Arc<NetShared>,
     url: &str,
     rules: &ContentRules,
+    route: &Route,
     limit: Duration,
     has_room: impl FnMut(usize) -> bool,
 ) -> Result<Content, ContentError> {
     let clients = Clients::new(Arc::clone(net));
     let limit = limit.min(rules.longest);
-    let fetched = tokio::time::timeout(limit, follow(&clients, url, rules, has_room)).await;
+    let fetched = tokio::time::timeout(limit, follow(&clients, url, rules, route, has_room)).await;
     fetched.unwrap_or(Err(ContentError::TooSlow))
 }
 
@@ -121,11 +123,12 @@ async fn follow(
     clients: &Clients,
     url: &str,
     rules: &ContentRules,
+    route: &Route,
     has_room: impl FnMut(usize) -> bool,
 ) -> Result<Content, ContentError> {
     let mut at = judged(url, rules)?;
     for _ in 0..=REDIRECTS {
-        let reply = clients.send(bare(&at, rules)).await?;
+        let reply = clients.send(bare(&at, rules, route)).await?;
         match reply.status {
             200 => {
                 let declared = text(&reply, header::CONTENT_TYPE).map(str::to_owned);
@@ -151,7 +154,7 @@ fn judged(url: &str, rules: &ContentRules) -> Result<Accepted, ContentError> {
 }
 
 /// Nothing of the client, of an account or of an earlier address goes along.
-fn bare(at: &Accepted, rules: &ContentRules) -> Outgoing {
+fn bare(at: &Accepted, rules: &ContentRules, route: &Route) -> Outgoing {
     let fixed = |name: HeaderName, value| (name, HeaderValue::from_static(value));
     Outgoing {
         method: Method::GET,
@@ -163,6 +166,7 @@ fn bare(at: &Accepted, rules: &ContentRules) -> Outgoing {
         ],
         body: SplicedBody::whole(Bytes::new()),
         dest: rules.dest,
+        route: route.clone(),
         head_timeout: LONGEST,
         send_stall: LONGEST,
     }

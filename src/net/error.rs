@@ -1,6 +1,7 @@
 //! What can go wrong between us and an upstream. Every text is safe to show: no address, no secret.
 
 use std::io;
+use std::sync::Arc;
 
 use super::decode::DecodeError;
 use super::tls::TlsFailure;
@@ -22,6 +23,12 @@ pub enum Refusal {
     /// A request's content lies on the router's own machine.
     #[error("the host is this machine")]
     Own,
+    /// A request's content, whose address the proxy would look up: nobody could judge it (security §9.6).
+    #[error("its address would be looked up by the proxy, where it cannot be judged")]
+    Unjudged,
+    /// A request's content in clear, through a proxy (security §9.6).
+    #[error("plain http is not fetched through a proxy")]
+    PlainThroughProxy,
 }
 
 /// Why a name has no addresses.
@@ -72,6 +79,96 @@ impl From<&io::Error> for ConnectFailure {
     }
 }
 
+/// Why no way through a proxy came about, and what to do. Never continued without the proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProxyFailure {
+    /// Its name has no addresses.
+    #[error("cannot be reached: {0}; check its address")]
+    Dns(DnsFailure),
+    /// No TCP connection to it.
+    #[error("cannot be reached: {0}; check that it runs, and its address")]
+    Unreachable(ConnectFailure),
+    /// No TLS session with it.
+    #[error("cannot be spoken to over TLS: {0}; check its URL and certificate")]
+    Tls(TlsFailure),
+    /// No connection to it in time.
+    #[error("cannot be reached in time; check that it runs, and its address")]
+    NoAnswer,
+    /// It did not open the way in time.
+    #[error("opened no way to the upstream in time; check its way to the Internet")]
+    Slow,
+    /// It closed the connection.
+    #[error("closed the connection instead of opening a way to the upstream; see its log")]
+    Closed,
+    /// It answers with another protocol, or breaks its own.
+    #[error("does not answer as a proxy of its kind; check scheme and port of its URL")]
+    Foreign,
+    /// Bytes of an upstream that was not spoken to yet.
+    #[error("sent data before anything was asked of the upstream; it cannot be trusted")]
+    Early,
+    /// 407, or SOCKS without a common way to sign in.
+    #[error("asks for a user name and password; put them into its URL")]
+    LoginNeeded,
+    /// 407 again, or SOCKS status of RFC 1929.
+    #[error("refuses the user name and password of its URL; correct them")]
+    LoginRefused,
+    /// NTLM, Negotiate, Digest …
+    #[error("asks for another way to sign in than user name and password, which is not supported")]
+    LoginKind,
+    /// Any other answer to `CONNECT`.
+    #[error(
+        "refuses the way to the upstream with status {0}; allow it there (a proxy that takes host names only needs \
+         the setting `proxy_resolves_names`)"
+    )]
+    Status(u16),
+    /// SOCKS reply 2.
+    #[error("refuses the way to the upstream by its rules; allow it there")]
+    Ruleset,
+    /// SOCKS reply 7.
+    #[error("does not make connections for others")]
+    Command,
+    /// 502 to 504.
+    #[error("does not reach the upstream (status {0}); check its way to the Internet")]
+    NoUpstream(u16),
+    /// SOCKS replies 1, 3 to 6 and 8.
+    #[error("does not reach the upstream ({0}); check its way to the Internet")]
+    NoSocksUpstream(&'static str),
+    /// It is switched off, or its stored URL cannot be used.
+    #[error("is to be used, but {0}")]
+    Unusable(&'static str),
+}
+
+impl ProxyFailure {
+    /// The proxy itself is at fault: no other target is reached through it either.
+    #[must_use]
+    pub fn is_its_own(self) -> bool {
+        match self {
+            Self::Dns(_)
+            | Self::Unreachable(_)
+            | Self::Tls(_)
+            | Self::NoAnswer
+            | Self::Foreign
+            | Self::Early
+            | Self::LoginNeeded
+            | Self::LoginRefused
+            | Self::LoginKind
+            | Self::Command
+            | Self::Unusable(_) => true,
+            Self::Slow
+            | Self::Closed
+            | Self::Status(_)
+            | Self::Ruleset
+            | Self::NoUpstream(_)
+            | Self::NoSocksUpstream(_) => false,
+        }
+    }
+
+    /// The proxy works, but not for this address: another one of the same host may be reached.
+    pub(super) fn is_of_the_address(self) -> bool {
+        matches!(self, Self::NoUpstream(_) | Self::NoSocksUpstream(_))
+    }
+}
+
 /// How an answer breaks HTTP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Garbage {
@@ -93,7 +190,7 @@ pub enum Garbage {
 }
 
 /// A request that got no answer, or an answer that broke off.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NetError {
     /// The outbound guard says no (`outbound_blocked`).
     #[error("outbound request blocked: {why}")]
@@ -110,6 +207,14 @@ pub enum NetError {
     /// No TCP connection to any address.
     #[error("{0}")]
     Connect(ConnectFailure),
+    /// No way through the proxy that is configured for this call.
+    #[error("the proxy `{proxy}` {why}")]
+    Proxy {
+        /// Its URL without user and password, or the operator's name for it.
+        proxy: Arc<str>,
+        /// What it did.
+        why: ProxyFailure,
+    },
     /// No TLS session; never continued without.
     #[error("tls failure: {0}")]
     Tls(TlsFailure),
@@ -151,12 +256,13 @@ pub enum NetError {
 impl NetError {
     /// Short name for logs and usage rows.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Blocked { .. } => "outbound_blocked",
             Self::Unsendable(_) => "unsendable",
             Self::Dns(_) => "dns",
             Self::Connect(_) => "connect",
+            Self::Proxy { .. } => "proxy",
             Self::Tls(_) => "tls",
             Self::ConnectTimeout => "connect_timeout",
             Self::HeadTimeout => "head_timeout",
@@ -173,11 +279,12 @@ impl NetError {
 
     /// True when the upstream's machine, not our rules, is at fault: what a host breaker counts.
     #[must_use]
-    pub fn is_transport(self) -> bool {
+    pub fn is_transport(&self) -> bool {
         match self {
             Self::Blocked { .. } | Self::Unsendable(_) => false,
             Self::Dns(_)
             | Self::Connect(_)
+            | Self::Proxy { .. }
             | Self::Tls(_)
             | Self::ConnectTimeout
             | Self::HeadTimeout
@@ -194,7 +301,7 @@ impl NetError {
 
     /// True for expired timers, which answer 504 rather than 502.
     #[must_use]
-    pub fn is_timeout(self) -> bool {
+    pub fn is_timeout(&self) -> bool {
         matches!(self, Self::ConnectTimeout | Self::HeadTimeout | Self::SendStall | Self::Idle)
     }
 }

@@ -156,12 +156,87 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-/// A connected socket, with or without TLS.
+/// The way to the upstream: a connection of its own, or a tunnel through a proxy.
+pub(super) enum Line {
+    /// To the upstream, or through a proxy that is spoken to in clear.
+    Tcp(TcpStream),
+    /// Through a proxy that is spoken to over TLS.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Line {
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A connection to the upstream, with or without TLS.
 pub(super) enum Socket {
     /// As it is.
-    Plain(TcpStream),
+    Plain(Line),
     /// Inside TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Line>>),
 }
 
 /// What the client library is given as its connection.
@@ -180,8 +255,8 @@ impl UpstreamIo {
 
     fn tcp(&self) -> &TcpStream {
         match &self.socket {
-            Socket::Plain(tcp) => tcp,
-            Socket::Tls(tls) => tls.get_ref().0,
+            Socket::Plain(line) => line.tcp(),
+            Socket::Tls(tls) => tls.get_ref().0.tcp(),
         }
     }
 
@@ -225,7 +300,7 @@ impl AsyncRead for UpstreamIo {
         self.meter.touch(&self.wire);
         let before = buf.filled().len();
         match &mut self.socket {
-            Socket::Plain(tcp) => ready!(Pin::new(tcp).poll_read(cx, buf))?,
+            Socket::Plain(line) => ready!(Pin::new(line).poll_read(cx, buf))?,
             Socket::Tls(tls) => ready!(Pin::new(tls.as_mut()).poll_read(cx, buf))?,
         }
         self.wire.note_read(buf.filled().get(before..).unwrap_or_default());
@@ -244,7 +319,7 @@ impl AsyncWrite for UpstreamIo {
             return Poll::Ready(Ok(buf.len()));
         }
         let done = ready!(match &mut self.socket {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Socket::Plain(line) => Pin::new(line).poll_write(cx, buf),
             Socket::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
         });
         Poll::Ready(self.written(done, buf.len()))
@@ -261,7 +336,7 @@ impl AsyncWrite for UpstreamIo {
             return Poll::Ready(Ok(offered));
         }
         let done = ready!(match &mut self.socket {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Socket::Plain(line) => Pin::new(line).poll_write_vectored(cx, bufs),
             Socket::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
         });
         Poll::Ready(self.written(done, offered))
@@ -269,7 +344,7 @@ impl AsyncWrite for UpstreamIo {
 
     fn is_write_vectored(&self) -> bool {
         match &self.socket {
-            Socket::Plain(tcp) => tcp.is_write_vectored(),
+            Socket::Plain(line) => line.is_write_vectored(),
             Socket::Tls(tls) => tls.is_write_vectored(),
         }
     }
@@ -279,7 +354,7 @@ impl AsyncWrite for UpstreamIo {
             return Poll::Ready(Ok(()));
         }
         let done = ready!(match &mut self.socket {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Socket::Plain(line) => Pin::new(line).poll_flush(cx),
             Socket::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         });
         Poll::Ready(self.written(done.map(|()| 0), 0).map(drop))
@@ -287,7 +362,7 @@ impl AsyncWrite for UpstreamIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.socket {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Socket::Plain(line) => Pin::new(line).poll_shutdown(cx),
             Socket::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
         }
     }

@@ -1,7 +1,7 @@
 //! Outbound HTTP: address verdict, guarded connector, TLS, time-outs, bounded decoding. The only maker of clients.
 //!
-//! One request: [`url::accept`] judges the text, a [`client::Clients`] pool lends or dials a connection
-//! (resolve, judge **every** address, connect to exactly those, TLS), the request goes out, and a
+//! One request: [`url::accept`] judges the text, its [`Route`] names the proxy if there is one, a [`client::Clients`]
+//! pool lends or dials a connection (resolve, judge **every** address, connect to exactly those, TLS), the request goes out, and a
 //! [`reply::ReplyBody`] streams the answer back. Dropping either future or body closes the socket.
 
 mod body;
@@ -17,14 +17,17 @@ pub mod reply;
 pub mod resolve;
 pub mod shared;
 pub mod tls;
+mod tunnel;
 pub mod url;
 pub mod verdict;
 
+/// The way a call takes, of configuration.
+pub use crate::provider::proxy::Route;
 /// Method of an outgoing request.
 pub use actix_http::Method;
 pub use client::{Clients, DestClass, Destination, Outgoing, wire_headers};
 pub use decode::{DecodeError, decode_request_body};
-pub use error::{DnsFailure, NetError, Refusal};
+pub use error::{DnsFailure, NetError, ProxyFailure, Refusal};
 pub use reply::{Reply, ReplyBody};
 pub use shared::{NetSettings, NetShared};
 

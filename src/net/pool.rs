@@ -1,4 +1,4 @@
-//! One pool of connections of the client library, under one policy.
+//! One pool of connections of the client library, under one policy and through one proxy, or none.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,6 +17,7 @@ use super::error::{Garbage, NetError};
 use super::io::Meter;
 use super::shared::NetShared;
 use super::tls::TlsFailure;
+use crate::provider::proxy::ProxyUrl;
 
 /// An idle connection is kept this long; many servers close theirs after 60 to 75 s.
 const IDLE: Duration = Duration::from_secs(55);
@@ -32,10 +33,12 @@ type Sender = Box<dyn FnOnce(RequestHeadType, RequestBody) -> Answering>;
 type Opener = Box<dyn Fn(Uri) -> Local<Result<Sender, ConnectError>>>;
 
 /// What tells pools apart: connections never cross from one policy to another.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct PoolKey {
     pub(super) reach: Reach,
     pub(super) layer: Layer,
+    /// The proxy they go through.
+    pub(super) via: Option<Arc<ProxyUrl>>,
 }
 
 /// A connection that was lent for one request.
@@ -55,12 +58,13 @@ impl Link {
 pub(super) struct Pool {
     open: Opener,
     shared: Arc<NetShared>,
+    proxied: bool,
     pub(super) meter: Rc<Meter>,
 }
 
 impl Pool {
-    pub(super) fn new(shared: &Arc<NetShared>, meter: &Rc<Meter>, key: PoolKey) -> Self {
-        let dial = Dial::new(Arc::clone(shared), Rc::clone(meter), key.reach, key.layer);
+    pub(super) fn new(shared: &Arc<NetShared>, meter: &Rc<Meter>, key: &PoolKey) -> Self {
+        let dial = Dial::new(Arc::clone(shared), Rc::clone(meter), key);
         let mut connector = Connector::new()
             .connector(dial)
             .limit(0)
@@ -81,7 +85,8 @@ impl Pool {
                 Ok(sender)
             })
         });
-        Self { open, shared: Arc::clone(shared), meter: Rc::clone(meter) }
+        let proxied = key.via.is_some();
+        Self { open, shared: Arc::clone(shared), proxied, meter: Rc::clone(meter) }
     }
 
     /// An idle connection, or a new one.
@@ -97,7 +102,8 @@ impl Pool {
         });
         let settings = self.shared.settings();
         // The dial has exact limits of its own; this one is for the library's TLS of HTTP/2.
-        let limit = settings.resolve.saturating_add(settings.connect);
+        let names = if self.proxied { settings.resolve * 2 } else { settings.resolve };
+        let limit = names.saturating_add(settings.connect);
         match tokio::time::timeout(limit, watched).await {
             Ok(Ok(sender)) => Ok(Link { sender, pooled }),
             Ok(Err(error)) => Err(connect_error(error)),

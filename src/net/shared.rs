@@ -9,6 +9,7 @@ use rustls::RootCertStore;
 
 use super::resolve::{Names, Resolve, SystemResolver};
 use super::tls::{TlsConfigs, system_roots};
+use crate::provider::proxy::ProxyUrl;
 
 /// Settings of outgoing connections (security §17).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,10 @@ pub struct NetSettings {
     pub connect: Duration,
     /// Catalog hosts may resolve into 198.18/15 over TLS.
     pub allow_fake_ip: bool,
+    /// Proxies look up names, because they cannot be looked up here.
+    pub proxy_resolves_names: bool,
+    /// The proxies that are configured. Connections through any other one are used once and not kept.
+    pub proxies: Vec<Arc<ProxyUrl>>,
 }
 
 impl Default for NetSettings {
@@ -27,6 +32,8 @@ impl Default for NetSettings {
             resolve: Duration::from_secs(3),
             connect: Duration::from_secs(10),
             allow_fake_ip: false,
+            proxy_resolves_names: false,
+            proxies: Vec::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod content;
 mod guard;
 mod misbehaviour;
+mod proxies;
 mod reuse;
 mod rig;
 mod tls;

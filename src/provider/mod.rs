@@ -21,6 +21,7 @@ pub mod oauth;
 pub mod overlay;
 pub mod overrides;
 pub mod price;
+pub mod proxy;
 pub mod quota;
 pub mod request;
 pub mod sign_in;

@@ -157,6 +157,14 @@ pub enum StoreError {
         /// Its key.
         id: String,
     },
+    /// Others refer to the object.
+    #[error("{what} is in use by {}; choose another one there first", by.join(", "))]
+    InUse {
+        /// Kind and name of the object.
+        what: String,
+        /// Kinds and names of those that refer to it.
+        by: Vec<String>,
+    },
     /// A newer generation of the account's secrets is stored; the older one is discarded (A§3.2).
     #[error("account `{0}` has newer credentials stored")]
     Stale(String),
@@ -222,6 +230,7 @@ impl StoreError {
             | Self::Corrupt { .. } => 74,
             Self::NotFound { .. }
             | Self::Conflict { .. }
+            | Self::InUse { .. }
             | Self::Stale(_)
             | Self::Duplicate(_)
             | Self::Constraint(_)

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use crate::id::AccountId;
+use crate::id::{AccountId, ProxyId};
 use crate::provider::credential::Credential;
 use crate::provider::node::Node;
 use crate::routing::account::AccountConfig;
 use crate::routing::combo::Combo;
 use crate::routing::lock::Lock;
+use crate::secret::Secret;
 use crate::store::api_keys::{self, ApiKeyRow};
 use crate::store::column::Owner;
 use crate::store::error::StoreError;
@@ -19,6 +20,7 @@ use crate::store::models::{self, ModelRow};
 use crate::store::open::Store;
 use crate::store::prices::{self, PriceRow};
 use crate::store::provider_overrides::{self, ProviderOverride};
+use crate::store::proxies::{self, ProxyRow};
 use crate::store::{accounts, aliases, combos, nodes, secrets, settings};
 
 /// Configuration and state as stored, of one instant.
@@ -44,6 +46,8 @@ pub struct Loaded {
     pub provider_overrides: Vec<ProviderOverride>,
     /// The operator's prices.
     pub prices: Vec<PriceRow>,
+    /// Outbound proxies, by name.
+    pub proxies: Vec<ProxyRow>,
     /// Models that differ from the catalog.
     pub models: Vec<ModelRow>,
 }
@@ -112,6 +116,7 @@ impl Store {
                 former_keys: former_keys::list(conn)?,
                 provider_overrides: provider_overrides::list(conn)?,
                 prices: prices::list(conn)?,
+                proxies: proxies::list(conn)?,
                 models: models::list(conn)?,
             })
         })
@@ -146,6 +151,24 @@ impl Store {
             }
             secrets::credential(conn, self.sealer(), id)
         })
+    }
+
+    /// The URL of an outbound proxy, password included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::credential`].
+    pub fn proxy_url(&self, id: ProxyId) -> Result<Secret, StoreError> {
+        self.read(|conn| proxies::url(conn, self.sealer(), id))
+    }
+
+    /// The value of a secret setting.
+    ///
+    /// # Errors
+    ///
+    /// The master key is another one, the value is damaged, or the database fails.
+    pub fn secret_setting(&self, key: &str) -> Result<Option<Secret>, StoreError> {
+        self.read(|conn| settings::secret(conn, self.sealer(), key))
     }
 
     /// Writes an account's hot state and locks. Callers coalesce: at most once a second per account,

@@ -19,6 +19,7 @@ pub mod nodes;
 mod open;
 pub mod prices;
 pub mod provider_overrides;
+pub mod proxies;
 pub mod retention;
 mod schema;
 pub mod seal;

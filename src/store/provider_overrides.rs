@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use crate::clock::UnixMs;
-use crate::routing::account::Tier;
+use crate::routing::account::{ProxyChoice, Tier};
 use crate::store::column::{self, Cell, Owner, Stamp};
 use crate::store::error::StoreError;
 use crate::store::schema::provider_overrides as table;
@@ -35,6 +35,8 @@ pub struct ProviderOverride {
     pub refresh_lead_s: Option<u32>,
     /// Leave this much of each quota window.
     pub min_remaining_percent: Option<u8>,
+    /// The way calls for its accounts go out, unless an account says otherwise.
+    pub proxy: ProxyChoice,
     /// Extra headers.
     pub headers: Vec<(String, String)>,
     /// Statuses to retry; JSON list of numbers.
@@ -63,6 +65,7 @@ impl ProviderOverride {
             max_in_flight: None,
             refresh_lead_s: None,
             min_remaining_percent: None,
+            proxy: ProxyChoice::Inherit,
             headers: Vec::new(),
             retry_statuses: None,
             count_notional: None,
@@ -86,6 +89,8 @@ struct Raw {
     max_in_flight: Option<i64>,
     refresh_lead_s: Option<i64>,
     min_remaining_percent: Option<i64>,
+    proxy_mode: String,
+    proxy_id: Option<String>,
     headers: String,
     retry_statuses: Option<String>,
     count_notional: Option<bool>,
@@ -157,6 +162,7 @@ fn read(raw: Raw) -> Result<ProviderOverride, StoreError> {
         refresh_lead_s: cell.optional_number("refresh_lead_s", raw.refresh_lead_s)?,
         min_remaining_percent: cell
             .optional_number("min_remaining_percent", raw.min_remaining_percent)?,
+        proxy: cell.proxy(&raw.proxy_mode, raw.proxy_id.as_deref())?,
         headers: cell.pairs("headers", &raw.headers)?,
         retry_statuses: retry_statuses.map(|t| cell.json("retry_statuses", t)).transpose()?,
         count_notional: raw.count_notional,
@@ -180,6 +186,8 @@ fn write(row: &ProviderOverride, stamp: Stamp) -> Raw {
         max_in_flight: row.max_in_flight.map(i64::from),
         refresh_lead_s: row.refresh_lead_s.map(i64::from),
         min_remaining_percent: row.min_remaining_percent.map(i64::from),
+        proxy_mode: column::proxy_mode(&row.proxy).to_owned(),
+        proxy_id: column::proxy_id(&row.proxy),
         headers: column::pairs_text(&row.headers),
         retry_statuses: row.retry_statuses.as_ref().map(ToString::to_string),
         count_notional: row.count_notional,

@@ -96,6 +96,7 @@ impl World {
             locked: Default::default(),
             found: Found::default(),
             endpoints: Vec::new(),
+            proxies: Default::default(),
             data_dir,
             loopback_only: true,
             demo: false,

@@ -10,6 +10,7 @@ use crate::actors::account::{Account, Acquire, Denied};
 use crate::actors::breakers::{Admitted, Probe};
 use crate::actors::checkout::{Journey, Skip, SkipReason};
 use crate::actors::lease::Lease;
+use crate::actors::snapshot::Snapshot;
 use crate::actors::table::Group;
 use crate::actors::waiting::{Places, Ticket};
 use crate::clock::UnixMs;
@@ -148,7 +149,7 @@ impl Desk {
                 journey.excluded.push(id);
                 Look::Again
             }
-            Choice::Account(id) => self.speaks(journey, entry, group, id),
+            Choice::Account(id) => self.is_reached(&snapshot, journey, entry, group, id),
             Choice::None { reasons } => {
                 for (_, why) in &reasons {
                     full.note(why);
@@ -159,9 +160,10 @@ impl Desk {
         }
     }
 
-    /// The account must be reached by a protocol that the router speaks.
-    fn speaks(
+    /// The account must be reached by a protocol that the router speaks, and not through a proxy that failed.
+    fn is_reached(
         &self,
+        snapshot: &Snapshot,
         journey: &mut Journey,
         entry: &PlannedEntry,
         group: &Group,
@@ -175,8 +177,15 @@ impl Desk {
             journey.dialect,
             view.config.endpoint.as_deref(),
         );
-        if picked.is_some_and(|e| e.speaks().is_some()) {
-            return Look::Ask(id, addr.clone());
+        if let Some(endpoint) = picked.filter(|e| e.speaks().is_some()) {
+            let hop = || snapshot.hop(&view.config, provider, endpoint);
+            let fails = |hop| journey.is_failed(&hop, &provider.id);
+            if !journey.has_failed_hops() || !hop().is_some_and(fails) {
+                return Look::Ask(id, addr.clone());
+            }
+            journey.excluded.push(id);
+            self.skip(journey, Some(id), SkipReason::ProxyFailed, None);
+            return Look::Again;
         }
         let wire = picked.map_or("another format", |e| e.wire.as_words());
         journey.excluded.push(id);

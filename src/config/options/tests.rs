@@ -137,6 +137,8 @@ fn samples(key: &Key) -> (&'static str, Option<&'static str>) {
         Kind::Choice(words) | Kind::Choices(words) => (words[0], Some("neither-of-these")),
         Kind::Order(_) => ("free,paid,cheap,subscription", Some("free")),
         Kind::Texts | Kind::Text { .. } => ("word", Some("two\nlines")),
+        Kind::ProxyUrl => ("socks5h://user:pass@proxy.example", Some("socks4://proxy.example")),
+        Kind::HostRules => ("a.example,.b.example:80,10.0.0.0/8,*", Some("http://a.example")),
         Kind::Secret | Kind::Path => ("a-value-of-sixteen-bytes", Some("two\nlines")),
         Kind::Url | Kind::Origin => ("https://router.example.org", Some("router.example.org")),
         Kind::Origins => ("https://a.example", Some("a.example/x")),
@@ -269,11 +271,7 @@ fn endpoint_overrides_are_read() {
 
 #[test]
 fn variables_of_later_versions_are_named() {
-    let vars = [
-        ("HTTPS_PROXY", "http://p:1"),
-        ("REDIS_URL", "redis://r"),
-        ("CLOUD_URL", "https://c.example"),
-    ];
+    let vars = [("REDIS_URL", "redis://r"), ("CLOUD_URL", "https://c.example")];
     let options = case(&vars).resolve().unwrap();
     for (name, _) in vars {
         let told = options
@@ -282,8 +280,43 @@ fn variables_of_later_versions_are_named() {
             .any(|n| n.level == Level::Warning && n.text.starts_with(&format!("`{name}`")));
         assert!(told, "{name}: {:?}", options.notes);
     }
-    let lower = case(&[("https_proxy", "http://p:1")]).resolve().unwrap();
-    assert!(lower.notes.iter().any(|n| n.text.starts_with("`https_proxy`")));
+}
+
+#[test]
+fn t_out_11_proxies_of_the_environment() {
+    let read = |vars: &[(&str, &str)]| {
+        let found = case(vars).resolve().unwrap().proxies;
+        [&found.https, &found.http, &found.all]
+            .map(|proxy| proxy.as_ref().map_or_else(String::new, ToString::to_string))
+    };
+    let (u, l) = ("http://upper:1", "http://lower:1");
+    assert_eq!(read(&[]), ["", "", ""]);
+    assert_eq!(read(&[("HTTPS_PROXY", u)]), [u, "", ""]);
+    assert_eq!(read(&[("HTTPS_PROXY", u), ("https_proxy", l)]), [l, "", ""]);
+    assert_eq!(read(&[("HTTPS_PROXY", u), ("https_proxy", "")]), [u, "", ""], "empty is unset");
+    assert_eq!(read(&[("HTTP_PROXY", u), ("ALL_PROXY", u), ("all_proxy", l)]), ["", u, l]);
+    let cgi = ("REQUEST_METHOD", "GET");
+    assert_eq!(read(&[("HTTP_PROXY", u), ("HTTPS_PROXY", u), cgi]), [u, "", ""]);
+    assert_eq!(read(&[("HTTP_PROXY", "client's header"), ("http_proxy", l), cgi]), ["", l, ""]);
+
+    let no_proxy = |vars: &[(&str, &str)]| case(vars).resolve().unwrap().proxies.no_proxy;
+    let both = no_proxy(&[("NO_PROXY", "upper.example"), ("no_proxy", "lower.example")]);
+    assert!(both.covers("lower.example", 443) && !both.covers("upper.example", 443));
+    let odd = case(&[("NO_PROXY", "ok.example http://odd.example")]).resolve().unwrap();
+    assert!(odd.proxies.no_proxy.covers("ok.example", 443));
+    let told = odd.notes.iter().filter(|n| n.text.contains("`http://odd.example`")).count();
+    assert_eq!(told, 1, "{:?}", odd.notes);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_understood_ends_the_start_without_showing_its_password() {
+    for name in ["HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY"] {
+        let err = case(&[(name, "http://me:hunter2@host:99999")]).resolve().unwrap_err();
+        assert_eq!(err.exit_code(), 78, "{name}");
+        let text = err.to_string();
+        assert!(text.contains(&format!("`{name}` (environment)")), "{text}");
+        assert!(text.contains("scheme://") && !text.contains("hunter2"), "{text}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::auth::candidate::query_without_key;
 use crate::gateway::admission::{Door, Inside};
 use crate::gateway::inference::joined;
 use crate::gateway::route::Endpoint as Path;
-use crate::net::{Destination, NetError, Outgoing, wire_headers};
+use crate::net::{Destination, NetError, Outgoing, Route, wire_headers};
 use crate::provider::catalog::{Endpoint, ModelFacts};
 use crate::provider::count::{answer, prompt, request};
 use crate::provider::endpoint;
@@ -106,7 +106,8 @@ async fn ask(
     let shaped = count.shaped(endpoint, &counting, upstream.dialect, &body, &betas)?;
     let body = joined(apply_edits(&body, &shaped.edits)?);
     let body = request(upstream.dialect, upstream.envelope, upstream.model, &body);
-    count.sent(upstream.dialect, shaped, body.ok_or(Uncounted::NoCounter)?).await
+    let route = inside.snapshot.route(&counting.account.proxy, &count.target.provider);
+    count.sent(upstream.dialect, shaped, body.ok_or(Uncounted::NoCounter)?, route).await
 }
 
 /// The first target that the caller may use: of a combo that, too, whose model will most often serve.
@@ -209,6 +210,7 @@ impl Count<'_> {
         upstream: Dialect,
         shaped: Shaped,
         body: Vec<u8>,
+        route: Route,
     ) -> Result<u64, Uncounted> {
         let outgoing = Outgoing {
             method: Method::POST,
@@ -216,6 +218,7 @@ impl Count<'_> {
             url: shaped.url,
             body: SplicedBody::whole(body.into()),
             dest: Destination::of(&self.target.provider),
+            route,
             head_timeout: LIMIT,
             send_stall: LIMIT,
         };

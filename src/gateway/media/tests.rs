@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::demo::chaos::reply::whole;
 use crate::demo::chaos::{Chaos, PATIENCE, Reading, Step};
-use crate::net::NetSettings;
 use crate::net::resolve::SystemResolver;
+use crate::net::{NetSettings, Route};
 
 const LONG: Duration = Duration::from_secs(10);
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
@@ -37,6 +37,7 @@ impl Rig {
         let cx = FetchCx {
             net: &self.net,
             rules: &self.rules,
+            route: &Route::Direct,
             memory: &self.memory,
             clock: &self.clock,
             deadline: Some(self.clock.now() + LONG),
@@ -168,6 +169,7 @@ async fn the_requests_deadline_ends_a_download() {
     let cx = FetchCx {
         net: &rig.net,
         rules: &rig.rules,
+        route: &Route::Direct,
         memory: &rig.memory,
         clock: &rig.clock,
         deadline: Some(rig.clock.now()),

@@ -11,7 +11,7 @@ use crate::demo::chaos::{Chaos, PATIENCE, Step};
 use crate::net::content::{Content, ContentError, ContentRules, fetch};
 use crate::net::url::UrlRefusal;
 use crate::net::verdict::Range;
-use crate::net::{Clients, DestClass, NetError, NetSettings, NetShared, Refusal};
+use crate::net::{Clients, DestClass, NetError, NetSettings, NetShared, Refusal, Route};
 
 fn net(answers: &[(&str, &[&[&str]])]) -> Arc<NetShared> {
     let names = Names::with(answers);
@@ -19,7 +19,7 @@ fn net(answers: &[(&str, &[&[&str]])]) -> Arc<NetShared> {
 }
 
 async fn get(url: &str, longest: Duration) -> Result<Content, ContentError> {
-    fetch(&net(&[]), url, &ContentRules::on_loopback(longest), LONG, |_| true).await
+    fetch(&net(&[]), url, &ContentRules::on_loopback(longest), &Route::Direct, LONG, |_| true).await
 }
 
 fn png() -> Vec<u8> {
@@ -88,7 +88,9 @@ async fn t104_t_out_06_only_public_https_is_fetched_from() {
     let net =
         net(&[("moved.example", &[&["169.254.169.254"]]), ("home.example", &[&["127.0.0.1"]])]);
     let ask = async |url: &str, plain_http| {
-        fetch(&net, url, &ContentRules::new(plain_http), LONG, |_| true).await.unwrap_err()
+        fetch(&net, url, &ContentRules::new(plain_http), &Route::Direct, LONG, |_| true)
+            .await
+            .unwrap_err()
     };
     let url = |why: UrlRefusal| ContentError::Net(why.into());
     let address = |range| ContentError::Net(Refusal::Address(range).into());
@@ -159,7 +161,8 @@ async fn what_is_no_content_is_told() {
 
     let upstream = Chaos::always(png()).unwrap();
     let rules = ContentRules::on_loopback(LONG);
-    let got = fetch(&net(&[]), &upstream.url("/"), &rules, LONG, |bytes| bytes < 5).await;
+    let got =
+        fetch(&net(&[]), &upstream.url("/"), &rules, &Route::Direct, LONG, |bytes| bytes < 5).await;
     assert_eq!(got, Err(ContentError::NoRoom));
 }
 

@@ -15,7 +15,7 @@ use rustls::RootCertStore;
 use crate::demo::chaos::{Chaos, Reading, Received, Step};
 use crate::net::resolve::{Lookup, Resolve};
 use crate::net::{
-    Clients, DestClass, Destination, NetError, NetSettings, NetShared, Outgoing, Reply,
+    Clients, DestClass, Destination, NetError, NetSettings, NetShared, Outgoing, Reply, Route,
 };
 use crate::provider::node::NetworkPolicy;
 
@@ -78,6 +78,7 @@ pub(super) fn post(url: &str, body: impl Into<Bytes>) -> Outgoing {
         ],
         body: SplicedBody::whole(body.into()),
         dest: destination(NetworkPolicy::Loopback),
+        route: Route::Direct,
         head_timeout: LONG,
         send_stall: LONG,
     }

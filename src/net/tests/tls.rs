@@ -20,27 +20,32 @@ use crate::demo::chaos::{Chaos, Step};
 use crate::net::tls::TlsFailure;
 use crate::net::{Clients, NetError, NetSettings, Outgoing};
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn clients(&self) -> Clients {
+    pub(super) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
+        roots
+    }
+
+    fn clients(&self) -> Clients {
+        let roots = self.roots();
         let names = Names::with(&[("api.example", &[&["127.0.0.1"]])]);
         clients_with(NetSettings { connect: LONG, ..NetSettings::default() }, names, roots)
     }
 
-    fn server(&self, protocols: &[&str]) -> ServerConfig {
+    pub(super) fn server(&self, protocols: &[&str]) -> ServerConfig {
         self.server_with(protocols, "api.example", |_| {}, true)
     }
 
-    fn server_with(
+    pub(super) fn server_with(
         &self,
         protocols: &[&str],
         name: &str,
@@ -88,7 +93,7 @@ async fn listen<F: Future<Output = ()> + 'static>(
 }
 
 /// TLS in front of a plain upstream.
-async fn front(config: ServerConfig, plain: SocketAddr) -> u16 {
+pub(super) async fn front(config: ServerConfig, plain: SocketAddr) -> u16 {
     listen(config, move |mut tls| async move {
         let mut plain = TcpStream::connect(plain).await.unwrap();
         // Either side may break off.

@@ -2,6 +2,7 @@
 
 mod damage;
 mod open;
+mod proxies;
 mod schema;
 mod secrets;
 mod tables;

@@ -7,12 +7,15 @@ use std::path::Path;
 use super::{
     NOW, account, execute, master, new_store, open, options, stamp, take_back_last_migration,
 };
+use crate::id::ProxyId;
+use crate::provider::proxy::ProxyUrl;
 use crate::routing::account::AccountKind;
 use crate::secret::Secret;
 use crate::store::master_key::{KeyOrigin, MasterKey};
+use crate::store::proxies::NewProxy;
 use crate::store::secrets::{self, NewSecrets};
 use crate::store::sqlite::probe;
-use crate::store::{Store, StoreError, accounts, settings};
+use crate::store::{Store, StoreError, accounts, proxies, settings};
 
 const MARKER: &str = "sk-marker-7f3a9c";
 
@@ -51,6 +54,11 @@ fn t_key_01_no_plain_secret_in_any_file_of_the_data_folder() {
                 ..NewSecrets::default()
             };
             secrets::update(conn, sealer, config.id, 1, &new, NOW)?;
+            let url = ProxyUrl::parse(&format!("http://user:{MARKER}@proxy.example")).unwrap();
+            let (name, no_proxy) = ("home".to_owned(), String::new());
+            let new =
+                NewProxy { id: ProxyId::new(), name, url: Some(url), no_proxy, enabled: true };
+            proxies::upsert(conn, sealer, &new, stamp())?;
             settings::set_secret(conn, sealer, "metrics_token", &secret(MARKER), stamp())
         })
         .unwrap();
