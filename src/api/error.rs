@@ -139,6 +139,10 @@ impl From<StoreError> for ApiError {
                 "conflict",
                 "it was changed meanwhile; read it again and repeat the change",
             ),
+            StoreError::InUse { by, .. } => {
+                let by = by.iter().map(|user| Value::from(user.as_str()));
+                Self::in_use(store.to_string(), by.collect())
+            }
             StoreError::Duplicate(columns) => {
                 // `combos.name`: the column is the member's name.
                 let member = columns.split(", ").last().unwrap_or(columns);

@@ -158,12 +158,12 @@ pub enum StoreError {
         id: String,
     },
     /// Others refer to the object.
-    #[error("{what} is in use by {by}; choose another one there first")]
+    #[error("{what} is in use by {}; choose another one there first", by.join(", "))]
     InUse {
         /// Kind and name of the object.
         what: String,
         /// Kinds and names of those that refer to it.
-        by: String,
+        by: Vec<String>,
     },
     /// A newer generation of the account's secrets is stored; the older one is discarded (A§3.2).
     #[error("account `{0}` has newer credentials stored")]

@@ -67,14 +67,14 @@ impl ProxyUsers {
         self.accounts.len() + self.providers.len()
     }
 
-    fn named(&self) -> String {
+    fn named(&self) -> Vec<String> {
         let account = |(_, provider, label): &(AccountId, String, String)| {
             ["account `", provider, "/", label, "`"].concat()
         };
         let provider = |provider: &String| ["provider `", provider, "`"].concat();
         let accounts = self.accounts.iter().map(account);
         let providers = self.providers.iter().map(provider);
-        accounts.chain(providers).collect::<Vec<_>>().join(", ")
+        accounts.chain(providers).collect()
     }
 }
 
