@@ -37,6 +37,7 @@ use crate::provider::quota::Document;
 use crate::routing::account::{AccountConfig, AccountView};
 use crate::routing::choose::{Ineligible, eligible};
 use crate::routing::classify::{Class, Classified};
+use crate::routing::freshness;
 use crate::routing::instant::MINUTE;
 use crate::routing::ladder::{self, FailureMemory};
 use crate::routing::target::Target;
@@ -77,7 +78,8 @@ pub struct Acquire {
     pub target: Arc<Target>,
 }
 
-/// Asks for what a call outside of any lease needs; it takes no place and is reported by nobody.
+/// Asks for what a call outside of any lease needs; it takes no place and is reported by nobody. `None` while the
+/// account has no token that lives: nothing is refreshed for it.
 #[derive(Debug, Message)]
 #[rtype(result = "Option<Counting>")]
 pub struct Show;
@@ -424,19 +426,12 @@ impl Handler<Acquire> for Account {
 impl Handler<Show> for Account {
     type Result = MessageResult<Show>;
 
-    fn handle(&mut self, _: Show, ctx: &mut Self::Context) -> Self::Result {
-        let now = self.shared.clock.now_ms();
-        let usable = match self.readiness(now) {
-            Readiness::Ready => true,
-            Readiness::Aging => self.begin(ctx).is_some(),
-            // Whoever asks next finds the new one.
-            Readiness::Short => {
-                self.begin(ctx);
-                false
-            }
-            Readiness::Expired(_) | Readiness::Finished => false,
+    fn handle(&mut self, _: Show, _: &mut Self::Context) -> Self::Result {
+        let serves = match self.readiness(self.shared.clock.now_ms()) {
+            Readiness::Ready | Readiness::Aging => true,
+            Readiness::Short | Readiness::Expired(_) | Readiness::Finished => false,
         };
-        let credential = self.credential.clone().filter(|_| usable);
+        let credential = self.credential.clone().filter(|_| serves);
         let account = Arc::clone(&self.config);
         MessageResult(credential.map(|credential| Counting { account, credential }))
     }
@@ -539,6 +534,11 @@ impl Handler<Sweep> for Account {
             return;
         }
         let now = self.shared.clock.now_ms();
+        if let StoredAuth::Expired { next_try: Some(at) } = self.hot.auth
+            && freshness::is_of_another_clock(at, now)
+        {
+            self.set_auth(StoredAuth::Expired { next_try: Some(now) }, ctx);
+        }
         let mut shortened = false;
         self.table.borrow_mut().update(self.id, |view| {
             shortened = ladder::shorten_future(&mut view.locks, now);

@@ -11,13 +11,15 @@ use futures_util::future::join;
 use ninerouter_dialect::SplicedBody;
 use tracing::{debug, warn};
 
+use crate::actors::account::Show;
 use crate::actors::desk::RouterDesk;
-use crate::actors::router::UsableAccounts;
+use crate::actors::router::{Find, UsableAccounts};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::id::AccountId;
 use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
 use crate::provider::catalog::Provider;
+use crate::provider::credential::Credential;
 use crate::provider::models::{
     ListCx, ListRequest, LiveModel, MAX_MODELS, MAX_PAGES, NotAList, has_list, list_request,
     next_page, parse,
@@ -34,6 +36,8 @@ const PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 const LOCAL_PERIOD: Duration = Duration::from_secs(10 * 60);
 /// After a failure; local providers are asked again after their ordinary period.
 const RETRY: Duration = Duration::from_secs(60 * 60);
+/// After a token that is being refreshed.
+const NO_TOKEN: Duration = Duration::from_secs(60);
 /// A whole list, all pages (security §17).
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A whole list of a local provider (endpoints §4.5).
@@ -88,11 +92,15 @@ struct Done {
     account: AccountId,
     local: bool,
     served: bool,
+    /// For a new token.
+    waits: bool,
 }
 
 /// Why a list was not had. For the debug log: the last good one stays.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
+    #[error("the account has no valid token now")]
+    NoCredential,
     #[error("no answer in time")]
     Timeout,
     #[error("status {0}")]
@@ -161,7 +169,11 @@ impl Discovery {
         let round = ask.into_actor(self).then(|answer, act, _| {
             // A router that is restarting has no accounts at this moment: the next round asks again.
             let jobs = answer.map(|accounts| act.jobs(accounts));
-            let fetcher = Fetcher { shared: Arc::clone(&act.shared), clients: act.clients.clone() };
+            let fetcher = Fetcher {
+                shared: Arc::clone(&act.shared),
+                desk: Arc::clone(&act.desk),
+                clients: act.clients.clone(),
+            };
             async move {
                 match jobs {
                     Ok(jobs) => Some(fetcher.work(jobs).await),
@@ -210,6 +222,7 @@ impl Discovery {
         let answered = done.is_some();
         for done in done.unwrap_or_default() {
             let period = match (done.local, done.served) {
+                (_, false) if done.waits => NO_TOKEN,
                 (true, _) => LOCAL_PERIOD,
                 (false, true) => PERIOD,
                 (false, false) => RETRY,
@@ -268,6 +281,7 @@ impl Handler<Stop> for Discovery {
 #[derive(Debug)]
 struct Fetcher {
     shared: Arc<Shared>,
+    desk: Arc<RouterDesk>,
     clients: Clients,
 }
 
@@ -285,17 +299,17 @@ impl Fetcher {
             let Some(job) = next else { return };
             tokio::time::sleep(GAP / 100 * (self.shared.jitter() % 100)).await;
             let outcome = self.job(&job).await;
+            let waits = matches!(outcome, Err(Failure::NoCredential));
             if let Err(why) = &outcome {
                 debug!(provider = %job.provider.id, account.id = %job.account.id, %why, "model list not fetched");
             }
             let (account, local) = (job.account.id, job.provider.local);
-            done.borrow_mut().push(Done { account, local, served: outcome.is_ok() });
+            done.borrow_mut().push(Done { account, local, served: outcome.is_ok(), waits });
         }
     }
 
     async fn job(&self, job: &Job) -> Result<(), Failure> {
-        let (store, id) = (self.shared.store.clone(), job.account.id);
-        let credential = tokio::task::spawn_blocking(move || store.credential(id)).await??;
+        let credential = self.credential(job.account.id).await.ok_or(Failure::NoCredential)?;
         let request = {
             let snapshot = self.shared.snapshot.load();
             list_request(&ListCx {
@@ -312,6 +326,13 @@ impl Fetcher {
             .await
             .map_err(|_elapsed| Failure::Timeout)??;
         self.keep(job, models).await
+    }
+
+    /// The account's credential of now. Its actor knows whether its token lives.
+    async fn credential(&self, account: AccountId) -> Option<Arc<Credential>> {
+        let addr = self.desk.addr().send(Find { account }).timeout(ASK).await.ok().flatten()?;
+        let shown = addr.send(Show).timeout(ASK).await.ok().flatten()?;
+        Some(shown.credential)
     }
 
     /// The whole list, page by page.

@@ -9,6 +9,8 @@ const SHORT_MS: i64 = MINUTE;
 pub const SPACING_MS: i64 = 30 * SECOND;
 /// Pauses after transient failures; the last one repeats.
 const BACKOFF_MS: [i64; 3] = [MINUTE, 2 * MINUTE, 5 * MINUTE];
+/// No pause is longer: backoff, what a token endpoint may ask for, and some slack.
+const LONGEST_PAUSE_MS: i64 = 6 * MINUTE;
 /// Pauses before the repetitions while somebody waits.
 const REPETITION_MS: [i64; 3] = [SECOND, 2 * SECOND, 4 * SECOND];
 /// Most that background refreshes are moved forward so that accounts do not stay in step.
@@ -85,6 +87,12 @@ impl Life {
 #[must_use]
 pub fn backoff_ms(failures: u32) -> i64 {
     step(&BACKOFF_MS, failures.saturating_sub(1))
+}
+
+/// True for a next attempt that no pause reaches: it was set before the clock was set back (REL-CLK-1).
+#[must_use]
+pub fn is_of_another_clock(next_try: UnixMs, now: UnixMs) -> bool {
+    next_try.saturating_sub(now) > LONGEST_PAUSE_MS
 }
 
 /// Pause before the repetition after the `failures`-th failure, with ±20 % of jitter; `None` = no further one.
@@ -172,6 +180,8 @@ mod tests {
             }
         }
         assert_eq!((repetition_ms(4, 0), repetition_ms(0, 0)), (None, None));
+        assert!(!is_of_another_clock(NOW + backoff_ms(9), NOW) && !is_of_another_clock(0, NOW));
+        assert!(is_of_another_clock(NOW + HOUR, NOW));
     }
 
     proptest! {

@@ -227,6 +227,8 @@ fn tokens_are_refreshed_ahead_of_their_end_without_any_request() {
     assert_eq!(ask(&router), 200);
     let counts = vendor.counts();
     assert_eq!((counts.refreshes, counts.unauthorized), (1, 0));
+    // Its list of models was asked for with a token that lived.
+    router.wait_rows(1, &["model"], "live_models WHERE provider = 'claude'");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::provider::credential::Credential;
 use crate::routing::account::{AccountKind, Ownership};
 use crate::routing::choose::Ineligible;
 use crate::routing::classify::Class;
+use crate::routing::freshness;
 use crate::routing::ladder::FailureMemory;
 use crate::routing::lock::Scope;
 use crate::routing::target::Target;
@@ -157,7 +158,8 @@ impl Renewals {
 
     /// Why no refresh is begun now.
     pub(super) fn rests(&self, now: UnixMs) -> Option<Rest> {
-        (self.not_before > now && self.running.is_none()).then_some(self.rest)
+        let rests = self.not_before > now && !freshness::is_of_another_clock(self.not_before, now);
+        (rests && self.running.is_none()).then_some(self.rest)
     }
 
     pub(super) fn rest_until(&mut self, until: UnixMs, rest: Rest) {

@@ -425,6 +425,34 @@ fn pauses_grow_and_a_waiting_request_has_failures_repeated() {
 }
 
 #[test]
+fn a_pause_set_before_the_clock_was_set_back_ends() {
+    run(async {
+        let (world, id) = World::one(-SECOND);
+        // The account that a clock an hour ahead left behind.
+        let auth = StoredAuth::Expired { next_try: Some(NOW + HOUR) };
+        let hot = HotState { auth, ..HotState::default() };
+        world.shared.store.save_locks(id, &[], &hot).unwrap();
+        assert!(world.addr(id).await.send(Poison).await.is_err());
+        world.until(id, |seen| matches!(seen.auth, StoredAuth::Expired { .. })).await;
+        assert!(is_nobody(&world.answer().await));
+        world.addr(id).await.send(Sweep { granted_before: None }).await.unwrap();
+        assert_eq!(world.lease().await.credential.generation, 2);
+    });
+}
+
+#[test]
+fn a_call_outside_of_a_lease_gets_a_living_token_or_none() {
+    run(async {
+        let (world, id) = World::one(10 * MINUTE);
+        let addr = world.addr(id).await;
+        assert!(addr.send(Show).await.unwrap().is_some());
+        world.clock.advance(Duration::from_secs(600));
+        assert!(addr.send(Show).await.unwrap().is_none());
+        assert_eq!(world.vendor.counts().token_calls, 0, "and no refresh");
+    });
+}
+
+#[test]
 fn a_finished_refresh_token_leaves_the_access_token_in_use_until_it_is_refused_or_over() {
     run(async {
         for refused_by_upstream in [true, false] {

@@ -59,7 +59,7 @@ impl Exchange {
                     continue;
                 }
                 FailureKind::Permanent(_) | FailureKind::Configuration | FailureKind::Policy => {
-                    return self.once_more(held, failure).await;
+                    return self.once_more(held, family, failure).await;
                 }
                 FailureKind::Throttled(until) => return Err(told(Why::Throttled(until), failure)),
                 FailureKind::Ours | FailureKind::Transient => {}
@@ -82,14 +82,20 @@ impl Exchange {
     }
 
     /// A refusal that is meant for good: unless somebody else stored a newer credential meanwhile.
-    async fn once_more(&self, held: &Held, failure: Failure) -> Result<Brought, Unrenewed> {
+    async fn once_more(
+        &self,
+        held: &Held,
+        family: &Family,
+        failure: Failure,
+    ) -> Result<Brought, Unrenewed> {
         let now = self.held().await?;
         if now.credential.generation > held.credential.generation {
             return Ok(Brought::Newer(now.credential));
         }
         Err(match failure.kind {
             FailureKind::Permanent(code) => {
-                let text = format!("{}. {FINISHED}", failure.text);
+                let help = family.finished_help.map(|help| format!(". {help}")).unwrap_or_default();
+                let text = format!("{}: {FINISHED}{help}", failure.text);
                 told(Why::Dead(code), Failure { text, ..failure })
             }
             FailureKind::Policy => {

@@ -43,6 +43,8 @@ pub struct Family {
     pub scope: RefreshScope,
     /// Distance between background refreshes.
     pub spacing: Spacing,
+    /// What a finished refresh token may mean at this vendor beside, for people.
+    pub finished_help: Option<&'static str>,
     /// Reader of the official CLI's file, when there is one.
     pub file: Option<FileParser>,
 }
@@ -54,6 +56,7 @@ pub(super) const STANDARD: Family = Family {
     refusal_is_final: false,
     scope: RefreshScope::None,
     spacing: Spacing { gap: Duration::from_millis(1_500), spread: Duration::from_millis(200) },
+    finished_help: None,
     file: None,
 };
 
