@@ -21,6 +21,8 @@ use crate::clock::Clock;
 use crate::config::options::{Inputs, Options};
 use crate::id::request::request_id;
 
+/// A running token exchange is awaited this long (REL-RUN-3).
+const LAST_EXCHANGE: Duration = Duration::from_secs(30);
 /// What unwritten state gets at the end of a command.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -88,6 +90,9 @@ impl Local {
         let Self { runner, api, shared, desk } = self;
         drop(api);
         runner.block_on(async {
+            if !shared.exchanges.settle(shared.clock.now() + LAST_EXCHANGE).await {
+                warn!("a new token could not be stored; sign in to its account again");
+            }
             let flushed = tokio::time::timeout(LAST_WRITES, desk.addr().send(FlushAll)).await;
             if flushed.is_err() {
                 warn!("accounts did not save their state in time");

@@ -295,7 +295,8 @@ impl Server {
             drop(discovery.try_send(discovery::Stop));
         }
         drop(poller.try_send(quota_poller::Stop));
-        finish(&shared, &desk, ended, signalled).await;
+        let ended = last_exchanges(&shared, &mut signals, ended, signalled).await;
+        finish(&shared, &desk, ended).await;
         serving.abort();
         Ok(ended)
     }
@@ -419,20 +420,45 @@ async fn drain(shared: &Shared, handle: &ServerHandle, signals: &mut Signals) ->
     }
 }
 
-/// Account state, usage rows, checkpoint.
-async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended, signalled: Instant) {
-    let now = shared.clock.now();
-    let (patience, exchanges) = match ended {
-        Ended::Drained => (LAST_FLUSH, signalled + LONGEST_EXCHANGE),
-        Ended::Cut => (SECOND_SIGNAL * 3 / 4, now + SECOND_SIGNAL / 4),
+/// Waits for token exchanges that run, and for tokens that are not written yet (REL-RUN-3). A second signal ends it.
+async fn last_exchanges(
+    shared: &Shared,
+    signals: &mut Signals,
+    ended: Ended,
+    signalled: Instant,
+) -> Ended {
+    let deadline = match ended {
+        Ended::Drained => signalled + LONGEST_EXCHANGE,
+        Ended::Cut => shared.clock.now() + SECOND_SIGNAL / 4,
     };
-    if !shared.exchanges.settle(exchanges).await {
+    let settled = shared.exchanges.settle(deadline);
+    tokio::pin!(settled);
+    let (settled, ended) = loop {
+        tokio::select! {
+            settled = &mut settled => break (settled, ended),
+            received = signals.next() => {
+                if received == Received::Stop {
+                    break (false, Ended::Cut);
+                }
+            }
+        }
+    };
+    if !settled {
         let unsaved = shared.exchanges.unsaved_accounts().len();
         error!(
             unsaved,
-            "token exchanges were still open at the stop; sign in again to accounts whose new token is lost"
+            "token exchanges were still open at the stop; an account whose new token is lost needs a new sign-in"
         );
     }
+    ended
+}
+
+/// Account state, usage rows, checkpoint.
+async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended) {
+    let patience = match ended {
+        Ended::Drained => LAST_FLUSH,
+        Ended::Cut => SECOND_SIGNAL * 3 / 4,
+    };
     let deadline = shared.clock.now() + patience;
     let left = |shared: &Shared| deadline.saturating_duration_since(shared.clock.now());
     // What was cut on the worker threads writes its row when it is dropped there.

@@ -215,6 +215,22 @@ fn f59_a_stop_waits_for_a_running_exchange() {
 }
 
 #[test]
+fn f59_a_second_signal_waits_for_no_exchange() {
+    let vendor = vendor();
+    let account = oauth::claude("one", 1, 8);
+    let mut router = started(&vendor, &[(&account, -1)]);
+    vendor.hold(Place::Token, Hold::Request);
+    let waiting = send(&router);
+    called(&vendor, 1);
+    drop(waiting);
+    router.signal(Signal::TERM);
+    until(PATIENCE, "it stops", || router.output().contains("stopping").then_some(()));
+    router.signal(Signal::TERM);
+    assert_eq!(router.wait(Duration::from_secs(15)).code(), Some(130));
+    assert_eq!(vendor.counts().refreshes, 0);
+}
+
+#[test]
 fn tokens_are_refreshed_ahead_of_their_end_without_any_request() {
     let vendor = vendor();
     let (soon, later) = (oauth::claude("soon", 1, 8), oauth::claude("later", 2, 8));
