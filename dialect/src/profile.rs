@@ -1,6 +1,6 @@
 //! What an OpenAI-compatible upstream takes and wants (translation §5.5), and the catalog's quirks.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How reasoning is asked for on the wire `openai_chat`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -19,7 +19,7 @@ pub enum ReasoningStyle {
 }
 
 /// How a model is told to reason (providers §1.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Think {
     /// `thinking: {type: adaptive}` and `output_config.effort`.

@@ -37,6 +37,15 @@ pub struct Configured {
     one_at_a_time: Mutex<()>,
 }
 
+/// Model lists that are fetched after a change.
+#[derive(Clone, Copy)]
+enum Lists {
+    /// Those of accounts that have none: a command that makes a key must not have every upstream asked.
+    New,
+    /// All of them: files may have changed where any of them comes from.
+    All,
+}
+
 impl fmt::Debug for Configured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Configured").finish_non_exhaustive()
@@ -66,7 +75,7 @@ impl Configured {
     /// # Errors
     /// The store or the catalog cannot be read: the old configuration stays (REL-RUN-4).
     pub async fn reload(&self) -> Result<(), String> {
-        self.reload_after(|| Ok(None)).await
+        self.take(|| Ok(None), Lists::New).await
     }
 
     /// The same, after blocking work that changes the store or what start-up decided (`.env` files, the config
@@ -75,6 +84,13 @@ impl Configured {
     /// # Errors
     /// As [`Configured::reload`], or what `prepare` says.
     pub async fn reload_after<F>(&self, prepare: F) -> Result<(), String>
+    where
+        F: FnOnce() -> Result<Option<Arc<Fixed>>, String> + Send + 'static,
+    {
+        self.take(prepare, Lists::All).await
+    }
+
+    async fn take<F>(&self, prepare: F, lists: Lists) -> Result<(), String>
     where
         F: FnOnce() -> Result<Option<Arc<Fixed>>, String> + Send + 'static,
     {
@@ -92,7 +108,10 @@ impl Configured {
         self.shared.live.publish_with(|| LiveEvent::Configuration);
         if let Some(discovery) = &self.discovery {
             // A full mailbox holds the same message already.
-            drop(discovery.try_send(discovery::Refresh));
+            match lists {
+                Lists::New => drop(discovery.try_send(discovery::Look)),
+                Lists::All => drop(discovery.try_send(discovery::Refresh)),
+            }
         }
         Ok(())
     }

@@ -64,13 +64,21 @@ pub struct Discovery {
     due: HashMap<AccountId, Instant>,
     timer: Option<SpawnHandle>,
     busy: bool,
+    /// Everything is due when the round under way ends.
     again: bool,
+    /// Another round follows the one under way.
+    look: bool,
 }
 
 /// Fetches every list now: the configuration changed.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Refresh;
+
+/// Fetches the lists of accounts that are new, beside those whose time has come.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Look;
 
 /// Ends the actor and what it waits for.
 #[derive(Debug, Message)]
@@ -154,7 +162,8 @@ impl Discovery {
     pub fn launch(shared: Arc<Shared>, desk: Arc<RouterDesk>) -> Addr<Self> {
         let clients = Clients::new(Arc::clone(&shared.net));
         let due = HashMap::new();
-        Self { shared, desk, clients, due, timer: None, busy: false, again: false }.start()
+        Self { shared, desk, clients, due, timer: None, busy: false, again: false, look: false }
+            .start()
     }
 
     /// Fetches what is due, and sees to the next round.
@@ -231,6 +240,11 @@ impl Discovery {
         }
         if std::mem::take(&mut self.again) {
             self.due.clear();
+            self.look = false;
+            self.round(ctx);
+            return;
+        }
+        if std::mem::take(&mut self.look) {
             self.round(ctx);
             return;
         }
@@ -266,6 +280,19 @@ impl Handler<Refresh> for Discovery {
         // A running round may have read the old configuration.
         self.again = self.busy;
         self.round(ctx);
+    }
+}
+
+impl Handler<Look> for Discovery {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        // A round under way knows nothing of what has just come; the next one begins when it ends.
+        if self.busy {
+            self.look = true;
+        } else {
+            self.round(ctx);
+        }
     }
 }
 

@@ -142,31 +142,7 @@ impl Call {
     /// # Errors
     /// 400 when it is no JSON or has an unknown member, 422 when a value does not fit.
     pub fn typed<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let object = Value::Object(self.object()?);
-        serde_path_to_error::deserialize(object).map_err(|error| {
-            let path = error.path().to_string();
-            let path = if path == "." { String::new() } else { path };
-            // Neither text repeats a value: a body may hold a key.
-            let what = error.inner().to_string();
-            if let Some(rest) = what.strip_prefix("unknown field `") {
-                let name = rest.split('`').next().unwrap_or_default();
-                let place = match path.as_str() {
-                    "" => name.to_owned(),
-                    path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
-                    path => format!("{path}.{name}"),
-                };
-                return ApiError::unknown_field(
-                    &shown(&place),
-                    format!("unknown member `{}`", shown(&place)),
-                );
-            }
-            if let Some(rest) = what.strip_prefix("missing field `") {
-                let name = rest.split('`').next().unwrap_or_default();
-                return ApiError::invalid(name, "is missing");
-            }
-            let expected = what.split_once("expected ").map_or("another value", |(_, rest)| rest);
-            ApiError::invalid(&path, format!("expected {expected}"))
-        })
+        typed(self.object()?)
     }
 
     /// The body as an object. No body counts as `{}`.
@@ -202,6 +178,37 @@ impl Call {
             Some(value) => value.as_i64().map(Some).ok_or_else(bad),
         }
     }
+}
+
+/// An object as a typed one.
+///
+/// # Errors
+/// 400 when it has an unknown member, 422 when a value does not fit.
+pub(super) fn typed<T: DeserializeOwned>(object: Map<String, Value>) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(Value::Object(object)).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        // Neither text repeats a value: a body may hold a key.
+        let what = error.inner().to_string();
+        if let Some(rest) = what.strip_prefix("unknown field `") {
+            let name = rest.split('`').next().unwrap_or_default();
+            let place = match path.as_str() {
+                "" => name.to_owned(),
+                path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+                path => format!("{path}.{name}"),
+            };
+            return ApiError::unknown_field(
+                &shown(&place),
+                format!("unknown member `{}`", shown(&place)),
+            );
+        }
+        if let Some(rest) = what.strip_prefix("missing field `") {
+            let name = rest.split('`').next().unwrap_or_default();
+            return ApiError::invalid(name, "is missing");
+        }
+        let expected = what.split_once("expected ").map_or("another value", |(_, rest)| rest);
+        ApiError::invalid(&path, format!("expected {expected}"))
+    })
 }
 
 /// A part of a path or a query, decoded.

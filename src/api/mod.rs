@@ -14,6 +14,8 @@
 //! | `accounts/` | accounts |
 //! | `combos`, `aliases`, `explain` | names, and what a request for one would meet |
 //! | `keys` | router keys |
+//! | `providers`, `models`, `prices` | the catalog and what the operator says over it |
+//! | `usage` | what was used |
 
 mod accounts;
 mod aliases;
@@ -23,10 +25,14 @@ mod error;
 mod explain;
 mod keys;
 mod merge;
+mod models;
 mod page;
+mod prices;
+mod providers;
 mod routes;
 mod server;
 mod status;
+mod usage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,6 +53,7 @@ use crate::actors::router::Router;
 use crate::actors::shared::Shared;
 use crate::api::routes::Found;
 use crate::config::options::Options;
+use crate::net::Clients;
 use crate::store::{Connection, Owner, StoreError};
 
 /// Longest wait for an answer of the router or an account that needs no upstream.
@@ -75,17 +82,19 @@ impl fmt::Debug for Service {
     }
 }
 
-/// The API.
+/// The API on one thread: its outbound clients do not leave it.
 #[derive(Debug)]
 pub struct Api {
     service: Service,
+    clients: Clients,
 }
 
 impl Api {
     /// The API for the calling thread.
     #[must_use]
     pub fn new(service: Service) -> Self {
-        Self { service }
+        let clients = Clients::new(Arc::clone(&service.shared.net));
+        Self { service, clients }
     }
 
     /// Answers one call. `request_id` names it in errors and in the log.

@@ -6,7 +6,9 @@ use std::pin::Pin;
 
 use crate::api::call::{Call, Reply, decoded};
 use crate::api::error::ApiError;
-use crate::api::{Api, aliases, combos, explain, keys, server, status};
+use crate::api::{
+    Api, accounts, aliases, combos, explain, keys, models, prices, providers, server, status, usage,
+};
 
 /// What a caller needs beside an admitted transport (security §2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +67,18 @@ pub static ROUTES: &[Route] = routes! {
     GET "/api/status" Admin BODY => status::show;
     POST "/api/server/reload" Admin BODY => server::reload;
 
+    GET "/api/accounts" Admin BODY => accounts::list;
+    POST "/api/accounts" Admin BODY => accounts::change::create;
+    GET "/api/accounts/{id}" Admin BODY => accounts::show;
+    PATCH "/api/accounts/{id}" Admin BODY => accounts::change::change;
+    DELETE "/api/accounts/{id}" Admin BODY => accounts::change::remove;
+    POST "/api/accounts/{id}/secret" Admin BODY => accounts::change::secret;
+    POST "/api/accounts/{id}/refresh" Admin BODY => accounts::actions::refresh;
+    POST "/api/accounts/{id}/test" Admin BODY => accounts::actions::test;
+    POST "/api/accounts/{id}/clear-locks" Admin BODY => accounts::actions::clear_locks;
+    POST "/api/accounts/{id}/try-again" Admin BODY => accounts::actions::try_again;
+    POST "/api/accounts/{id}/quota/refresh" Admin BODY => accounts::actions::poll_quota;
+
     GET "/api/combos" Admin BODY => combos::list;
     POST "/api/combos" Admin BODY => combos::create;
     GET "/api/combos/{id}" Admin BODY => combos::show;
@@ -83,6 +97,21 @@ pub static ROUTES: &[Route] = routes! {
     DELETE "/api/keys/{id}" Admin BODY => keys::remove;
     POST "/api/keys/{id}/revoke" Admin BODY => keys::revoke;
     POST "/api/keys/{id}/rotate" Admin BODY => keys::rotate;
+
+    GET "/api/providers" Admin BODY => providers::list;
+    GET "/api/providers/{id}" Admin BODY => providers::show;
+    PATCH "/api/providers/{id}" Admin BODY => providers::change;
+    GET "/api/models" Admin BODY => models::list;
+    POST "/api/models" Admin BODY => models::create;
+    PATCH "/api/models/{provider}/{model...}" Admin BODY => models::change;
+    DELETE "/api/models/{provider}/{model...}" Admin BODY => models::remove;
+    GET "/api/prices" Admin BODY => prices::list;
+    PUT "/api/prices/{provider}/{model...}" Admin BODY => prices::put;
+    DELETE "/api/prices/{provider}/{model...}" Admin BODY => prices::remove;
+
+    GET "/api/usage/summary" Admin BODY => usage::summary;
+    GET "/api/usage/table" Admin BODY => usage::table;
+    GET "/api/requests/{id}" Admin BODY => usage::request;
 };
 
 /// What a method and a path lead to.

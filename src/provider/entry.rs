@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::provider::apis::Apis;
 use crate::provider::family::ErrorFamily;
@@ -17,7 +17,7 @@ use crate::provider::transport::Endpoint;
 use crate::routing::account::Tier;
 
 /// State of the upstream itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamStatus {
     /// Works.

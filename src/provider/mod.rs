@@ -30,6 +30,7 @@ mod template;
 mod think;
 pub mod translation;
 pub mod transport;
+pub mod trial;
 pub mod upstream_id;
 mod url;
 mod value;

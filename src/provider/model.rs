@@ -1,6 +1,6 @@
 //! One model of a catalog entry: limits, capabilities, reasoning dialect, price.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use ninerouter_dialect::profile::Think;
 
@@ -9,7 +9,7 @@ use crate::provider::price::Price;
 use crate::provider::transport::Wire;
 
 /// What a model is for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKind {
     /// Text generation.
@@ -30,7 +30,7 @@ pub enum ModelKind {
 }
 
 /// One thing a model can do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cap {
     /// Sees images.
@@ -58,6 +58,21 @@ pub enum Cap {
 }
 
 impl Cap {
+    /// All there are.
+    pub const ALL: [Self; 11] = [
+        Self::Vision,
+        Self::Pdf,
+        Self::AudioIn,
+        Self::VideoIn,
+        Self::Tools,
+        Self::Thinking,
+        Self::Search,
+        Self::ImageOut,
+        Self::ImageEdit,
+        Self::AudioOut,
+        Self::VideoOut,
+    ];
+
     fn bit(self) -> u16 {
         match self {
             Self::Vision => 1,
@@ -81,6 +96,11 @@ impl Cap {
 pub struct Caps(u16);
 
 impl Caps {
+    /// What the set holds, in the order of the words.
+    pub fn iter(self) -> impl Iterator<Item = Cap> {
+        Cap::ALL.into_iter().filter(move |cap| self.has(*cap))
+    }
+
     /// True when the set holds `cap`.
     #[must_use]
     pub fn has(self, cap: Cap) -> bool {

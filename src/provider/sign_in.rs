@@ -1,9 +1,9 @@
 //! How accounts of a provider get and prove their credential.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How an account gets its credential.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
     /// Browser sign-in.

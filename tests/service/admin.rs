@@ -334,3 +334,250 @@ fn t_ak_08_revoking_now_cuts_running_streams() {
     }
     assert!(String::from_utf8_lossy(&rest).contains("key_revoked"));
 }
+
+/// A vendor that knows one key.
+fn vendor_of(key: &'static str) -> Chaos {
+    let answer = move |authorization: Option<&str>| {
+        if authorization == Some(&format!("Bearer {key}")) {
+            reply::json(200, r#"{"data":[{"id":"deepseek-chat"}]}"#)
+        } else {
+            reply::json(401, r#"{"error":{"message":"no such key"}}"#)
+        }
+    };
+    Chaos::start(Reading::Whole, move |request| {
+        vec![Step::send(answer(request.header("authorization").as_deref()))]
+    })
+    .unwrap()
+}
+
+#[test]
+fn an_account_is_made_checked_changed_and_removed() {
+    let vendor = vendor_of("key-good-0123456789");
+    let router = Setup::new().env("NINEROUTER_ENDPOINT_DEEPSEEK_API", &vendor.url("")).start();
+    let with = |key: &str| json!({"provider": "deepseek", "api_key": key, "tags": ["team"]});
+    let bad = router.admin("POST", "/api/accounts", with("key-wrong-0123456789"));
+    assert_eq!((bad.status, code(&bad).as_str()), (422, "validation_failed"), "{}", bad.brief());
+    assert_eq!(bad.json()["error"]["save_anyway"], true);
+    assert!(bad.text().contains("no such key"), "{}", bad.brief());
+    assert_eq!(router.read("/api/accounts")["total"], 0);
+
+    let made = router.admin("POST", "/api/accounts", with("key-good-0123456789"));
+    assert_eq!(made.status, 201, "{}", made.brief());
+    let (account, check) = (made.json()["account"].clone(), made.json()["check"].clone());
+    assert_eq!((&check["valid"], &check["method"]), (&json!(true), &json!("probe")));
+    assert_eq!(
+        (&account["label"], &account["validation"]),
+        (&json!("deepseek"), &json!("verified"))
+    );
+    assert_eq!(account["secrets"]["api_key"], json!({"set": true, "last4": "6789"}));
+    assert_eq!(account["state"]["status"], "unused", "{account}");
+    let path = format!("/api/accounts/{}", account["id"].as_str().unwrap());
+    let twice = router.admin("POST", "/api/accounts", with("key-good-0123456789"));
+    assert!(twice.json()["error"]["fields"]["api_key"].is_string(), "{}", twice.brief());
+
+    let change = json!({"label": "Team", "priority": 7, "tags": null, "notes": "paid by us", "rev": account["rev"]});
+    let changed = router.admin("PATCH", &path, change);
+    assert_eq!(changed.status, 200, "{}", changed.brief());
+    let changed = changed.json();
+    assert_eq!((&changed["label"], &changed["priority"]), (&json!("Team"), &json!(7)));
+    assert_eq!((&changed["tags"], &changed["notes"]), (&json!([]), &json!("paid by us")));
+    let stale = router.admin("PATCH", &path, json!({"priority": 3, "rev": account["rev"]}));
+    assert_eq!((stale.status, code(&stale).as_str()), (409, "conflict"));
+    assert_eq!(stale.json()["error"]["current"]["priority"], 7);
+    for (patch, field) in [
+        (json!({"priority": 0}), "priority"),
+        (json!({"endpoint": "none"}), "endpoint"),
+        (json!({"params": {"region": "x"}}), "params.region"),
+        (
+            json!({"proxy": {"mode": "proxy", "id": "00000000-0000-7000-8000-000000000000"}}),
+            "proxy.id",
+        ),
+        (json!({"tier": "gold"}), "tier"),
+    ] {
+        let refused = router.admin("PATCH", &path, patch);
+        assert_eq!(refused.status, 422, "{field}: {}", refused.brief());
+        assert!(
+            refused.json()["error"]["fields"][field].is_string(),
+            "{field}: {}",
+            refused.brief()
+        );
+    }
+
+    let off = router.admin("PATCH", &path, json!({"enabled": false})).json();
+    assert_eq!(off["state"]["status"], "off");
+    assert_eq!(router.read("/api/status")["accounts"]["off"], 1);
+    assert_eq!(router.read("/api/accounts?status=off")["total"], 1);
+    router.admin("PATCH", &path, json!({"enabled": null}));
+    let tested = router.admin("POST", &format!("{path}/test"), Value::Null).json();
+    assert_eq!((&tested["ok"], &tested["class"]), (&json!(true), &json!("verified")));
+    let refresh = router.admin("POST", &format!("{path}/refresh"), Value::Null);
+    assert_eq!(
+        (refresh.status, code(&refresh).as_str()),
+        (409, "not_refreshed"),
+        "{}",
+        refresh.brief()
+    );
+    let replaced =
+        router.admin("POST", &format!("{path}/secret"), json!({"api_key": "key-wrong-0123456780"}));
+    assert_eq!(replaced.status, 422, "{}", replaced.brief());
+    let replaced = json!({"api_key": "key-wrong-0123456780", "save_anyway": true});
+    let replaced = router.admin("POST", &format!("{path}/secret"), replaced).json();
+    assert_eq!(replaced["account"]["validation"], "refused");
+    assert_eq!(replaced["account"]["secrets"]["api_key"]["last4"], "6780");
+    let tested = router.admin("POST", &format!("{path}/test"), Value::Null).json();
+    assert_eq!((&tested["ok"], &tested["class"]), (&json!(false), &json!("refused")));
+
+    let pinned = json!({"name": "mine", "entries": [{"target": "ds/deepseek-chat", "account_id": account["id"]}]});
+    let pinned = router.admin("POST", "/api/combos", pinned);
+    assert_eq!(pinned.status, 201, "{}", pinned.brief());
+    let used = router.admin("DELETE", &path, Value::Null);
+    assert_eq!((used.status, code(&used).as_str()), (409, "in_use"));
+    assert_eq!(router.admin("DELETE", &path, json!({"force": true})).status, 204);
+    assert_eq!(router.admin("GET", &path, Value::Null).status, 404);
+}
+
+#[test]
+fn locks_of_an_account_are_shown_and_cleared() {
+    let vendor = Chaos::always(reply::json(429, r#"{"error":{"message":"slow down"}}"#)).unwrap();
+    let router = Setup::new().upstream(Dialect::Chat, "mine", &vendor.url("/v1")).start();
+    router.ask(Dialect::Chat, "mine/m", false);
+    let account = router.read("/api/accounts")["data"][0].clone();
+    assert_eq!(account["state"]["status"], "partly_blocked", "{account}");
+    assert_eq!(account["state"]["locks"][0]["scope"], "model:m");
+    let path = format!("/api/accounts/{}", account["id"].as_str().unwrap());
+    let none =
+        router.admin("POST", &format!("{path}/clear-locks"), json!({"scope": "family:opus"}));
+    assert_eq!(none.json()["cleared"], 0, "{}", none.brief());
+    let bad = router.admin("POST", &format!("{path}/clear-locks"), json!({"scope": "all"}));
+    assert_eq!(bad.status, 422);
+    let cleared = router.admin("POST", &format!("{path}/clear-locks"), Value::Null).json();
+    assert_eq!((&cleared["cleared"], &cleared["state"]["locks"]), (&json!(1), &json!([])));
+    assert_eq!(cleared["state"]["status"], "ready", "{cleared}");
+}
+
+#[test]
+fn providers_models_and_prices_show_what_the_operator_says_over_the_catalog() {
+    let router = Setup::new().start();
+    let glm = router.read("/api/providers/glm");
+    assert_eq!((&glm["id"], &glm["auth"]), (&json!("glm"), &json!(["api_key"])));
+    let reply =
+        router.admin("PATCH", "/api/providers/glm", json!({"sticky_count": 9, "tier": "paid"}));
+    assert_eq!(reply.status, 200, "{}", reply.brief());
+    let changed = reply.json();
+    assert_eq!(
+        (&changed["settings"]["sticky_count"], &changed["tier"]),
+        (&json!(9), &json!("paid"))
+    );
+    let back = router
+        .admin("PATCH", "/api/providers/glm", json!({"tier": null, "rev": changed["rev"]}))
+        .json();
+    assert_eq!((&back["settings"]["sticky_count"], &back["tier"]), (&json!(9), &glm["tier"]));
+    let unknown = router.admin("PATCH", "/api/providers/glm", json!({"stickycount": 1}));
+    assert_eq!((unknown.status, code(&unknown).as_str()), (400, "unknown_field"));
+    let none = router.admin("GET", "/api/providers/gml", Value::Null);
+    assert!(none.status == 404 && none.text().contains("did you mean"), "{}", none.brief());
+    assert!(router.read("/api/providers?limit=500")["total"].as_u64().unwrap() > 50);
+
+    let listed = router.read("/api/models?provider=glm&limit=500");
+    let first = listed["data"][0].clone();
+    let id = first["model"].as_str().unwrap();
+    let path = format!("/api/models/glm/{id}");
+    let changed = router.admin("PATCH", &path, json!({"ctx": 4_096, "enabled": false}));
+    assert_eq!(changed.status, 200, "{}", changed.brief());
+    assert_eq!(
+        (&changed.json()["ctx"], &changed.json()["source"]),
+        (&json!(4_096), &json!("override"))
+    );
+    let total = listed["total"].as_u64().unwrap();
+    assert_eq!(router.read("/api/models?provider=glm&limit=500")["total"], total - 1);
+    assert_eq!(router.read("/api/models?provider=glm&include=disabled&limit=500")["total"], total);
+    assert_eq!(router.admin("DELETE", &path, Value::Null).status, 204);
+    assert_eq!(router.read("/api/models?provider=glm&limit=500")["total"], total);
+    let own = json!({"provider": "glm", "id": "house-model", "ctx": 8_192, "caps": ["tools"]});
+    let made = router.admin("POST", "/api/models", own.clone());
+    assert_eq!((made.status, &made.json()["source"]), (201, &json!("manual")), "{}", made.brief());
+    assert_eq!(router.admin("POST", "/api/models", own).status, 409);
+    assert_eq!(router.admin("PATCH", "/api/models/glm/no-such", json!({"ctx": 1})).status, 404);
+
+    let price = router.admin(
+        "PUT",
+        "/api/prices/glm/house-model",
+        json!({"input": "0.60", "output": "2.2"}),
+    );
+    assert_eq!(price.status, 201, "{}", price.brief());
+    let shown = &price.json()["price"];
+    assert_eq!((&shown["input"], &shown["output"]), (&json!("0.60"), &json!("2.20")));
+    assert_eq!(shown["source"], "operator");
+    assert_eq!(router.read("/api/prices?overridden=true")["total"], 1);
+    assert_eq!(router.admin("PUT", "/api/prices/glm/house-model", json!({})).status, 422);
+    assert_eq!(router.admin("DELETE", "/api/prices/glm/house-model", Value::Null).status, 204);
+}
+
+#[test]
+fn usage_is_summed_and_split() {
+    let vendor = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
+    let router = Setup::new()
+        .upstream(Dialect::Chat, "mine", &vendor.url("/v1"))
+        .toml(
+            "[[prices]]\nprovider = \"mine\"\nmodel = \"m\"\ninput = \"1.00\"\noutput = \"2.00\"\n",
+        )
+        .start();
+    for _ in 0..3 {
+        assert_eq!(router.ask(Dialect::Chat, "mine/m", false).status, 200);
+    }
+    let rows = router.wait_rows(3, &["id"], "requests");
+    let summary = router.read("/api/usage/summary?period=24h&compare=true");
+    assert_eq!((&summary["requests"], &summary["ok"]), (&json!(3), &json!(3)), "{summary}");
+    assert!(summary["list_umicro"].as_i64().unwrap() > 0, "{summary}");
+    assert_eq!(
+        (&summary["success_percent"], &summary["previous"]["requests"]),
+        (&json!(100.0), &json!(0))
+    );
+    for (by, label) in
+        [("model", "mine/m"), ("account", "mine"), ("provider", "mine"), ("key", "none")]
+    {
+        let table = router.read(&format!("/api/usage/table?period=24h&by={by}"));
+        let row = &table["data"][0];
+        assert_eq!((&row["label"], &row["requests"]), (&json!(label), &json!(3)), "{by}: {table}");
+        assert_eq!(row["share_percent"], 100.0);
+    }
+    assert_eq!(router.read("/api/usage/summary?period=24h&provider=glm")["requests"], 0);
+    let request = router.read(&format!("/api/requests/{}", rows[0]["id"].as_str().unwrap()));
+    assert_eq!(
+        (&request["model_key"], &request["status"]),
+        (&json!("mine/m"), &json!("ok")),
+        "{request}"
+    );
+    assert_eq!(router.admin("GET", "/api/requests/req_none", Value::Null).status, 404);
+}
+
+/// `api.md` §9: no reply of any GET holds a secret.
+#[test]
+fn no_reply_of_a_get_holds_a_secret() {
+    const MARKER: &str = "marker-secret-7f3a9c";
+    let router = Setup::new().start();
+    let key = json!({"provider": "deepseek", "api_key": format!("{MARKER}-0001"), "check": false});
+    let account = router.admin("POST", "/api/accounts", key);
+    assert_eq!(account.status, 201, "{}", account.brief());
+    let made = router.admin("POST", "/api/keys", json!({"name": "laptop"}));
+    let text = made.json()["text"].as_str().unwrap().to_owned();
+    let combo = json!({"name": "mine", "entries": ["ds/deepseek-chat"]});
+    let combo = router.admin("POST", "/api/combos", combo).json();
+    let ids = [
+        ("/api/accounts/", account.json()["account"]["id"].clone()),
+        ("/api/keys/", made.json()["key"]["id"].clone()),
+        ("/api/combos/", combo["id"].clone()),
+        ("/api/providers/", json!("deepseek")),
+    ];
+    let mut seen = 0;
+    for route in ROUTES.iter().filter(|route| route.method == "GET") {
+        let id = ids.iter().find(|(start, _)| route.path.starts_with(start));
+        let id = id.and_then(|(_, id)| id.as_str()).unwrap_or("none");
+        let reply = router.admin("GET", &route.path.replace("{id}", id), Value::Null);
+        seen += usize::from(reply.status == 200);
+        for secret in [MARKER, &text] {
+            assert!(!reply.text().contains(secret), "{route:?} tells a secret");
+        }
+    }
+    assert!(seen >= 12, "only {seen} routes were read");
+}

@@ -1,3 +1,147 @@
 //! Accounts: what they are, how they stand, and what an operator does to them.
 
+pub(super) mod actions;
+pub(super) mod change;
+mod check;
+pub(super) mod input;
+mod object;
 pub(super) mod status;
+
+pub(super) use object::proxy_object;
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::actors::router::Views;
+use crate::api::Api;
+use crate::api::call::{Call, Reply};
+use crate::api::error::ApiError;
+use crate::api::page::{self, found, page};
+use crate::api::providers::provider_named;
+use crate::id::AccountId;
+use crate::routing::account::AccountView;
+use crate::store::accounts::{self, AccountRow};
+use crate::store::usage::{self, Dimension, Filter, Totals};
+use crate::store::{Connection, Sealer, StoreError, secrets};
+
+pub(super) const WHAT: &str = "account";
+const DAY_MS: i64 = 86_400_000;
+
+pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
+    call.only_query(&[&page::QUERY[..], &["provider", "status", "tag"]].concat())?;
+    let wanted = match call.query("provider") {
+        Some(name) => {
+            let snapshot = api.shared().snapshot.load();
+            Some(provider_named(&snapshot, name)?.id.to_string())
+        }
+        None => None,
+    };
+    let (rows, known) = api.accounts(None).await?;
+    let mut items = Vec::new();
+    for row in &rows {
+        let config = &row.config;
+        let email = row.about.email.as_deref().unwrap_or_default();
+        let fits = wanted.as_ref().is_none_or(|id| **id == *config.provider)
+            && call.query("tag").is_none_or(|tag| config.tags.iter().any(|own| own == tag))
+            && found(&call, &[&config.provider, &config.label, email]);
+        if fits {
+            let key = format!("{} {:03} {}", config.provider, config.priority, config.id);
+            items.push((key, api.account_object(row, &known)));
+        }
+    }
+    if let Some(word) = call.query("status") {
+        items.retain(|(_, item)| item.pointer("/state/status").is_some_and(|own| own == word));
+    }
+    page(&call, items)
+}
+
+pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
+    call.only_query(&[])?;
+    Ok(Reply::ok(api.account(call.id(WHAT)?).await?))
+}
+
+/// What is known of accounts beside their rows.
+pub(super) struct Known {
+    views: HashMap<AccountId, AccountView>,
+    last4: HashMap<AccountId, String>,
+    day: HashMap<String, Totals>,
+}
+
+impl Api {
+    /// The account object of an id.
+    pub(super) async fn account(&self, id: AccountId) -> Result<Value, ApiError> {
+        let (rows, known) = self.accounts(Some(id)).await?;
+        let row = rows.first().ok_or_else(|| ApiError::not_found(WHAT, &id.to_string()))?;
+        Ok(self.account_object(row, &known))
+    }
+
+    pub(super) async fn account_row(&self, id: AccountId) -> Result<AccountRow, ApiError> {
+        let row = self.read(move |conn| accounts::find(conn, id)).await?;
+        row.ok_or_else(|| ApiError::not_found(WHAT, &id.to_string()))
+    }
+
+    async fn accounts(
+        &self,
+        only: Option<AccountId>,
+    ) -> Result<(Vec<AccountRow>, Known), ApiError> {
+        let now = self.shared().clock.now_ms();
+        let views = self.ask(Views).await?;
+        let sealer = self.shared().store.sealer().clone();
+        let (rows, last4, day) = self
+            .read(move |conn| {
+                let rows = match only {
+                    Some(id) => accounts::find(conn, id)?.into_iter().collect(),
+                    None => accounts::list(conn)?,
+                };
+                let mut last4 = HashMap::new();
+                for row in &rows {
+                    let id = row.config.id;
+                    last4.extend(last_of(conn, &sealer, id)?.map(|last| (id, last)));
+                }
+                let filter = Filter {
+                    from: now - DAY_MS,
+                    to: now,
+                    account_id: only.map(|id| id.to_string()),
+                    ..Filter::default()
+                };
+                let day = usage::by(conn, &filter, Dimension::Account)?;
+                let day = day.into_iter().map(|((id, _), totals)| (id, totals)).collect();
+                Ok((rows, last4, day))
+            })
+            .await?;
+        let views = views.into_iter().map(|view| (view.config.id, view)).collect();
+        Ok((rows, Known { views, last4, day }))
+    }
+
+    fn account_object(&self, row: &AccountRow, known: &Known) -> Value {
+        let id = row.config.id;
+        let parts = object::Parts {
+            row,
+            view: known.views.get(&id),
+            last4: known.last4.get(&id).map(String::as_str),
+            day: known.day.get(&id.to_string()),
+        };
+        object::object(self.shared().clock.now_ms(), &parts, &self.shared().snapshot.load())
+    }
+}
+
+/// The end of an account's key. A key that is hardly longer shows nothing; one that cannot be read, neither.
+fn last_of(
+    conn: &mut Connection,
+    sealer: &Sealer,
+    id: AccountId,
+) -> Result<Option<String>, StoreError> {
+    const LEAST: usize = 12;
+    let credential = match secrets::credential(conn, sealer, id) {
+        Ok(credential) => credential,
+        Err(StoreError::SecretsUnreadable | StoreError::Unsealable { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let shown = credential.api_key.map(|key| {
+        let text: Vec<char> = key.expose().chars().collect();
+        let from = if text.len() < LEAST { text.len() } else { text.len() - 4 };
+        text.into_iter().skip(from).collect()
+    });
+    Ok(shown)
+}

@@ -27,6 +27,17 @@ pub(in crate::api) enum Quota {
     Exhausted,
 }
 
+impl Quota {
+    pub(in crate::api) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Ok => "ok",
+            Self::Low => "low",
+            Self::Exhausted => "exhausted",
+        }
+    }
+}
+
 /// How an account stands at `now`.
 pub(in crate::api) fn of(now: UnixMs, view: &AccountView, reserve: u8) -> Status {
     let status = |word, text: &str, until| Status { word, text: text.to_owned(), until };

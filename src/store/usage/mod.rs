@@ -4,6 +4,7 @@
 
 mod fold;
 mod query;
+mod report;
 mod row;
 mod spend;
 mod write;
@@ -12,6 +13,7 @@ pub use fold::FoldedAggregates;
 pub use query::{
     KeySpend, KeyTotals, KeyUsage, MAX_MODELS, ModelUsage, Period, key_spend, key_usage,
 };
+pub use report::{Dimension, Filter, RequestView, Totals, by, request, summary};
 pub use row::{
     AttemptOutcome, AttemptRow, ExecTier, InboundDialect, PriceSource, RequestKind, RequestRow,
     RequestStatus, UsageRecord,
