@@ -4,7 +4,7 @@
 //!
 //! | folder | holds | knows |
 //! |---|---|---|
-//! | [`cli`] | arguments, banner, what each command does | all but `gateway`, `provider`, `routing` |
+//! | [`cli`] | arguments, banner, and every command: spoken to the running server, or to the same service in its own process; what is printed for people and for programs | all but `gateway`, `provider`, `routing` |
 //! | [`server`] | listeners, the admin socket, workers, signals, reload, drain; the front door that every request passes | `api`, `gateway`, `dashboard`, `actors`, `auth`, `config`, `oauth` |
 //! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
 //! | [`api`] | the management API: accounts, combos, keys, settings … as JSON resources, whoever carries the call | `actors`, `auth`, `config`, `net`, `oauth`, `provider`, `routing`, `store` |
@@ -73,6 +73,7 @@
 //! * A setting: one declaration in `config::keys`; the README's table follows by a test.
 //! * A table or column: a new folder in `migrations/`, then its file in [`store`].
 //! * A path that clients send: `gateway::route`.
+//! * A command: its arguments and help in `cli::args`, what it does in `cli::commands`.
 
 pub mod actors;
 pub mod api;

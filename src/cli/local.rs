@@ -26,12 +26,22 @@ const LAST_EXCHANGE: Duration = Duration::from_secs(30);
 /// What unwritten state gets at the end of a command.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// What a command is going to do with the data folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Look only: needs no lock, and works beside a server that has no socket.
+    Read,
+    /// Change something: needs the lock.
+    Write,
+}
+
 /// The service of this process. Holds the data folder's lock until [`Local::close`].
 pub struct Local {
     runner: SystemRunner,
     api: Api,
     shared: Arc<Shared>,
     desk: Arc<RouterDesk>,
+    access: Access,
 }
 
 impl std::fmt::Debug for Local {
@@ -46,9 +56,10 @@ impl Local {
     ///
     /// # Errors
     /// As the start of a server; a running one holds the lock ([`crate::store::StoreError::Locked`]).
-    pub fn open(options: Options, inputs: Inputs) -> Result<Self, StartError> {
+    pub fn open(options: Options, inputs: Inputs, access: Access) -> Result<Self, StartError> {
         let clock = Clock::System;
-        let opened = open(options, inputs, &Kind::default(), &clock)?;
+        let kind = Kind { read_only: access == Access::Read, ..Kind::default() };
+        let opened = open(options, inputs, &kind, &clock)?;
         let Opened { store, fixed, options, inputs } = opened;
         let (snapshot, accounts) = Snapshot::load(&store, &fixed)?;
         let shared = share(store, snapshot, &accounts, clock.clone())?;
@@ -71,7 +82,7 @@ impl Local {
             };
             (Api::new(service), desk)
         });
-        Ok(Self { runner, api, shared, desk })
+        Ok(Self { runner, api, shared, desk, access })
     }
 
     /// Answers one call. `target` is path and query.
@@ -85,10 +96,18 @@ impl Local {
         self.runner.block_on(self.api.call(request, &id))
     }
 
+    /// Lets router, accounts and sign-ins go on by themselves for a while.
+    pub fn rest(&self, span: Duration) {
+        self.runner.block_on(tokio::time::sleep(span));
+    }
+
     /// Writes what is not written yet and frees the data folder.
     pub fn close(self) {
-        let Self { runner, api, shared, desk } = self;
+        let Self { runner, api, shared, desk, access } = self;
         drop(api);
+        if access == Access::Read {
+            return;
+        }
         runner.block_on(async {
             if !shared.exchanges.settle(shared.clock.now() + LAST_EXCHANGE).await {
                 warn!("a new token could not be stored; sign in to its account again");

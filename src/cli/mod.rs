@@ -2,11 +2,17 @@
 
 pub mod args;
 pub mod banner;
-pub mod config;
+pub mod client;
+pub mod commands;
 pub mod demo;
+pub mod doctor;
+mod fields;
 pub mod healthcheck;
+pub mod input;
 pub mod local;
 pub mod logging;
+pub mod output;
+pub mod pages;
 pub mod port;
 pub mod process;
 pub mod run;

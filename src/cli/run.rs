@@ -6,11 +6,15 @@ use std::process::ExitCode;
 use tracing::{info, warn};
 
 use crate::cli::args::{
-    Cli, Color, Command, GlobalArgs, HealthcheckArgs, PrintArgs, ServeArgs, ServiceCommand,
+    AddressArgs, Cli, Color, Command, GlobalArgs, HealthcheckArgs, PrintArgs, ServeArgs,
+    ServiceCommand,
 };
+use crate::cli::client::Failed;
+use crate::cli::commands::{self, Session};
+use crate::cli::output::Output;
 use crate::cli::service::Unit;
 use crate::cli::start::{Kind, StartError, open, run};
-use crate::cli::{config, demo, healthcheck, logging, process, service};
+use crate::cli::{demo, doctor, healthcheck, logging, pages, process, service};
 use crate::clock::Clock;
 use crate::config::environment::Level;
 use crate::config::options::{Inputs, Options};
@@ -27,11 +31,60 @@ pub fn main() -> ExitCode {
     let code = match command {
         Command::Serve(args) => server(serve(&global, &args)),
         Command::Demo(args) => server(demo::demo(&global, &args)),
-        Command::Config(args) => config::run(&global, args),
         Command::Healthcheck(args) => check(&global, &args),
+        Command::Doctor(args) => doctor::run(&global, &args),
         Command::Service(ServiceCommand::Print(args)) => print_unit(&args),
+        Command::Completions(args) => pages::completions(&args),
+        Command::Man(args) => pages::man(&args),
+        command => ask(&global, command),
     };
     ExitCode::from(code)
+}
+
+/// A command that speaks to the router, or to the data folder when none runs.
+fn ask(global: &GlobalArgs, command: Command) -> u8 {
+    // The service may run in this process: its files and its memory are as private as the server's.
+    process::harden(false);
+    let inputs = Inputs::of_process(global.flags(&AddressArgs::default(), false));
+    let options = match Options::resolve(inputs.clone()) {
+        Ok(options) => options,
+        Err(error) => return Output::new(global, None).failed(&Failed::Config(error)),
+    };
+    let filter = global.log_level.as_deref().unwrap_or("warn");
+    let log_colour = colour(global.color, &options);
+    logging::start(filter, crate::config::settings::LogFormat::Text, false, log_colour);
+    let out = Output::new(global, Some(&options));
+    for note in options.notes.iter().filter(|note| note.level == Level::Warning) {
+        out.warn(&note.text);
+    }
+    let session = Session { options, inputs, out, yes: global.yes };
+    let done = match command {
+        Command::Account(command) => commands::account::run(&session, command),
+        Command::Key(command) => commands::key::run(&session, command),
+        Command::Combo(command) => commands::combo::run(&session, command),
+        Command::Alias(command) => commands::combo::alias(&session, command),
+        Command::Model(command) => commands::model::run(&session, command),
+        Command::Provider(command) => commands::provider::run(&session, command),
+        Command::Route(args) => commands::route::run(&session, &args),
+        Command::Chat(args) => commands::chat::run(&session, &args),
+        Command::Usage(args) => commands::usage::run(&session, &args),
+        Command::Budget(command) => commands::budget::run(&session, command),
+        Command::Proxy(command) => commands::proxy::run(&session, command),
+        Command::Config(command) => commands::config_file::run(&session, &command),
+        Command::Status => commands::status::run(&session),
+        // Done before.
+        Command::Serve(_)
+        | Command::Demo(_)
+        | Command::Healthcheck(_)
+        | Command::Doctor(_)
+        | Command::Service(_)
+        | Command::Completions(_)
+        | Command::Man(_) => Ok(()),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(failed) => session.out.failed(&failed),
+    }
 }
 
 fn server(outcome: Result<Ended, StartError>) -> u8 {
@@ -55,7 +108,7 @@ fn serve(global: &GlobalArgs, args: &ServeArgs) -> Result<Ended, StartError> {
         fresh: args.fresh,
         no_background: args.no_background,
         quiet: global.quiet,
-        demo: false,
+        ..Kind::default()
     };
     let clock = Clock::System;
     let opened = open(options, inputs, &kind, &clock)?;

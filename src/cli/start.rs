@@ -119,6 +119,8 @@ pub struct Kind {
     pub no_background: bool,
     /// Print nothing but errors.
     pub quiet: bool,
+    /// Change nothing: for a command beside a server that has no socket.
+    pub read_only: bool,
 }
 
 /// An opened database with what start-up decided.
@@ -154,7 +156,7 @@ pub fn open(
         data_dir: options.data_dir.clone(),
         app_version: env!("CARGO_PKG_VERSION").to_owned(),
         clock: clock.clone(),
-        read_only: false,
+        read_only: kind.read_only,
         fresh: kind.fresh,
     };
     let store = Store::open(&store_options, &key)?;

@@ -12,6 +12,7 @@ pub mod decode;
 pub mod error;
 mod exchange;
 mod io;
+pub mod local;
 mod pool;
 pub mod reply;
 pub mod resolve;
@@ -28,6 +29,7 @@ pub use actix_http::Method;
 pub use client::{Clients, DestClass, Destination, Outgoing, wire_headers};
 pub use decode::{DecodeError, decode_request_body};
 pub use error::{DnsFailure, NetError, ProxyFailure, Refusal};
+pub use local::{LocalClient, LocalError, LocalReply, Place};
 pub use reply::{Reply, ReplyBody};
 pub use shared::{NetSettings, NetShared};
 

@@ -87,7 +87,8 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Bytes free for us on the file system of `path`; `None` where that cannot be asked.
-pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+#[must_use]
+pub fn free_bytes(path: &Path) -> Option<u64> {
     #[cfg(unix)]
     {
         let stat = rustix::fs::statvfs(path).ok()?;
@@ -101,7 +102,8 @@ pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
 }
 
 /// True on file systems whose locks and shared memory SQLite's WAL cannot trust (REL-DB-7).
-pub(crate) fn is_network_file_system(path: &Path) -> bool {
+#[must_use]
+pub fn is_network_file_system(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
     {
         // NFS, 9p, SMB, SMB2, CIFS (linux/magic.h).

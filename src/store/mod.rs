@@ -35,6 +35,7 @@ pub use diesel::SqliteConnection as Connection;
 
 pub use column::{Owner, Stamp};
 pub use error::StoreError;
+pub use files::{free_bytes, is_network_file_system};
 pub use load::{AccountState, Loaded, StoredAccount};
 pub use master_key::MasterKey;
 pub use open::{Store, StoreOptions};
@@ -47,7 +48,7 @@ pub fn sqlite_version() -> std::borrow::Cow<'static, str> {
 }
 
 /// Name of the database in the data folder.
-const DATABASE: &str = "ninerouter.sqlite";
+pub const DATABASE: &str = "ninerouter.sqlite";
 /// Folder of backups in the data folder.
 const BACKUPS: &str = "backups";
 

@@ -208,6 +208,15 @@ impl Store {
         self.connect(Durability::Normal)
     }
 
+    /// What is wrong with the database file; empty when nothing is. `full` reads every page and index.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read at all.
+    pub fn faults(&self, full: bool) -> Result<Vec<String>, StoreError> {
+        self.read(|conn| Ok(sqlite::faults(conn, full)?))
+    }
+
     /// Seals and opens secret columns.
     #[must_use]
     pub fn sealer(&self) -> &Sealer {
@@ -270,6 +279,13 @@ impl Store {
 
     fn refuse_closed(&self) -> Result<(), StoreError> {
         if self.0.closed.load(Ordering::Acquire) { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
+    /// A connection that takes no write, for what wants one of its own beside a server that holds the lock.
+    pub(super) fn spare_reader(&self) -> Result<SqliteConnection, StoreError> {
+        let mut conn = SqliteConnection::establish(&self.0.url)?;
+        sqlite::prepare_reader(&mut conn)?;
+        Ok(conn)
     }
 
     fn connect(&self, durability: Durability) -> Result<SqliteConnection, StoreError> {

@@ -120,6 +120,17 @@ pub(crate) fn quick_check(conn: &mut SqliteConnection) -> QueryResult<String> {
         .word)
 }
 
+/// What SQLite finds wrong with the file, at most 20 lines: its outline, or every page and index of it.
+pub(crate) fn faults(conn: &mut SqliteConnection, full: bool) -> QueryResult<Vec<String>> {
+    let query = if full {
+        "select integrity_check as word from pragma_integrity_check(20)"
+    } else {
+        "select quick_check as word from pragma_quick_check(20)"
+    };
+    let words = sql_query(query).get_results::<Word>(conn)?;
+    Ok(words.into_iter().map(|row| row.word).filter(|word| word != "ok").collect())
+}
+
 /// Copies the database, as of now, into `path`, which must be absent or empty.
 pub(crate) fn vacuum_into(conn: &mut SqliteConnection, path: &str) -> QueryResult<()> {
     sql_query("vacuum into ?").bind::<Text, _>(path).execute(conn)?;

@@ -7,6 +7,7 @@ pub(crate) mod database;
 pub(crate) mod oauth;
 pub(crate) mod router;
 pub(crate) mod story;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 
 use std::time::{Duration, Instant};

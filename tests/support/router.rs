@@ -303,7 +303,7 @@ fn collect(pipe: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
 }
 
 /// Port of the first `…:<port>/v1` in the text.
-fn printed_port(text: &str) -> Option<u16> {
+pub(super) fn printed_port(text: &str) -> Option<u16> {
     text.match_indices("/v1").find_map(|(at, _)| {
         let before = &text[..at];
         let digits = before.rfind(|c: char| !c.is_ascii_digit()).map(|i| (i, &before[i + 1..]))?;

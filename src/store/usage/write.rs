@@ -181,9 +181,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The database cannot be opened; the store is closed or read-only.
+    /// The database cannot be opened, or the store is closed. That of a store open for reading only refuses each row.
     pub fn usage_writer(&self, zone: TimeZone) -> Result<UsageWriter, StoreError> {
-        Ok(UsageWriter { connection: self.batch_connection()?, zone })
+        let connection = match self.batch_connection() {
+            Err(StoreError::ReadOnly) => self.spare_reader()?,
+            other => other?,
+        };
+        Ok(UsageWriter { connection, zone })
     }
 }
 

@@ -1,4 +1,10 @@
-//! The command line, declared.
+//! The command line, declared. What its commands mean stands in the help texts here and nowhere else.
+
+mod account;
+mod config;
+mod key;
+mod routing;
+mod value;
 
 use std::path::PathBuf;
 
@@ -8,6 +14,31 @@ use crate::cli::version;
 use crate::config::options::Flags;
 use crate::config::table;
 
+pub use account::*;
+pub use config::*;
+pub use key::*;
+pub use routing::*;
+pub use value::*;
+
+/// Shown below the long help (REL-RUN-5).
+const EXIT_CODES: &str = "\
+Exit codes:
+    0  done
+    1  the answer is no: not healthy, a test or a sign-in failed
+    2  the command line is wrong, or names something that does not exist or cannot be
+   65  the data is of a newer version
+   70  a fault of the program
+   73  a file or folder cannot be made
+   74  reading or writing failed, or no answer from the router
+   75  the data folder is in use, or too many requests
+   77  not allowed by the system, or by the router
+   78  a configured value is wrong, or is set where the command may not change it
+   98  the port is in use
+  130  ended by Ctrl+C
+
+With --json exactly one JSON document goes to standard output, also when a command fails: \
+{\"error\":{\"code\":…,\"message\":…}}.";
+
 /// One endpoint, many accounts, real fallback.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -16,7 +47,10 @@ use crate::config::table;
     about = "NineRouter: one endpoint for many LLM accounts",
     long_about = "NineRouter: one endpoint for many LLM accounts.\n\n\
                   Without a command it serves. Every setting also has an environment variable; \
-                  flags win over variables, variables over `.env` files, those over the config file.",
+                  flags win over variables, variables over `.env` files, those over the config file.\n\n\
+                  Commands reach the running router through the socket in its data folder; when none runs, \
+                  they open the data folder themselves, so that everything can be set up before the first start.",
+    after_long_help = EXIT_CODES,
     max_term_width = 100
 )]
 pub struct Cli {
@@ -24,7 +58,7 @@ pub struct Cli {
     #[command(flatten)]
     pub global: GlobalArgs,
     /// For `serve` when it is not named.
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of serve")]
     serve: ServeArgs,
     #[command(subcommand)]
     command: Option<Command>,
@@ -32,22 +66,29 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct GlobalArgs {
     /// `--data-dir`.
     #[arg(long, global = true, value_name = "DIR", help = table::help("DATA_DIR"))]
     pub data_dir: Option<PathBuf>,
     /// Read variables from this file too; may be repeated, the first one wins
-    #[arg(long = "env-file", global = true, value_name = "FILE")]
+    #[arg(long = "env-file", global = true, value_name = "FILE", hide_short_help = true)]
     pub env_files: Vec<PathBuf>,
     /// `--log-level`.
-    #[arg(long, global = true, value_name = "L", help = table::help("log_level"))]
+    #[arg(long, global = true, value_name = "L", hide_short_help = true, help = table::help("log_level"))]
     pub log_level: Option<String>,
     /// `--log-format`.
-    #[arg(long, global = true, value_name = "FORMAT", help = table::help("log_format"))]
+    #[arg(long, global = true, value_name = "FORMAT", hide_short_help = true, help = table::help("log_format"))]
     pub log_format: Option<String>,
     /// Colours in output for people
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_short_help = true)]
     pub color: Color,
+    /// Print the router's objects as JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Ask nothing; take every question as answered with yes
+    #[arg(short, long, global = true)]
+    pub yes: bool,
     /// Print nothing but results and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -72,7 +113,42 @@ pub enum Command {
     Serve(ServeArgs),
     /// Run on this computer with simulated providers and a data folder that is thrown away
     Demo(DemoArgs),
-    /// Check or apply a config file
+    /// Accounts with providers: sign in, add keys, look after them
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// API keys of the router's own clients
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Combos: one model name over several models, with fallback
+    #[command(subcommand)]
+    Combo(ComboCommand),
+    /// Further names for models and combos
+    #[command(subcommand)]
+    Alias(AliasCommand),
+    /// Models that can be asked for
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Providers and their settings
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Where a request for a model would go now; asks no provider
+    Route(RouteArgs),
+    /// Send one message to a model through the running router
+    #[command(long_about = routing::CHAT)]
+    Chat(ChatArgs),
+    /// Requests, tokens and money of the last days
+    Usage(UsageArgs),
+    /// Spending limits
+    #[command(subcommand)]
+    Budget(BudgetCommand),
+    /// Proxies towards providers
+    #[command(subcommand)]
+    Proxy(ProxyCommand),
+    /// What the router is doing: addresses, accounts, requests in flight, alerts
+    Status,
+    /// Look for what is wrong with this installation; changes nothing
+    Doctor(DoctorArgs),
+    /// Settings and the config file
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Ask the router of this machine whether it is alive; exit 0 or 1
@@ -80,6 +156,30 @@ pub enum Command {
     /// Text for the service manager
     #[command(subcommand)]
     Service(ServiceCommand),
+    /// Print what a shell needs to complete command lines
+    Completions(CompletionsArgs),
+    /// Print a manual page
+    Man(ManArgs),
+}
+
+/// Arguments of `completions`.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example:\n  ninerouter completions bash > ~/.local/share/bash-completion/completions/ninerouter"
+)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Example:\n  ninerouter man account add | man -l -")]
+pub struct ManArgs {
+    /// The command the page is about [default: the program]
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// Flags of `serve`.
@@ -127,43 +227,6 @@ pub struct DemoArgs {
     /// Keep the data in this folder instead of throwing it away
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-}
-
-/// What to do with a config file.
-#[derive(Clone, Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Check a config file without touching the database
-    Validate(ValidateArgs),
-    /// Bring the database into the state a config file describes
-    Apply(ApplyArgs),
-}
-
-/// Arguments of `config validate`.
-#[derive(Clone, Debug, Args)]
-pub struct ValidateArgs {
-    /// The config file, TOML or JSON
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `config apply`.
-#[derive(Clone, Debug, Args)]
-pub struct ApplyArgs {
-    /// The config file, TOML or JSON
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Remove what an earlier file made and this one no longer names
-    #[arg(long)]
-    pub prune: bool,
-    /// Print the plan and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the plan as JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Flags of `healthcheck`.
@@ -223,6 +286,23 @@ impl Cli {
                 "a flag of `serve` stands before another command; put it behind, if that command has it\n",
             ));
         }
+        let prints_no_data = matches!(
+            self.command,
+            None | Some(
+                Command::Serve(_)
+                    | Command::Demo(_)
+                    | Command::Healthcheck(_)
+                    | Command::Service(_)
+                    | Command::Completions(_)
+                    | Command::Man(_)
+            )
+        );
+        if self.global.json && prints_no_data {
+            return Err(clap::Error::raw(
+                clap::error::ErrorKind::ArgumentConflict,
+                "--json: this command prints no data\n",
+            ));
+        }
         let command = match self.command {
             None => Command::Serve(self.serve),
             Some(Command::Serve(args)) => Command::Serve(self.serve.overlaid_by(args)),
@@ -268,84 +348,4 @@ impl GlobalArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn read(line: &str) -> Result<(GlobalArgs, Command), clap::Error> {
-        Cli::read(line.split_whitespace())
-    }
-
-    fn serve(line: &str) -> ServeArgs {
-        match read(line).unwrap().1 {
-            Command::Serve(args) => args,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_declaration_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn no_command_serves() {
-        assert_eq!(serve("ninerouter"), ServeArgs::default());
-        for line in ["ninerouter -p 3000", "ninerouter serve -p 3000", "ninerouter -p 3000 serve"] {
-            assert_eq!(serve(line).address.port, Some(3000), "{line}");
-        }
-        let args = serve("ninerouter -H ::1 --host unix:/run/x serve --require-api-key");
-        assert_eq!(args.address.hosts, ["::1", "unix:/run/x"]);
-        assert!(args.require_api_key);
-        let (global, _) =
-            read("ninerouter serve --data-dir /d --env-file a --env-file b -q").unwrap();
-        assert_eq!(global.env_files, [PathBuf::from("a"), PathBuf::from("b")]);
-        assert!(global.quiet);
-    }
-
-    #[test]
-    fn a_mistake_ends_with_2_and_a_neighbour() {
-        for (line, part) in [
-            ("ninerouter --prot 3000", "--port"),
-            ("ninerouter serve --require-api-kye", "--require-api-key"),
-            ("ninerouter sevre", "serve"),
-            ("ninerouter -p 70000", "70000"),
-            ("ninerouter -p 3000 healthcheck", "before another command"),
-            ("ninerouter config aply x.toml", "apply"),
-        ] {
-            let error = read(line).map(|_| ()).expect_err(line);
-            assert_eq!(error.exit_code(), 2, "{line}");
-            assert!(error.to_string().contains(part), "{line}: {error}");
-        }
-    }
-
-    #[test]
-    fn version_names_sqlite() {
-        let error = read("ninerouter -V").map(|_| ()).unwrap_err();
-        assert_eq!(error.exit_code(), 0);
-        let text = error.to_string();
-        assert!(
-            text.starts_with("ninerouter 0.1.0 (commit ") && text.contains("SQLite 3."),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn c01_help_of_each_command() {
-        let mut text = String::new();
-        let mut pages = vec![("ninerouter".to_owned(), Cli::command().bin_name("ninerouter"))];
-        while let Some((name, mut command)) = pages.pop() {
-            command.build();
-            text.push_str(&format!("===== {name}\n{}\n", command.render_long_help()));
-            let mut below: Vec<_> = command
-                .get_subcommands()
-                .filter(|c| c.get_name() != "help")
-                .map(|c| (format!("{name} {}", c.get_name()), c.clone()))
-                .collect();
-            below.reverse();
-            pages.append(&mut below);
-        }
-        insta::assert_snapshot!(text);
-    }
-}
+mod tests;
