@@ -16,11 +16,15 @@
 //! | `keys` | router keys |
 //! | `providers`, `models`, `prices` | the catalog and what the operator says over it |
 //! | `usage` | what was used |
+//! | `budgets`, `proxies` | spending limits; ways out |
+//! | `settings`, `config_file` | settings one by one, and the config file |
 
 mod accounts;
 mod aliases;
+mod budgets;
 mod call;
 mod combos;
+mod config_file;
 mod error;
 mod explain;
 mod keys;
@@ -29,8 +33,10 @@ mod models;
 mod page;
 mod prices;
 mod providers;
+mod proxies;
 mod routes;
 mod server;
+mod settings;
 mod status;
 mod usage;
 

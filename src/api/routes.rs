@@ -7,7 +7,8 @@ use std::pin::Pin;
 use crate::api::call::{Call, Reply, decoded};
 use crate::api::error::ApiError;
 use crate::api::{
-    Api, accounts, aliases, combos, explain, keys, models, prices, providers, server, status, usage,
+    Api, accounts, aliases, budgets, combos, config_file, explain, keys, models, prices, providers,
+    proxies, server, settings, status, usage,
 };
 
 /// What a caller needs beside an admitted transport (security §2).
@@ -49,6 +50,8 @@ impl Route {
 
 /// Largest body of most routes.
 const BODY: usize = 1 << 20;
+/// Largest config file, escaped.
+const FILE: usize = 8 << 20;
 
 macro_rules! routes {
     ($($method:ident $path:literal $class:ident $body:expr => $handler:path;)*) => {
@@ -112,6 +115,24 @@ pub static ROUTES: &[Route] = routes! {
     GET "/api/usage/summary" Admin BODY => usage::summary;
     GET "/api/usage/table" Admin BODY => usage::table;
     GET "/api/requests/{id}" Admin BODY => usage::request;
+
+    GET "/api/budgets" Admin BODY => budgets::list;
+    POST "/api/budgets" Admin BODY => budgets::create;
+    PATCH "/api/budgets/{id}" Admin BODY => budgets::change;
+    DELETE "/api/budgets/{id}" Admin BODY => budgets::remove;
+
+    GET "/api/proxies" Admin BODY => proxies::list;
+    POST "/api/proxies" Admin BODY => proxies::create;
+    PATCH "/api/proxies/{id}" Admin BODY => proxies::change;
+    DELETE "/api/proxies/{id}" Admin BODY => proxies::remove;
+    POST "/api/proxies/{id}/test" Admin BODY => proxies::test;
+
+    GET "/api/settings" Admin BODY => settings::show;
+    PATCH "/api/settings" Sudo BODY => settings::change;
+    POST "/api/config/validate" Admin FILE => config_file::validate;
+    POST "/api/config/diff" Admin FILE => config_file::diff;
+    POST "/api/config/apply" Sudo FILE => config_file::apply;
+    GET "/api/config/export" Admin BODY => config_file::export;
 };
 
 /// What a method and a path lead to.

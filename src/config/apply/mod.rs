@@ -128,10 +128,7 @@ pub fn validate_file(path: &Path, options: &Options) -> Result<Vec<FileError>, V
     let checked = with_file(path, options, &unused, 0, false, |file, around| {
         validate(file, around).map_err(ApplyError::File)
     });
-    checked.map_err(|error| match error {
-        ApplyError::File(errors) => errors,
-        ApplyError::Store(error) => vec![FileError::whole(path, error.to_string())],
-    })
+    checked.map_err(|error| mistakes(path, error))
 }
 
 fn with_file<T>(
@@ -143,10 +140,85 @@ fn with_file<T>(
     run: impl FnOnce(&ConfigFile, &Surroundings<'_>) -> Result<T, ApplyError>,
 ) -> Result<T, ApplyError> {
     let file = file::read(path, options.outbound_default).map_err(ApplyError::File)?;
+    with_parsed(&file, options, hasher, now, prune, run)
+}
+
+/// A config file whose text is at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    /// Its path, for messages and for relative paths in it; its ending tells TOML from JSON.
+    pub name: &'a Path,
+    /// What stands in it.
+    pub text: &'a [u8],
+}
+
+/// [`apply_file`] of a text.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn apply_text(
+    store: &Store,
+    text: Text<'_>,
+    options: &Options,
+    hasher: &KeyHasher,
+    prune: bool,
+) -> Result<Plan, ApplyError> {
+    with_text(text, options, hasher, store.clock().now_ms(), prune, |file, around| {
+        apply(store, file, around)
+    })
+}
+
+/// [`preview_file`] of a text.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn preview_text(
+    store: &Store,
+    text: Text<'_>,
+    options: &Options,
+    hasher: &KeyHasher,
+    prune: bool,
+) -> Result<Plan, ApplyError> {
+    with_text(text, options, hasher, 0, prune, |file, around| preview(store, file, around))
+}
+
+/// [`validate_file`] of a text.
+///
+/// # Errors
+/// Every mistake, in the order of the text.
+pub fn validate_text(text: Text<'_>, options: &Options) -> Result<Vec<FileError>, Vec<FileError>> {
+    let unused = KeyHasher::new(&[0; 32]);
+    let checked = with_text(text, options, &unused, 0, false, |file, around| {
+        validate(file, around).map_err(ApplyError::File)
+    });
+    checked.map_err(|error| mistakes(text.name, error))
+}
+
+fn with_text<T>(
+    text: Text<'_>,
+    options: &Options,
+    hasher: &KeyHasher,
+    now: UnixMs,
+    prune: bool,
+    run: impl FnOnce(&ConfigFile, &Surroundings<'_>) -> Result<T, ApplyError>,
+) -> Result<T, ApplyError> {
+    let file =
+        file::parse(text.name, text.text, options.outbound_default).map_err(ApplyError::File)?;
+    with_parsed(&file, options, hasher, now, prune, run)
+}
+
+fn with_parsed<T>(
+    file: &ConfigFile,
+    options: &Options,
+    hasher: &KeyHasher,
+    now: UnixMs,
+    prune: bool,
+    run: impl FnOnce(&ConfigFile, &Surroundings<'_>) -> Result<T, ApplyError>,
+) -> Result<T, ApplyError> {
     let overlays = overlays::read(&options.data_dir)
         .map_err(|why| ApplyError::File(vec![FileError::whole(&why.file, why.to_string())]))?;
     run(
-        &file,
+        file,
         &Surroundings {
             overlays: &overlays,
             endpoints: &options.endpoints,
@@ -159,6 +231,13 @@ fn with_file<T>(
             prune,
         },
     )
+}
+
+fn mistakes(path: &Path, error: ApplyError) -> Vec<FileError> {
+    match error {
+        ApplyError::File(errors) => errors,
+        ApplyError::Store(error) => vec![FileError::whole(path, error.to_string())],
+    }
 }
 
 /// Applies a file: all of it or nothing. Blocking.
