@@ -60,6 +60,7 @@ use crate::actors::shared::Shared;
 use crate::api::routes::Found;
 use crate::config::options::Options;
 use crate::net::Clients;
+use crate::oauth::SignIns;
 use crate::store::{Connection, Owner, StoreError};
 
 /// Longest wait for an answer of the router or an account that needs no upstream.
@@ -74,6 +75,8 @@ pub struct Service {
     pub desk: Arc<RouterDesk>,
     /// Takes what was stored into use.
     pub configured: Arc<Configured>,
+    /// Sign-ins under way, and imports.
+    pub sign_ins: SignIns,
     /// Reads again what start-up read: `.env` files, the config file.
     pub reread: Reread,
     /// What start-up found and decided.
@@ -126,6 +129,10 @@ impl Api {
         }
         let call = Call { body: request.body, if_match: request.if_match, ..call };
         route.run(self, call).await
+    }
+
+    fn sign_ins(&self) -> &SignIns {
+        &self.service.sign_ins
     }
 
     fn shared(&self) -> &Arc<Shared> {

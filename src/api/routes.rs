@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::api::accounts::connect;
 use crate::api::call::{Call, Reply, decoded};
 use crate::api::error::ApiError;
 use crate::api::{
@@ -52,6 +53,8 @@ impl Route {
 const BODY: usize = 1 << 20;
 /// Largest config file, escaped.
 const FILE: usize = 8 << 20;
+/// A credential file of 1 MiB as a JSON text.
+const IMPORT: usize = 3 << 20;
 
 macro_rules! routes {
     ($($method:ident $path:literal $class:ident $body:expr => $handler:path;)*) => {
@@ -81,6 +84,12 @@ pub static ROUTES: &[Route] = routes! {
     POST "/api/accounts/{id}/clear-locks" Admin BODY => accounts::actions::clear_locks;
     POST "/api/accounts/{id}/try-again" Admin BODY => accounts::actions::try_again;
     POST "/api/accounts/{id}/quota/refresh" Admin BODY => accounts::actions::poll_quota;
+    POST "/api/accounts/connect/{provider}/start" Admin BODY => connect::start;
+    GET "/api/accounts/connect/sessions/{session}" Admin BODY => connect::show;
+    POST "/api/accounts/connect/sessions/{session}/paste" Admin BODY => connect::paste;
+    POST "/api/accounts/connect/sessions/{session}/cancel" Admin BODY => connect::cancel;
+    POST "/api/accounts/import/{provider}" Admin IMPORT => connect::import;
+    POST "/api/accounts/{id}/reconnect" Admin BODY => connect::reconnect;
 
     GET "/api/combos" Admin BODY => combos::list;
     POST "/api/combos" Admin BODY => combos::create;

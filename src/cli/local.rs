@@ -20,6 +20,7 @@ use crate::cli::version;
 use crate::clock::Clock;
 use crate::config::options::{Inputs, Options};
 use crate::id::request::request_id;
+use crate::oauth::{SignIns, Surroundings};
 
 /// A running token exchange is awaited this long (REL-RUN-3).
 const LAST_EXCHANGE: Duration = Duration::from_secs(30);
@@ -71,11 +72,16 @@ impl Local {
             let desk = Arc::new(RouterDesk::new(arbiter, router));
             let configured =
                 Configured::new(Arc::clone(&started), Arc::clone(&desk), None, Box::new(|_| {}));
+            let configured = Arc::new(configured);
+            let surroundings = Surroundings::of(&options, None);
+            let sign_ins =
+                SignIns::launch(Arc::clone(&started), Arc::clone(&configured), surroundings);
             let reread = reread(Arc::clone(&started), fixed, options.clone(), inputs);
             let service = Service {
                 shared: started,
                 desk: Arc::clone(&desk),
-                configured: Arc::new(configured),
+                configured,
+                sign_ins,
                 reread,
                 options: Arc::new(options),
                 about: Arc::new(about),

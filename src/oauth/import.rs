@@ -42,9 +42,9 @@ pub enum ImportSource {
     },
     /// A pasted or uploaded text.
     Text {
-        /// The file's content, or a long-lived token alone.
+        /// The file's content, or a long-lived token alone; empty = what lies at `path`.
         data: Secret,
-        /// Where the file lies on the router's machine, to follow it.
+        /// Where the file lies on the router's machine, to follow it there.
         path: Option<String>,
     },
 }
@@ -85,13 +85,14 @@ impl Inner {
             return Err(SignInError::invalid("a name is for one account; select one of them"));
         }
         // All are looked at before one is stored.
-        let kept: Vec<(Found, Ownership)> = found
-            .into_iter()
-            .map(|found| {
-                let ownership = ownership(sign_in, &found, ask.ownership)?;
-                Ok::<_, SignInError>((found, ownership))
-            })
-            .collect::<Result<_, _>>()?;
+        let mut kept = Vec::new();
+        for found in found {
+            let ownership = ownership(sign_in, &found, ask.ownership)?;
+            if let (Ownership::Follow, Some(path)) = (ownership, &found.candidate.path) {
+                can_follow(&provider, path).await?;
+            }
+            kept.push((found, ownership));
+        }
         let mut imported = Vec::new();
         for (found, ownership) in kept {
             imported.push(self.take(&provider, sign_in, found, ownership, &ask.label).await?);
@@ -282,18 +283,12 @@ async fn read_text(
         found.candidate.path = None;
         return Ok(found);
     }
+    if path.as_deref().is_some_and(|path| !Path::new(path).is_absolute()) {
+        return Err(SignInError::invalid("name the file's whole path, from `/`"));
+    }
     let bytes = match &path {
-        // What will be followed is read as it is there.
-        Some(path) => {
-            let place = Path::new(path).to_owned();
-            if !place.is_absolute() {
-                return Err(SignInError::invalid("name the file's whole path, from `/`"));
-            }
-            let read = tokio::task::spawn_blocking(move || files::read_regular(&place)).await;
-            let read = read.map_err(|error| SignInError::unavailable(error.to_string()))?;
-            read.map_err(|error| SignInError::invalid(format!("`{path}` cannot be read: {error}")))?
-        }
-        None => data.expose().as_bytes().to_vec(),
+        Some(path) if data.is_empty() => read_there(path).await?,
+        _ => data.expose().as_bytes().to_vec(),
     };
     let tokens =
         follow::parse(provider, &bytes).map_err(|error| SignInError::invalid(error.to_string()))?;
@@ -301,4 +296,24 @@ async fn read_text(
     let mut found = files::found(&cli, &name, tokens, Identity::default());
     found.candidate.path = path;
     Ok(found)
+}
+
+/// Reads a credential file on the router's machine.
+async fn read_there(path: &str) -> Result<Vec<u8>, SignInError> {
+    let place = Path::new(path).to_owned();
+    let read = tokio::task::spawn_blocking(move || files::read_regular(&place)).await;
+    let read = read.map_err(|error| SignInError::unavailable(error.to_string()))?;
+    read.map_err(|error| SignInError::invalid(format!("the router cannot read `{path}`: {error}")))
+}
+
+/// Refuses to follow what the router itself cannot read: a file of another user, or of another machine.
+async fn can_follow(provider: &Provider, path: &str) -> Result<(), SignInError> {
+    let cannot = |why: String| {
+        SignInError::invalid(format!(
+            "{why}; let the router read it, or choose `own`: then the router refreshes the sign-in itself"
+        ))
+    };
+    let bytes = read_there(path).await.map_err(|error| cannot(error.message))?;
+    follow::parse(provider, &bytes).map_err(|error| cannot(format!("`{path}`: {error}")))?;
+    Ok(())
 }

@@ -128,7 +128,9 @@ impl Inner {
 
     /// Who the router is for the provider's token endpoint.
     pub(super) fn client(&self, provider: &Provider) -> Result<Client, SignInError> {
-        Client::of(provider, None).map_err(|error| SignInError::invalid(error.to_string()))
+        let snapshot = self.shared.snapshot.load();
+        Client::of(provider, snapshot.oauth_client(&provider.id))
+            .map_err(|error| SignInError::invalid(error.to_string()))
     }
 
     /// Refuses what could not be stored at the end.

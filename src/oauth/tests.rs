@@ -429,7 +429,9 @@ async fn pending_sign_in_outlives_a_restart_and_a_cut_exchange_does_not() {
     let location = world.agree(&waiting);
     let store = world.shared.store.clone();
     let (id, sealer) = (cut.session_id, store.sealer().clone());
-    store.write(|c| crate::store::oauth_flows::claim(c, &sealer, id, NOW)).unwrap().unwrap();
+    let claimed = store.write(|c| crate::store::oauth_flows::claim(c, &sealer, id, NOW));
+    let verifier = claimed.unwrap().unwrap().verifier.expose().to_owned();
+    assert_nowhere(&world.folder.path().join("data"), &[verifier]);
     world.clock.advance(MINUTE);
     let again = SignIns::launch(
         Arc::clone(&world.shared),
@@ -637,7 +639,8 @@ async fn import_of_a_text_says_what_it_needs_and_keeps_what_is_refused() {
         (text("{}", None, Some(Ownership::Own)), "no sign-in"),
         (text("nonsense", None, Some(Ownership::Own)), "not a credential file"),
         (text("", Some(Path::new("relative")), None), "whole path"),
-        (text("", Some(Path::new("/nowhere/at/all")), None), "cannot be read"),
+        (text("", Some(Path::new("/nowhere/at/all")), None), "cannot read"),
+        (text(&data, Some(Path::new("/nowhere/at/all")), None), "choose `own`"),
     ] {
         let error = world.sign_ins.import(ask).await.unwrap_err();
         assert!(error.message.contains(says), "{error}");

@@ -36,6 +36,7 @@ mod quota;
 mod recordings;
 mod refresh;
 mod sdk;
+mod sign_in;
 mod simulators;
 mod translated;
 mod usage;

@@ -3,6 +3,7 @@
 pub(super) mod actions;
 pub(super) mod change;
 mod check;
+pub(super) mod connect;
 pub(super) mod input;
 mod object;
 pub(super) mod status;

@@ -126,6 +126,10 @@ fn e007_wrong_methods_say_what_is_allowed_and_unknown_paths_are_404() {
         ("/v1/messages/zzz", ErrorShape::Anth),
         ("/ollama/zzz", ErrorShape::Ollama),
         ("/v1internal:zzz", ErrorShape::Gem),
+        ("/oauth/callback", ErrorShape::Chat),
+        ("/oauth/callback/", ErrorShape::Chat),
+        ("/oauth/callback/a/b", ErrorShape::Chat),
+        ("/v1/callback", ErrorShape::Chat),
     ] {
         assert_eq!(route("GET", path, false), RouteResult::NotFound(shape), "{path}");
     }
@@ -237,7 +241,7 @@ fn t_route_02_variants_of_a_management_path_stay_management_or_are_refused() {
 }
 
 /// One path for each route with parameters.
-const SAMPLES: [(&str, &str); 16] = [
+const SAMPLES: [(&str, &str); 17] = [
     ("GET", "/v1/models/p/m"),
     ("GET", "/v1/responses/resp_1"),
     ("DELETE", "/v1/responses/resp_1"),
@@ -253,6 +257,7 @@ const SAMPLES: [(&str, &str); 16] = [
     ("GET", "/assets/app.1234.css"),
     ("GET", "/dashboard"),
     ("POST", "/dashboard/accounts/1/delete"),
+    ("GET", "/oauth/callback/claude"),
     ("DELETE", "/api/keys/1"),
 ];
 
