@@ -33,6 +33,7 @@ mod media;
 mod ollama;
 mod passthrough;
 mod quota;
+mod proxies;
 mod recordings;
 mod refresh;
 mod sdk;
