@@ -216,6 +216,21 @@ pub fn upsert(
     Ok(())
 }
 
+/// Keeps the operator's text on an account. It is no change of its configuration: `rev` stays.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn set_notes(
+    conn: &mut SqliteConnection,
+    id: AccountId,
+    notes: Option<&str>,
+) -> Result<(), StoreError> {
+    let place = accounts::table.find(id.to_string());
+    diesel::update(place).set(accounts::notes.eq(notes)).execute(conn)?;
+    Ok(())
+}
+
 /// Switches an account on or off, if nobody changed it since `rev`. Returns the new `rev`.
 ///
 /// # Errors

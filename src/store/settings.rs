@@ -97,6 +97,27 @@ pub fn delete(conn: &mut SqliteConnection, key: &str) -> Result<bool, StoreError
     Ok(diesel::delete(settings::table.find(key)).execute(conn)? > 0)
 }
 
+/// A number that is another one after each change of a setting.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn revision(conn: &mut SqliteConnection) -> Result<i64, StoreError> {
+    type Row = (String, Option<String>, Option<String>, Option<String>);
+    let rows: Vec<Row> = settings::table
+        .order(settings::key)
+        .select((settings::key, settings::value, settings::secret, settings::managed_by))
+        .load(conn)?;
+    let mut hash = crc32fast::Hasher::new();
+    for (key, value, secret, managed_by) in rows {
+        for part in [Some(key), value, secret, managed_by] {
+            hash.update(part.as_deref().unwrap_or_default().as_bytes());
+            hash.update(&[u8::from(part.is_some())]);
+        }
+    }
+    Ok(i64::from(hash.finalize()))
+}
+
 fn place(key: &str) -> Place<'_> {
     Place { table: TABLE, column: "secret", row: key }
 }

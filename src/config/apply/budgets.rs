@@ -67,7 +67,7 @@ fn scope(
             };
             let stored = current.accounts.iter().filter(|row| stays(row.managed_by));
             let stored = stored.map(|row| &row.config);
-            let configs = desired.accounts.iter().map(|(config, _)| config).chain(stored);
+            let configs = desired.accounts.iter().map(|want| &want.config).chain(stored);
             let mut configs = configs.filter(|c| fits(c.id, &c.provider, &c.label));
             match configs.next() {
                 Some(config) => Ok(Some(BudgetScope::Account(config.id))),
@@ -108,7 +108,7 @@ impl Titles {
     pub(super) fn new(desired: &Desired, current: &Current) -> Self {
         let labels = Labels::new(&desired.nodes, &current.nodes);
         let accounts = current.accounts.iter().map(|row| &row.config);
-        let accounts = accounts.chain(desired.accounts.iter().map(|(config, _)| config));
+        let accounts = accounts.chain(desired.accounts.iter().map(|want| &want.config));
         let accounts = accounts.map(|config| {
             let name = format!("{}/{}", labels.of(&config.provider), config.label);
             (BudgetScope::Account(config.id), name)

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::auth::key;
 use crate::config::apply::current::{Current, same_name};
-use crate::config::apply::desired::{Desired, Secrets};
+use crate::config::apply::desired::{Desired, DesiredAccount, Secrets};
 use crate::config::apply::names::{Meaning, Names};
 use crate::config::apply::plan::is_managed;
-use crate::config::apply::{Surroundings, budgets};
+use crate::config::apply::{Surroundings, budgets, proxies};
 use crate::config::file::{AccountSpec, At, ConfigFile, FileError, KeySpec, Trail};
 use crate::config::keys;
 use crate::config::settings::Settings;
@@ -49,6 +49,8 @@ pub(super) fn check(
     let nodes = checker.final_nodes();
     let Some(catalog) = checker.catalog(&nodes) else { return Err(checker.errors) };
     checker.settings(&catalog);
+    proxies::check_texts(&mut checker);
+    proxies::check(&mut checker);
     checker.accounts(&catalog);
     checker.models(&catalog);
     checker.combos();
@@ -57,6 +59,7 @@ pub(super) fn check(
     checker.keys(&catalog, &names);
     budgets::check(&mut checker, &catalog);
     checker.orphans(&nodes);
+    proxies::check_orphans(&mut checker);
     let Checker { desired, mut errors, .. } = checker;
     if errors.is_empty() {
         return Ok(desired);
@@ -68,8 +71,8 @@ pub(super) fn check(
 pub(super) struct Checker<'a> {
     pub(super) file: &'a ConfigFile,
     pub(super) current: &'a Current,
-    around: &'a Surroundings<'a>,
-    secrets: Secrets,
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) secrets: Secrets,
     pub(super) prune: bool,
     /// Strategy of combos that name none.
     combo_strategy: Strategy,
@@ -82,7 +85,7 @@ impl Checker<'_> {
         self.errors.push(self.file.document.error(trail, message));
     }
 
-    fn warn(&mut self, trail: &Trail, message: impl Into<String>) {
+    pub(super) fn warn(&mut self, trail: &Trail, message: impl Into<String>) {
         self.desired.warnings.push(self.file.document.error(trail, message));
     }
 
@@ -219,17 +222,16 @@ impl Checker<'_> {
             // Another kind of credential is another account: the old one goes with its secrets.
             Some((_, AccountKind::ApiKey | AccountKind::ServiceAccount | AccountKind::None)) => {}
         }
-        let secret = match (&spec.api_key, self.secrets) {
-            (Some(reference), Secrets::Need) => match reference.resolve(self.around.lookup) {
-                Ok(secret) => Some(secret),
-                Err(why) => {
-                    self.fail(&trail.key("api_key"), format!("`api_key`: {why}"));
-                    return;
-                }
-            },
-            (None, _) | (_, Secrets::Skip) => None,
-        };
-        self.desired.accounts.push((config, secret));
+        config.proxy = proxies::choice(self, trail, &spec.proxy);
+        let mut secret = None;
+        if let Some(reference) = &spec.api_key {
+            match proxies::secret(self, &trail.key("api_key"), "api_key", reference) {
+                Some(found) => secret = found,
+                None => return,
+            }
+        }
+        let notes = spec.notes.clone();
+        self.desired.accounts.push(DesiredAccount { config, secret, notes });
     }
 
     fn account_fits(&mut self, trail: &Trail, spec: &AccountSpec, provider: &Provider) {
@@ -294,12 +296,13 @@ impl Checker<'_> {
             self.desired.prices.push(row);
         }
         for At { trail, value } in &self.file.providers {
-            let Some(provider) = provider_of(catalog, &value.provider) else {
-                self.fail(trail, no_provider(catalog, &value.provider));
+            let Some(provider) = provider_of(catalog, &value.row.provider) else {
+                self.fail(trail, no_provider(catalog, &value.row.provider));
                 continue;
             };
-            let mut row = value.clone();
+            let mut row = value.row.clone();
             row.provider = provider.id.to_string();
+            row.proxy = proxies::choice(self, trail, &value.proxy);
             if self.desired.providers.iter().any(|p| p.provider == row.provider) {
                 self.fail(trail, format!("`{}` is named twice in [providers]", row.provider));
                 continue;
@@ -437,21 +440,13 @@ impl Checker<'_> {
                     self.warn(&trail, format!("there is no combo `{combo}`"));
                 }
             }
-            if self.secrets == Secrets::Need {
-                self.key(trail, value);
-            }
+            self.key(trail, value);
         }
     }
 
     fn key(&mut self, trail: &Trail, spec: &KeySpec) {
         let place = trail.key("key");
-        let text = match spec.text.resolve(self.around.lookup) {
-            Ok(text) => text,
-            Err(why) => {
-                self.fail(&place, format!("`key`: {why}"));
-                return;
-            }
-        };
+        let Some(Some(text)) = proxies::secret(self, &place, "key", &spec.text) else { return };
         if !is_key_text(&text) {
             let message = format!(
                 "`key`: `{}`: a key has {} to {} printable ASCII characters, no blanks",

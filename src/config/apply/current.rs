@@ -6,7 +6,7 @@ use crate::store::Connection;
 use sha2::{Digest, Sha256};
 
 use crate::config::file::ConfigFile;
-use crate::id::AccountId;
+use crate::id::{AccountId, ProxyId};
 use crate::routing::account::AccountKind;
 use crate::secret::Secret;
 use crate::store::accounts::{self, AccountRow};
@@ -18,6 +18,7 @@ use crate::store::models::{self, ModelRow};
 use crate::store::nodes::{self, NodeRow};
 use crate::store::prices::{self, PriceRow};
 use crate::store::provider_overrides::{self, ProviderOverride};
+use crate::store::proxies::{self, ProxyRow};
 use crate::store::settings::{self, SettingRow};
 use crate::store::{Sealer, StoreError, secrets};
 
@@ -31,6 +32,11 @@ pub(super) struct Current {
     pub(super) accounts: Vec<AccountRow>,
     /// Keys of accounts the file names.
     pub(super) secrets: HashMap<AccountId, Digest32>,
+    pub(super) proxies: Vec<ProxyRow>,
+    /// URLs of proxies the file names.
+    pub(super) urls: HashMap<ProxyId, Digest32>,
+    /// Secret settings the file names.
+    pub(super) texts: HashMap<String, Digest32>,
     pub(super) combos: Vec<ComboRow>,
     pub(super) aliases: Vec<AliasRow>,
     pub(super) keys: Vec<ApiKeyRow>,
@@ -51,6 +57,9 @@ impl Current {
             nodes: nodes::list(conn)?,
             accounts: accounts::list(conn)?,
             secrets: HashMap::new(),
+            proxies: proxies::list(conn)?,
+            urls: HashMap::new(),
+            texts: HashMap::new(),
             combos: combos::list(conn)?,
             aliases: aliases::list(conn)?,
             keys: api_keys::list(conn)?,
@@ -67,6 +76,18 @@ impl Current {
                 let credential = secrets::credential(conn, sealer, config.id)?;
                 let key = credential.api_key.as_ref().map(digest);
                 current.secrets.extend(key.map(|digest| (config.id, digest)));
+            }
+        }
+        for row in &current.proxies {
+            if file.proxies.iter().any(|spec| same_name(&spec.value.name, &row.name)) {
+                let url = proxies::url(conn, sealer, row.id)?;
+                current.urls.insert(row.id, digest(&url));
+            }
+        }
+        for (key, row) in &current.settings {
+            if row.value.is_none() && file.texts.iter().any(|text| text.value.0 == *key) {
+                let secret = settings::secret(conn, sealer, key)?;
+                current.texts.extend(secret.map(|secret| (key.clone(), digest(&secret))));
             }
         }
         Ok(current)

@@ -12,6 +12,7 @@ use crate::store::models::ModelRow;
 use crate::store::nodes::NodeRow;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
+use crate::store::proxies::NewProxy;
 
 /// Whether secrets are looked up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,11 +23,28 @@ pub(super) enum Secrets {
     Skip,
 }
 
+/// An account with what is not its configuration.
+#[derive(Clone, Debug)]
+pub(super) struct DesiredAccount {
+    pub(super) config: AccountConfig,
+    pub(super) secret: Option<Secret>,
+    pub(super) notes: Option<String>,
+}
+
+/// A setting that is no part of the typed ones.
+#[derive(Clone, Debug)]
+pub(super) enum DesiredText {
+    Plain(String),
+    Secret(Secret),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Desired {
     pub(super) settings: Vec<(&'static str, Value)>,
     pub(super) nodes: Vec<NodeRow>,
-    pub(super) accounts: Vec<(AccountConfig, Option<Secret>)>,
+    pub(super) accounts: Vec<DesiredAccount>,
+    pub(super) proxies: Vec<NewProxy>,
+    pub(super) texts: Vec<(String, DesiredText)>,
     pub(super) combos: Vec<ComboRow>,
     pub(super) aliases: Vec<(String, String)>,
     pub(super) keys: Vec<ApiKeyRow>,

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::apply::current::Digest32;
 use crate::provider::node::{AuthStyle, ModelSource, NetworkPolicy};
-use crate::routing::account::{AccountConfig, Tier};
+use crate::routing::account::{AccountConfig, ProxyChoice, Tier};
 use crate::routing::combo::Entry;
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::budgets::BudgetRow;
@@ -71,7 +71,32 @@ pub(super) fn of_node(row: &NodeRow) -> Facts {
     }))
 }
 
-pub(super) fn of_account(config: &AccountConfig, key: Option<&Digest32>) -> Facts {
+pub(super) fn of_digest(digest: Option<&Digest32>) -> Facts {
+    facts(json!({ "value": digest }))
+}
+
+pub(super) fn of_proxy(
+    url: Option<&Digest32>,
+    name: &str,
+    no_proxy: &str,
+    enabled: bool,
+) -> Facts {
+    facts(json!({ "name": name, "url": url, "no_proxy": no_proxy, "enabled": enabled }))
+}
+
+fn way(choice: &ProxyChoice) -> Value {
+    match choice {
+        ProxyChoice::Inherit => Value::Null,
+        ProxyChoice::Direct => "direct".into(),
+        ProxyChoice::Proxy(id) => json!([id]),
+    }
+}
+
+pub(super) fn of_account(
+    config: &AccountConfig,
+    key: Option<&Digest32>,
+    notes: Option<&str>,
+) -> Facts {
     let mut params = config.params.clone();
     params.sort();
     facts(json!({
@@ -89,6 +114,11 @@ pub(super) fn of_account(config: &AccountConfig, key: Option<&Digest32>) -> Fact
         "max_concurrent": config.max_concurrent,
         "endpoint": config.endpoint,
         "params": params,
+        "proxy": way(&config.proxy),
+        "min_remaining_percent": config.min_remaining_percent,
+        "allow_overage": config.allow_overage,
+        "refresh_enabled": config.refresh_enabled,
+        "notes": notes,
         "tier": config.tier.map(Tier::as_str),
     }))
 }
@@ -188,6 +218,7 @@ pub(super) fn of_provider(row: &ProviderOverride) -> Facts {
         "headers": row.headers,
         "retry_statuses": row.retry_statuses,
         "count_notional": row.count_notional,
+        "proxy": way(&row.proxy),
     }))
 }
 

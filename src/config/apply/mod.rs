@@ -7,6 +7,7 @@ mod desired;
 mod facts;
 mod names;
 mod plan;
+mod proxies;
 mod work;
 
 use std::collections::BTreeMap;

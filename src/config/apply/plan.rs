@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::config::apply::check;
 use crate::config::apply::current::{Current, digest};
-use crate::config::apply::desired::{Desired, Secrets};
+use crate::config::apply::desired::{Desired, DesiredText, Secrets};
 use crate::config::apply::facts::{self, Facts};
 use crate::config::apply::work::{Step, Work};
 use crate::config::apply::{Surroundings, budgets, names};
@@ -179,10 +179,26 @@ impl Planner {
             facts: facts::of_value(value),
             put: Step::PutSetting((*key).to_owned(), value.clone()),
         });
+        let texts = desired.texts.iter().map(|(key, text)| match text {
+            DesiredText::Plain(text) => Want {
+                name: key.clone(),
+                facts: facts::of_value(&text.as_str().into()),
+                put: Step::PutSetting(key.clone(), text.as_str().into()),
+            },
+            DesiredText::Secret(secret) => Want {
+                name: key.clone(),
+                facts: facts::of_digest(Some(&digest(secret))),
+                put: Step::PutSecretSetting(key.clone(), secret.clone()),
+            },
+        });
+        let wants = wants.chain(texts);
         let reset = |key: &str| desired.settings.iter().any(|(k, v)| *k == key && v.is_null());
         let haves = current.settings.iter().filter(|(key, _)| !reset(key)).map(|(key, row)| Have {
             name: key.clone(),
-            facts: row.value.as_ref().map(facts::of_value).unwrap_or_default(),
+            facts: match &row.value {
+                Some(value) => facts::of_value(value),
+                None => facts::of_digest(current.texts.get(key)),
+            },
             managed: is_managed(row.managed_by),
             drop: Step::DropSetting(key.clone()),
         });
@@ -192,6 +208,27 @@ impl Planner {
     fn objects(&mut self, desired: Desired, current: &Current) {
         let label = names::Labels::new(&desired.nodes, &current.nodes);
         let titles = budgets::Titles::new(&desired, current);
+        let wants = desired.proxies.into_iter().map(|proxy| {
+            let url = proxy.url.as_ref().map(|url| digest(&url.to_secret()));
+            Want {
+                name: proxy.name.clone(),
+                facts: facts::of_proxy(url.as_ref(), &proxy.name, &proxy.no_proxy, proxy.enabled),
+                put: Step::PutProxy(Box::new(proxy)),
+            }
+        });
+        let haves = current.proxies.iter().map(|row| Have {
+            name: row.name.clone(),
+            facts: facts::of_proxy(
+                current.urls.get(&row.id),
+                &row.name,
+                &row.no_proxy,
+                row.enabled,
+            ),
+            managed: is_managed(row.managed_by),
+            drop: Step::DropProxy(row.id),
+        });
+        self.compare("proxy", wants.collect(), haves.collect());
+
         let wants = desired.nodes.into_iter().map(|row| Want {
             name: row.node.prefix.clone(),
             facts: facts::of_node(&row),
@@ -218,14 +255,22 @@ impl Planner {
         });
         self.compare("provider", wants.collect(), haves.collect());
 
-        let wants = desired.accounts.into_iter().map(|(config, secret)| Want {
-            name: format!("{}/{}", label.of(&config.provider), config.label),
-            facts: facts::of_account(&config, secret.as_ref().map(digest).as_ref()),
-            put: Step::PutAccount(Box::new(config), secret),
+        let wants = desired.accounts.into_iter().map(|want| Want {
+            name: format!("{}/{}", label.of(&want.config.provider), want.config.label),
+            facts: facts::of_account(
+                &want.config,
+                want.secret.as_ref().map(digest).as_ref(),
+                want.notes.as_deref(),
+            ),
+            put: Step::PutAccount(Box::new(want)),
         });
         let haves = current.accounts.iter().map(|row| Have {
             name: format!("{}/{}", label.of(&row.config.provider), row.config.label),
-            facts: facts::of_account(&row.config, current.secrets.get(&row.config.id)),
+            facts: facts::of_account(
+                &row.config,
+                current.secrets.get(&row.config.id),
+                row.about.notes.as_deref(),
+            ),
             managed: is_managed(row.managed_by),
             drop: Step::DropAccount(row.config.id),
         });

@@ -1,10 +1,10 @@
 //! The changes of a plan, in an order in which none of them trips over another.
 
+use crate::config::apply::desired::DesiredAccount;
 use crate::store::Connection;
 use serde_json::Value;
 
-use crate::id::{AccountId, BudgetId, ComboId, KeyId};
-use crate::routing::account::AccountConfig;
+use crate::id::{AccountId, BudgetId, ComboId, KeyId, ProxyId};
 use crate::secret::Secret;
 use crate::store::api_keys::{self, ApiKeyRow};
 use crate::store::budgets::{self, BudgetRow};
@@ -13,6 +13,7 @@ use crate::store::models::{self, ModelRow};
 use crate::store::nodes::{self, NodeRow};
 use crate::store::prices::{self, PriceRow};
 use crate::store::provider_overrides::{self, ProviderOverride};
+use crate::store::proxies::{self, NewProxy};
 use crate::store::{Sealer, Stamp, StoreError, accounts, aliases, settings};
 
 /// One write.
@@ -20,7 +21,9 @@ use crate::store::{Sealer, Stamp, StoreError, accounts, aliases, settings};
 pub(super) enum Step {
     PutSetting(String, Value),
     PutNode(Box<NodeRow>),
-    PutAccount(Box<AccountConfig>, Option<Secret>),
+    PutSecretSetting(String, Secret),
+    PutProxy(Box<NewProxy>),
+    PutAccount(Box<DesiredAccount>),
     PutCombo(Box<ComboRow>),
     PutAlias(String, String),
     PutKey(Box<ApiKeyRow>),
@@ -38,6 +41,7 @@ pub(super) enum Step {
     DropPrice(String, String),
     DropProvider(String),
     DropBudget(BudgetId),
+    DropProxy(ProxyId),
 }
 
 /// All writes of a plan.
@@ -47,16 +51,19 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Removals go first: a name that moves to another object is free by then.
+    /// Removals go first: a name that moves to another object is free by then. Proxies go last, when nothing goes
+    /// through them any more.
     pub(super) fn run(
         self,
         conn: &mut Connection,
         sealer: &Sealer,
         stamp: Stamp,
     ) -> Result<(), StoreError> {
+        let is_proxy = |step: &Step| matches!(step, Step::DropProxy(_));
+        let (last, steps): (Vec<Step>, Vec<Step>) = self.steps.into_iter().partition(is_proxy);
         let (drops, puts): (Vec<Step>, Vec<Step>) =
-            self.steps.into_iter().partition(Step::is_removal);
-        for step in drops.into_iter().chain(puts) {
+            steps.into_iter().partition(Step::is_removal);
+        for step in drops.into_iter().chain(puts).chain(last) {
             step.run(conn, sealer, stamp)?;
         }
         Ok(())
@@ -75,10 +82,13 @@ impl Step {
             | Self::DropModel(..)
             | Self::DropPrice(..)
             | Self::DropProvider(_)
-            | Self::DropBudget(_) => true,
+            | Self::DropBudget(_)
+            | Self::DropProxy(_) => true,
             Self::PutSetting(..)
             | Self::PutNode(_)
-            | Self::PutAccount(..)
+            | Self::PutSecretSetting(..)
+            | Self::PutProxy(_)
+            | Self::PutAccount(_)
             | Self::PutCombo(_)
             | Self::PutAlias(..)
             | Self::PutKey(_)
@@ -93,8 +103,14 @@ impl Step {
         let existed = match self {
             Self::PutSetting(key, value) => return settings::set(conn, &key, &value, stamp),
             Self::PutNode(row) => return nodes::upsert(conn, &row, stamp),
-            Self::PutAccount(config, secret) => {
-                return accounts::upsert(conn, sealer, &config, secret.as_ref(), stamp);
+            Self::PutSecretSetting(key, secret) => {
+                return settings::set_secret(conn, sealer, &key, &secret, stamp);
+            }
+            Self::PutProxy(proxy) => return proxies::upsert(conn, sealer, &proxy, stamp),
+            Self::PutAccount(account) => {
+                let DesiredAccount { config, secret, notes } = *account;
+                accounts::upsert(conn, sealer, &config, secret.as_ref(), stamp)?;
+                return accounts::set_notes(conn, config.id, notes.as_deref());
             }
             Self::PutCombo(row) => return combos::upsert(conn, &row, stamp),
             Self::PutAlias(alias, target) => return aliases::set(conn, &alias, &target, stamp),
@@ -113,6 +129,7 @@ impl Step {
             Self::DropPrice(provider, model) => prices::delete(conn, &provider, &model),
             Self::DropProvider(provider) => provider_overrides::delete(conn, &provider),
             Self::DropBudget(id) => budgets::delete(conn, id),
+            Self::DropProxy(id) => proxies::delete(conn, id),
         };
         // Everything is of one transaction: what was there when it was planned is there now.
         existed.map(|_was_there| ())

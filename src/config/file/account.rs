@@ -1,6 +1,6 @@
 //! `[[accounts]]` of a config file.
 
-use crate::config::file::AccountSpec;
+use crate::config::file::{AccountSpec, proxy};
 use crate::config::file::document::Trail;
 use crate::config::file::object::AccountObject;
 use crate::config::file::reader::Reader;
@@ -28,13 +28,9 @@ pub(super) fn read(
 ) -> Option<AccountSpec> {
     let label = reader.line(&trail.key("label"), &object.label, 80);
     let provider = reader.line(&trail.key("provider"), &object.provider, 80);
-    for (name, value) in [
-        ("proxy", &object.proxy),
-        ("refresh_enabled", &object.refresh_enabled),
-        ("notes", &object.notes),
-    ] {
-        reader.refuse_later(trail, name, value.as_ref());
-    }
+    let proxy = proxy::choice(reader, trail, object.proxy.as_ref());
+    let notes = object.notes.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let notes = notes.map(|text| notes_of(reader, &trail.key("notes"), text));
     let credential = credential(reader, trail, &object);
     let tier = reader.optional_choice(&trail.key("tier"), object.tier.as_ref(), TIERS);
     let priority = object.priority.map_or(1, |n| reader.within(&trail.key("priority"), n, 1, 999));
@@ -61,9 +57,19 @@ pub(super) fn read(
         tier,
         min_remaining_percent,
         allow_overage: object.allow_overage,
+        refresh_enabled: object.refresh_enabled.unwrap_or(true),
         ..AccountConfig::new(provider.into(), kind, label)
     };
-    Some(AccountSpec { config, api_key })
+    Some(AccountSpec { config, api_key, proxy, notes })
+}
+
+/// The operator's text: several lines are fine.
+fn notes_of(reader: &mut Reader, trail: &Trail, text: &str) -> String {
+    const MOST: usize = 2_000;
+    if text.chars().count() > MOST || text.chars().any(|c| c.is_control() && c != '\n') {
+        reader.fail(trail, format!("expected a text of at most {MOST} characters"));
+    }
+    text.to_owned()
 }
 
 /// A list of one-line texts.

@@ -9,6 +9,7 @@ mod key;
 mod model;
 mod node;
 mod object;
+mod proxy;
 mod reader;
 mod secret_ref;
 
@@ -21,6 +22,7 @@ pub use document::{Document, FileError, Step, Trail};
 pub use secret_ref::{SecretRef, SecretRefError};
 
 use crate::provider::node::NetworkPolicy;
+use crate::provider::proxy::ProxyUrl;
 use crate::routing::account::AccountConfig;
 use crate::routing::budget::{BudgetAction, BudgetLimits, BudgetWindow};
 use crate::store::api_keys::ApiKeyRow;
@@ -49,6 +51,62 @@ pub struct AccountSpec {
     pub config: AccountConfig,
     /// Where its key lies; `None` for accounts without credential.
     pub api_key: Option<SecretRef>,
+    /// The way its calls go out.
+    pub proxy: ProxyName,
+    /// The operator's text.
+    pub notes: Option<String>,
+}
+
+/// Settings of a provider of the file; its id as written.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProviderSpec {
+    /// What is stored, but for the way out.
+    pub row: ProviderOverride,
+    /// The way its calls go out.
+    pub proxy: ProxyName,
+}
+
+/// A proxy of the file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProxySpec {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: ProxyAddress,
+    /// Hosts reached without it, with commas.
+    pub no_proxy: String,
+    /// The operator's switch.
+    pub enabled: bool,
+}
+
+/// Where a proxy is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ProxyAddress {
+    /// A URL without user and password.
+    Plain(ProxyUrl),
+    /// Where the URL lies.
+    Secret(SecretRef),
+}
+
+/// A way out as written: a proxy by its name, or by its stored id.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum ProxyName {
+    /// As the next wider scope says.
+    #[default]
+    Inherit,
+    /// Without a proxy.
+    Direct,
+    /// Through this one.
+    Proxy(String),
+}
+
+/// A setting that is a secret, or the id of a provider's client; they are no part of the typed settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NamedText {
+    /// Its value.
+    Plain(String),
+    /// Where its value lies.
+    Secret(SecretRef),
 }
 
 /// A combo of the file, with new ids.
@@ -100,6 +158,10 @@ pub struct ConfigFile {
     pub prune: bool,
     /// Settings by their snake_case names, values in normal form; null = the default.
     pub settings: Vec<At<(&'static str, Value)>>,
+    /// Settings that are secrets, and clients of providers' sign-ins.
+    pub texts: Vec<At<(String, NamedText)>>,
+    /// Outbound proxies.
+    pub proxies: Vec<At<ProxySpec>>,
     /// Nodes, without ids.
     pub nodes: Vec<At<NodeRow>>,
     /// Accounts.
@@ -115,7 +177,7 @@ pub struct ConfigFile {
     /// Prices; their provider as written.
     pub prices: Vec<At<PriceRow>>,
     /// Settings of providers; their provider as written.
-    pub providers: Vec<At<ProviderOverride>>,
+    pub providers: Vec<At<ProviderSpec>>,
     /// Spending limits.
     pub budgets: Vec<At<BudgetSpec>>,
     /// Things that work but have no effect, or not the one hoped for.

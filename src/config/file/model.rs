@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::file::account::TIERS;
+use crate::config::file::{ProviderSpec, proxy};
 use crate::config::file::document::Trail;
 use crate::config::file::node::pairs;
 use crate::config::file::object::{ModelObject, PriceObject, ProviderObject};
@@ -82,7 +83,7 @@ pub(super) fn read_provider(
     trail: &Trail,
     id: &str,
     object: ProviderObject,
-) -> Option<ProviderOverride> {
+) -> Option<ProviderSpec> {
     const STRATEGIES: &[(&str, &str)] = &[
         ("priority", "priority"),
         ("fill-first", "priority"),
@@ -91,7 +92,7 @@ pub(super) fn read_provider(
         ("least-used", "least-used"),
         ("quota-balanced", "quota-balanced"),
     ];
-    reader.refuse_later(trail, "proxy", object.proxy.as_ref());
+    let proxy = proxy::choice(reader, trail, object.proxy.as_ref());
     let strategy = object.account_strategy.as_ref();
     let strategy = reader.optional_choice(&trail.key("account_strategy"), strategy, STRATEGIES);
     for (index, header) in object.headers.iter().enumerate() {
@@ -121,7 +122,7 @@ pub(super) fn read_provider(
     row.headers = pairs(object.headers);
     row.retry_statuses = object.retry_statuses.map(Value::from);
     row.count_notional = object.count_notional;
-    Some(row)
+    Some(ProviderSpec { row, proxy })
 }
 
 /// US dollars as decimal text or number, in micro-USD. Exact: no binary fractions on the way.

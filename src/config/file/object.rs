@@ -59,10 +59,9 @@ pub(super) struct AccountObject {
     pub(super) tier: Option<String>,
     pub(super) min_remaining_percent: Option<u8>,
     pub(super) allow_overage: Option<bool>,
-    // Known and refused for now: silence would look like effect.
     pub(super) proxy: Option<Value>,
-    pub(super) refresh_enabled: Option<Value>,
-    pub(super) notes: Option<Value>,
+    pub(super) refresh_enabled: Option<bool>,
+    pub(super) notes: Option<String>,
 }
 
 /// `[[combos]]`
@@ -201,4 +200,23 @@ pub(super) struct BudgetObject {
     pub(super) action: Option<String>,
     pub(super) notify_at: Option<Vec<u8>>,
     pub(super) enabled: Option<bool>,
+}
+
+/// `[[proxies]]`
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyObject {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) no_proxy: Option<Value>,
+    pub(super) enabled: Option<bool>,
+}
+
+/// `proxy` of an account or a provider that is written as a table.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProxyChoiceObject {
+    pub(super) mode: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
 }

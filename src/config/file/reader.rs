@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use crate::config::file::document::{Document, FileError, Step, Trail};
 use crate::config::file::secret_ref::SecretRef;
-use crate::config::file::{At, ConfigFile, account, budget, combo, key, model, node};
+use crate::config::file::{
+    At, ConfigFile, NamedText, ProviderSpec, account, budget, combo, key, model, node, proxy,
+};
 use crate::config::keys::{self, Since};
 use crate::config::kind::{self, class_of};
 use crate::config::settings::{self, Settings};
@@ -30,9 +32,6 @@ const SECTIONS: &[&str] = &[
     "budgets",
     "proxies",
 ];
-
-/// Sections of later versions.
-const LATER: &[&str] = &["proxies"];
 
 /// Most mistakes that are gathered.
 const MOST_ERRORS: usize = 100;
@@ -59,7 +58,8 @@ pub(super) fn understand(
             false
         }
     };
-    let settings = reader.settings(sections.get("settings"));
+    let (settings, texts) = reader.settings(sections.get("settings"));
+    let proxies = reader.objects(&sections, "proxies", proxy::read);
     let nodes = reader.objects(&sections, "nodes", |r, trail, object| {
         node::read(r, trail, object, outbound_default)
     });
@@ -72,6 +72,7 @@ pub(super) fn understand(
     let providers = reader.providers(sections.get("providers"));
     let budgets = reader.objects(&sections, "budgets", budget::read);
 
+    reader.refuse_twice(&proxies, |p| p.name.to_ascii_lowercase(), "name");
     reader.refuse_twice(&nodes, |n| n.node.prefix.to_ascii_lowercase(), "prefix");
     reader.refuse_twice(
         &accounts,
@@ -96,6 +97,8 @@ pub(super) fn understand(
         document,
         prune,
         settings,
+        texts,
+        proxies,
         nodes,
         accounts,
         combos,
@@ -244,14 +247,12 @@ impl Reader {
     }
 
     fn refuse_sections(&mut self, sections: &serde_json::Map<String, Value>) {
-        for (name, value) in sections {
+        for name in sections.keys() {
             let trail = Trail::default().key(name);
             if !SECTIONS.contains(&name.as_str()) {
                 let near = keys::nearest(name, SECTIONS.iter().copied());
                 let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
                 self.fail(&trail, format!("is no section of a config file{near}"));
-            } else if LATER.contains(&name.as_str()) && !is_empty(value) {
-                self.fail(&trail, "is not supported yet by this version; remove it");
             }
         }
     }
@@ -301,14 +302,25 @@ impl Reader {
         table.into_iter().flatten()
     }
 
-    fn settings(&mut self, section: Option<&Value>) -> Vec<At<(&'static str, Value)>> {
+    #[expect(clippy::type_complexity, reason = "two lists of the one section")]
+    fn settings(
+        &mut self,
+        section: Option<&Value>,
+    ) -> (Vec<At<(&'static str, Value)>>, Vec<At<(String, NamedText)>>) {
         let root = Trail::default().key("settings");
         let mut settings: Vec<At<(&'static str, Value)>> = Vec::new();
+        let mut texts: Vec<At<(String, NamedText)>> = Vec::new();
         let mut given = BTreeMap::new();
         for (name, value) in self.table("settings", section) {
             let one = BTreeMap::from([(name.clone(), value.clone())]);
             for (name, value) in settings::flatten(&one) {
                 let trail = setting_trail(&root, self.document.value(), &name);
+                if let Some(key) = text_key(&name) {
+                    if let Some(text) = self.text(&trail, &key, &value) {
+                        texts.push(At { trail, value: (key, text) });
+                    }
+                    continue;
+                }
                 if let Some(setting) = self.setting(&trail, &name, &value, &settings) {
                     given.insert(name, value);
                     settings.push(At { trail, value: setting });
@@ -321,7 +333,20 @@ impl Reader {
             let trail = at.map_or(root.clone(), |s| s.trail.clone());
             self.errors.push(self.document.error(&trail, error.to_string()));
         }
-        settings
+        self.refuse_twice(&texts, |(key, _)| key.clone(), "");
+        (settings, texts)
+    }
+
+    /// A secret by reference; the id of a client as it is.
+    fn text(&mut self, trail: &Trail, key: &str, value: &Value) -> Option<NamedText> {
+        let Some(text) = value.as_str() else {
+            self.fail(trail, format!("got {}, expected a text", class_of(value)));
+            return None;
+        };
+        if key.ends_with(".client_id") {
+            return Some(NamedText::Plain(self.line(trail, text, 1_024)));
+        }
+        self.secret(trail, text).map(NamedText::Secret)
     }
 
     fn setting(
@@ -332,10 +357,6 @@ impl Reader {
         known: &[At<(&'static str, Value)>],
     ) -> Option<(&'static str, Value)> {
         let Some(key) = keys::setting(name) else {
-            if settings::is_oauth_key(name) {
-                self.warn(trail, format!("`{name}` has no effect yet in this version"));
-                return None;
-            }
             let near = keys::nearest_setting(name);
             let near = near.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
             self.fail(trail, format!("is no setting{near}"));
@@ -352,10 +373,6 @@ impl Reader {
                 trail,
                 format!("cannot stand in a config file; set it by {by}the environment"),
             );
-            return None;
-        }
-        if key.is_secret() {
-            self.fail(trail, "is not supported yet by this version; remove it");
             return None;
         }
         if key.since == Since::Later {
@@ -398,7 +415,7 @@ impl Reader {
     fn providers(
         &mut self,
         section: Option<&Value>,
-    ) -> Vec<At<crate::store::provider_overrides::ProviderOverride>> {
+    ) -> Vec<At<ProviderSpec>> {
         let root = Trail::default().key("providers");
         let mut providers = Vec::new();
         for (id, value) in self.table("providers", section) {
@@ -438,12 +455,11 @@ fn setting_trail(root: &Trail, document: &serde_json::Map<String, Value>, name: 
     name.split('.').fold(root.clone(), |trail, part| trail.key(part))
 }
 
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    }
+/// The name under which a secret setting, or a client of a provider's sign-in, is stored.
+fn text_key(name: &str) -> Option<String> {
+    let secret = keys::setting(name).filter(|key| key.is_secret());
+    let client = || settings::is_oauth_key(name).then(|| keys::snake_case(name));
+    secret.map(|key| key.name.to_owned()).or_else(client)
 }
 
 /// What serde says, in words for operators and without the value.
