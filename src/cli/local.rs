@@ -18,6 +18,7 @@ use crate::api::{About, Api, Reply, Request, Service};
 use crate::cli::start::{Kind, Opened, StartError, open, reread, share};
 use crate::cli::version;
 use crate::clock::Clock;
+use crate::config::official::Homes;
 use crate::config::options::{Inputs, Options};
 use crate::id::request::request_id;
 use crate::oauth::{SignIns, Surroundings};
@@ -73,7 +74,11 @@ impl Local {
             let configured =
                 Configured::new(Arc::clone(&started), Arc::clone(&desk), None, Box::new(|_| {}));
             let configured = Arc::new(configured);
-            let surroundings = Surroundings::of(&options, None);
+            let surroundings = Surroundings {
+                own_port: None,
+                container: options.container,
+                homes: Homes::of(&options.environment),
+            };
             let sign_ins =
                 SignIns::launch(Arc::clone(&started), Arc::clone(&configured), surroundings);
             let reread = reread(Arc::clone(&started), fixed, options.clone(), inputs);

@@ -258,6 +258,7 @@ impl Server {
             shared: Arc::clone(&shared),
             desk: Arc::clone(&desk),
             configured: Arc::clone(&configured),
+            sign_ins: sign_ins.clone(),
             reread: Arc::clone(&reread),
             options,
             about: Arc::new(about),

@@ -1,6 +1,5 @@
 //! What an operator has an account do: a new token, a look at its quota, a test, another attempt.
 
-use std::fmt::Display;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::actors::account::{Account, ClearLocks, RefreshNow, Renewed, Show, TryAgain};
+use crate::actors::exchanges::Unrenewed;
 use crate::actors::quota_poller::PollRefused;
 use crate::actors::router::Find;
 use crate::api::accounts::WHAT;
@@ -165,8 +165,8 @@ fn renewed_object(renewed: &Renewed, account: Value) -> Value {
 }
 
 /// No new token: the reason is the account's, not the call's.
-fn unrenewed(why: &dyn Display) -> ApiError {
-    ApiError::new(409, "not_refreshed", why.to_string())
+fn unrenewed(why: &Unrenewed) -> ApiError {
+    ApiError::new(409, "not_refreshed", why.text.clone())
 }
 
 fn silent() -> ApiError {

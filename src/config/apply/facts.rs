@@ -75,12 +75,7 @@ pub(super) fn of_digest(digest: Option<&Digest32>) -> Facts {
     facts(json!({ "value": digest }))
 }
 
-pub(super) fn of_proxy(
-    url: Option<&Digest32>,
-    name: &str,
-    no_proxy: &str,
-    enabled: bool,
-) -> Facts {
+pub(super) fn of_proxy(url: Option<&Digest32>, name: &str, no_proxy: &str, enabled: bool) -> Facts {
     facts(json!({ "name": name, "url": url, "no_proxy": no_proxy, "enabled": enabled }))
 }
 

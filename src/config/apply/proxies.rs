@@ -121,7 +121,8 @@ pub(super) fn check_orphans(checker: &mut Checker<'_>) {
                 && !rewritten(account.config.id)
                 && !is_managed(account.managed_by)
         });
-        let accounts = accounts.map(|a| format!("account `{}/{}`", a.config.provider, a.config.label));
+        let accounts =
+            accounts.map(|a| format!("account `{}/{}`", a.config.provider, a.config.label));
         let rewritten = |id: &str| checker.desired.providers.iter().any(|row| row.provider == id);
         let providers = checker.current.providers.iter().filter(|provider| {
             provider.proxy == through

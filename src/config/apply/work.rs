@@ -61,8 +61,7 @@ impl Work {
     ) -> Result<(), StoreError> {
         let is_proxy = |step: &Step| matches!(step, Step::DropProxy(_));
         let (last, steps): (Vec<Step>, Vec<Step>) = self.steps.into_iter().partition(is_proxy);
-        let (drops, puts): (Vec<Step>, Vec<Step>) =
-            steps.into_iter().partition(Step::is_removal);
+        let (drops, puts): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(Step::is_removal);
         for step in drops.into_iter().chain(puts).chain(last) {
             step.run(conn, sealer, stamp)?;
         }

@@ -1,9 +1,9 @@
 //! `[[accounts]]` of a config file.
 
-use crate::config::file::{AccountSpec, proxy};
 use crate::config::file::document::Trail;
 use crate::config::file::object::AccountObject;
 use crate::config::file::reader::Reader;
+use crate::config::file::{AccountSpec, proxy};
 use crate::routing::account::{AccountConfig, AccountKind, Tier};
 
 pub(super) const TIERS: &[(&str, Tier)] = &[

@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::file::account::TIERS;
-use crate::config::file::{ProviderSpec, proxy};
 use crate::config::file::document::Trail;
 use crate::config::file::node::pairs;
 use crate::config::file::object::{ModelObject, PriceObject, ProviderObject};
 use crate::config::file::reader::Reader;
+use crate::config::file::{ProviderSpec, proxy};
 use crate::config::kind::class_of;
 use crate::provider::header::extra_header;
 use crate::provider::model::{Cap, ModelKind, Think};

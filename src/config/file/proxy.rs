@@ -20,12 +20,7 @@ pub(super) fn read(reader: &mut Reader, trail: &Trail, object: ProxyObject) -> O
     }
     let address = address(reader, &trail.key("url"), &object.url);
     let no_proxy = no_proxy(reader, &trail.key("no_proxy"), object.no_proxy.as_ref());
-    Some(ProxySpec {
-        name,
-        address: address?,
-        no_proxy,
-        enabled: object.enabled.unwrap_or(true),
-    })
+    Some(ProxySpec { name, address: address?, no_proxy, enabled: object.enabled.unwrap_or(true) })
 }
 
 /// A URL without user and password is no secret and may stand in the file.

@@ -412,10 +412,7 @@ impl Reader {
         aliases
     }
 
-    fn providers(
-        &mut self,
-        section: Option<&Value>,
-    ) -> Vec<At<ProviderSpec>> {
+    fn providers(&mut self, section: Option<&Value>) -> Vec<At<ProviderSpec>> {
         let root = Trail::default().key("providers");
         let mut providers = Vec::new();
         for (id, value) in self.table("providers", section) {
