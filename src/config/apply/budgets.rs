@@ -10,9 +10,15 @@ use crate::config::apply::plan::is_managed;
 use crate::config::file::{At, BudgetSpec};
 use crate::id::{AccountId, BudgetId, ComboId, KeyId};
 use crate::provider::catalog::Catalog;
+use crate::routing::account::{AccountConfig, ProxyChoice};
 use crate::routing::budget::{Budget, BudgetScope};
 use crate::store::Owner;
+use crate::store::accounts::AccountRow;
+use crate::store::api_keys::ApiKeyRow;
 use crate::store::budgets::BudgetRow;
+use crate::store::combos::ComboRow;
+use crate::store::nodes::NodeRow;
+use crate::store::proxies::ProxyRow;
 
 /// Looks up what budgets name and gives them their stored ids.
 pub(super) fn check(checker: &mut Checker<'_>, catalog: &Catalog) {
@@ -101,33 +107,92 @@ fn scope(
     }
 }
 
-/// Names of what budgets count, for people.
-pub(super) struct Titles(HashMap<BudgetScope, String>);
+/// Names of what objects refer to, for people and for files.
+pub(in crate::config) struct Titles {
+    labels: Labels,
+    scopes: HashMap<BudgetScope, String>,
+    proxies: HashMap<String, String>,
+}
 
 impl Titles {
+    /// Of what is stored.
+    pub(in crate::config) fn of_stored(
+        nodes: &[NodeRow],
+        accounts: &[AccountRow],
+        combos: &[ComboRow],
+        keys: &[ApiKeyRow],
+        proxies: &[ProxyRow],
+    ) -> Self {
+        let mut titles = Self {
+            labels: Labels::new(&[], nodes),
+            scopes: HashMap::new(),
+            proxies: proxies.iter().map(|row| (row.id.to_string(), row.name.clone())).collect(),
+        };
+        titles.add(accounts.iter().map(|row| &row.config), combos, keys);
+        titles
+    }
+
+    /// Of the state a file leads to, and of what it replaces.
     pub(super) fn new(desired: &Desired, current: &Current) -> Self {
-        let labels = Labels::new(&desired.nodes, &current.nodes);
+        let mut titles = Self {
+            labels: Labels::new(&desired.nodes, &current.nodes),
+            scopes: HashMap::new(),
+            proxies: HashMap::new(),
+        };
         let accounts = current.accounts.iter().map(|row| &row.config);
-        let accounts = accounts.chain(desired.accounts.iter().map(|want| &want.config));
-        let accounts = accounts.map(|config| {
-            let name = format!("{}/{}", labels.of(&config.provider), config.label);
-            (BudgetScope::Account(config.id), name)
-        });
-        let combos = current.combos.iter().chain(&desired.combos);
-        let combos = combos.map(|c| (BudgetScope::Combo(c.combo.id), c.combo.name.to_string()));
-        let keys = current.keys.iter().chain(&desired.keys);
-        let keys = keys.map(|key| (BudgetScope::ApiKey(key.id), key.name.clone()));
-        Self(accounts.chain(combos).chain(keys).collect())
+        titles.add(accounts, &current.combos, &current.keys);
+        let accounts = desired.accounts.iter().map(|want| &want.config);
+        titles.add(accounts, &desired.combos, &desired.keys);
+        titles
+    }
+
+    fn add<'r>(
+        &mut self,
+        accounts: impl Iterator<Item = &'r AccountConfig>,
+        combos: &[ComboRow],
+        keys: &[ApiKeyRow],
+    ) {
+        for config in accounts {
+            let name = format!("{}/{}", self.labels.of(&config.provider), config.label);
+            self.scopes.insert(BudgetScope::Account(config.id), name);
+        }
+        let combos = combos.iter().map(|row| &row.combo);
+        self.scopes.extend(combos.map(|c| (BudgetScope::Combo(c.id), c.name.to_string())));
+        self.scopes.extend(keys.iter().map(|key| (BudgetScope::ApiKey(key.id), key.name.clone())));
+    }
+
+    /// A provider as people know it: a node by its prefix.
+    pub(in crate::config) fn provider(&self, id: &str) -> String {
+        self.labels.of(id)
+    }
+
+    /// What a budget counts, as a file names it; empty for everything. `None` = it is no longer there.
+    pub(in crate::config) fn name(&self, scope: &BudgetScope) -> Option<String> {
+        match scope {
+            BudgetScope::All => Some(String::new()),
+            BudgetScope::Provider(id) => Some(self.labels.of(id)),
+            BudgetScope::Account(_) | BudgetScope::Combo(_) | BudgetScope::ApiKey(_) => {
+                self.scopes.get(scope).cloned()
+            }
+        }
+    }
+
+    /// A way out as a file names it; `None` = its absence means the same.
+    pub(in crate::config) fn way(&self, choice: &ProxyChoice) -> Option<String> {
+        match choice {
+            ProxyChoice::Inherit => None,
+            ProxyChoice::Direct => Some("direct".to_owned()),
+            ProxyChoice::Proxy(id) => Some(self.proxies.get(id).unwrap_or(id).clone()),
+        }
     }
 
     /// `provider glm, month`.
-    pub(super) fn of(&self, budget: &Budget, labels: &Labels) -> String {
-        let window = budget.window.as_str();
-        let name = match &budget.scope {
-            BudgetScope::All => return format!("all, {window}"),
-            BudgetScope::Provider(id) => labels.of(id),
-            scope => self.0.get(scope).cloned().unwrap_or_else(|| scope.id()),
-        };
-        format!("{} {name}, {window}", budget.scope.as_str())
+    pub(super) fn of(&self, budget: &Budget) -> String {
+        let (scope, window) = (&budget.scope, budget.window.as_str());
+        if *scope == BudgetScope::All {
+            return format!("all, {window}");
+        }
+        let name = self.name(scope).unwrap_or_else(|| scope.id());
+        format!("{} {name}, {window}", scope.as_str())
     }
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 use serde_json::Value;
 
 pub use names::{Meaning, Names};
+pub(in crate::config) use budgets::Titles;
 pub use plan::{Action, Change, Plan};
 
 use crate::auth::key::KeyHasher;
@@ -120,40 +121,16 @@ pub fn preview_file(
     })
 }
 
-/// Reads a file and checks it as it would be applied to an empty store, without its secrets. Gives the warnings.
-///
-/// # Errors
-/// Every mistake, in the order of the file.
-pub fn validate_file(path: &Path, options: &Options) -> Result<Vec<FileError>, Vec<FileError>> {
-    let unused = KeyHasher::new(&[0; 32]);
-    let checked = with_file(path, options, &unused, 0, false, |file, around| {
-        validate(file, around).map_err(ApplyError::File)
-    });
-    checked.map_err(|error| mistakes(path, error))
-}
-
-fn with_file<T>(
-    path: &Path,
-    options: &Options,
-    hasher: &KeyHasher,
-    now: UnixMs,
-    prune: bool,
-    run: impl FnOnce(&ConfigFile, &Surroundings<'_>) -> Result<T, ApplyError>,
-) -> Result<T, ApplyError> {
-    let file = file::read(path, options.outbound_default).map_err(ApplyError::File)?;
-    with_parsed(&file, options, hasher, now, prune, run)
-}
-
-/// A config file whose text is at hand.
+/// A config file that is at hand as a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a> {
-    /// Its path, for messages and for relative paths in it; its ending tells TOML from JSON.
+    /// For messages, for relative paths in it, and for its format: `.json` is JSON.
     pub name: &'a Path,
-    /// What stands in it.
+    /// Its bytes.
     pub text: &'a [u8],
 }
 
-/// [`apply_file`] of a text.
+/// Applies a config file that is at hand: all of it or nothing. Blocking.
 ///
 /// # Errors
 /// See [`ApplyError`].
@@ -169,7 +146,7 @@ pub fn apply_text(
     })
 }
 
-/// [`preview_file`] of a text.
+/// The plan of [`apply_text`], without a change. Blocking.
 ///
 /// # Errors
 /// See [`ApplyError`].
@@ -183,16 +160,51 @@ pub fn preview_text(
     with_text(text, options, hasher, 0, prune, |file, around| preview(store, file, around))
 }
 
-/// [`validate_file`] of a text.
+/// As [`validate_file`], for a config file that is at hand.
 ///
 /// # Errors
-/// Every mistake, in the order of the text.
-pub fn validate_text(text: Text<'_>, options: &Options) -> Result<Vec<FileError>, Vec<FileError>> {
+/// Every mistake, in its order.
+pub fn validate_text(
+    text: Text<'_>,
+    options: &Options,
+) -> Result<Vec<FileError>, Vec<FileError>> {
     let unused = KeyHasher::new(&[0; 32]);
     let checked = with_text(text, options, &unused, 0, false, |file, around| {
         validate(file, around).map_err(ApplyError::File)
     });
     checked.map_err(|error| mistakes(text.name, error))
+}
+
+/// Reads a file and checks it as it would be applied to an empty store. Gives the warnings; a secret that is not where
+/// the file says is one of them, since it need not be where the file is checked.
+///
+/// # Errors
+/// Every mistake, in the order of the file.
+pub fn validate_file(path: &Path, options: &Options) -> Result<Vec<FileError>, Vec<FileError>> {
+    let unused = KeyHasher::new(&[0; 32]);
+    let checked = with_file(path, options, &unused, 0, false, |file, around| {
+        validate(file, around).map_err(ApplyError::File)
+    });
+    checked.map_err(|error| mistakes(path, error))
+}
+
+fn mistakes(path: &Path, error: ApplyError) -> Vec<FileError> {
+    match error {
+        ApplyError::File(errors) => errors,
+        ApplyError::Store(error) => vec![FileError::whole(path, error.to_string())],
+    }
+}
+
+fn with_file<T>(
+    path: &Path,
+    options: &Options,
+    hasher: &KeyHasher,
+    now: UnixMs,
+    prune: bool,
+    run: impl FnOnce(&ConfigFile, &Surroundings<'_>) -> Result<T, ApplyError>,
+) -> Result<T, ApplyError> {
+    let file = file::read(path, options.outbound_default).map_err(ApplyError::File)?;
+    with(&file, options, hasher, now, prune, run)
 }
 
 fn with_text<T>(
@@ -203,12 +215,11 @@ fn with_text<T>(
     prune: bool,
     run: impl FnOnce(&ConfigFile, &Surroundings<'_>) -> Result<T, ApplyError>,
 ) -> Result<T, ApplyError> {
-    let file =
-        file::parse(text.name, text.text, options.outbound_default).map_err(ApplyError::File)?;
-    with_parsed(&file, options, hasher, now, prune, run)
+    let file = file::parse(text.name, text.text, options.outbound_default);
+    with(&file.map_err(ApplyError::File)?, options, hasher, now, prune, run)
 }
 
-fn with_parsed<T>(
+fn with<T>(
     file: &ConfigFile,
     options: &Options,
     hasher: &KeyHasher,
@@ -232,13 +243,6 @@ fn with_parsed<T>(
             prune,
         },
     )
-}
-
-fn mistakes(path: &Path, error: ApplyError) -> Vec<FileError> {
-    match error {
-        ApplyError::File(errors) => errors,
-        ApplyError::Store(error) => vec![FileError::whole(path, error.to_string())],
-    }
 }
 
 /// Applies a file: all of it or nothing. Blocking.
@@ -281,7 +285,8 @@ pub fn preview(
     planned.map_err(ApplyError::File)
 }
 
-/// Checks a file as it would be applied to an empty store. Secrets are not looked up: they need not be where it is checked.
+/// Checks a file as it would be applied to an empty store. A secret that is not there is a warning: it need not be
+/// where the file is checked.
 ///
 /// # Errors
 /// Every mistake, in the order of the file.

@@ -342,12 +342,12 @@ impl Planner {
         self.compare("key", wants.collect(), haves.collect());
 
         let wants = desired.budgets.into_iter().map(|row| Want {
-            name: titles.of(&row.budget, &label),
+            name: titles.of(&row.budget),
             facts: facts::of_budget(&row),
             put: Step::PutBudget(Box::new(row)),
         });
         let haves = current.budgets.iter().map(|row| Have {
-            name: titles.of(&row.budget, &label),
+            name: titles.of(&row.budget),
             facts: facts::of_budget(row),
             managed: is_managed(row.managed_by),
             drop: Step::DropBudget(row.budget.id),

@@ -10,7 +10,7 @@ use crate::config::export::text::{Variables, Writer};
 use crate::routing::account::AccountKind;
 use crate::store::{
     Store, StoreError, accounts, aliases, api_keys, budgets, combos, models, nodes, prices,
-    provider_overrides, settings,
+    provider_overrides, proxies, settings,
 };
 
 /// The config file of what is stored. Blocking.
@@ -18,13 +18,19 @@ use crate::store::{
 /// # Errors
 /// The store failed.
 pub fn export(store: &Store) -> Result<String, StoreError> {
+    let sealer = store.sealer();
     store.read(|conn| {
         let (nodes, accounts) = (nodes::list(conn)?, accounts::list(conn)?);
         let (combos, keys) = (combos::list(conn)?, api_keys::list(conn)?);
-        let titles = Titles::of_stored(&nodes, &accounts, &combos, &keys);
+        let proxies = proxies::list(conn)?;
+        let titles = Titles::of_stored(&nodes, &accounts, &combos, &keys, &proxies);
         let mut file = Writer::default();
         let mut variables = Variables::default();
         objects::settings(&mut file, &mut variables, &settings::list(conn)?);
+        for row in &proxies {
+            let url = proxies::url(conn, sealer, row.id).ok();
+            objects::proxy(&mut file, &mut variables, row, url.as_ref());
+        }
         for row in &nodes {
             objects::node(&mut file, row);
         }

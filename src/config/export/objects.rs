@@ -6,13 +6,14 @@ use serde_json::{Map, Value, json};
 
 use crate::config::apply::Titles;
 use crate::config::export::text::{Variables, Writer, usd};
-use crate::config::file::words;
 use crate::config::keys;
 use crate::config::settings::is_oauth_key;
-use crate::provider::node::{AuthStyle, ModelSource};
-use crate::routing::account::AccountKind;
+use crate::provider::node::{AuthStyle, ModelSource, NetworkPolicy};
+use crate::provider::proxy::ProxyUrl;
+use crate::routing::account::{AccountKind, Tier};
 use crate::routing::budget::{Budget, NOTIFY_AT};
-use crate::routing::combo::Entry;
+use crate::routing::combo::{Entry, Strategy};
+use crate::secret::Secret;
 use crate::store::accounts::AccountRow;
 use crate::store::aliases::AliasRow;
 use crate::store::api_keys::ApiKeyRow;
@@ -21,6 +22,7 @@ use crate::store::models::ModelRow;
 use crate::store::nodes::NodeRow;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
+use crate::store::proxies::ProxyRow;
 use crate::store::settings::SettingRow;
 
 pub(super) fn settings(
@@ -45,6 +47,27 @@ pub(super) fn settings(
     }
 }
 
+pub(super) fn proxy(
+    file: &mut Writer,
+    variables: &mut Variables,
+    row: &ProxyRow,
+    url: Option<&Secret>,
+) {
+    file.head(&["proxies"], true);
+    file.line("name", row.name.as_str());
+    // A URL that cannot be read is taken for one with a password.
+    let url = url.and_then(|url| ProxyUrl::parse(url.expose()).ok());
+    match url.filter(|url| url.login().is_none()) {
+        Some(url) => file.line("url", url.display()),
+        None => {
+            let what = format!("URL of proxy `{}`", row.name);
+            file.line("url", variables.refer(&["proxy", &row.name, "url"], what));
+        }
+    }
+    file.line("no_proxy", Some(row.no_proxy.as_str()).filter(|list| !list.is_empty()));
+    file.unless(true, "enabled", row.enabled);
+}
+
 pub(super) fn node(file: &mut Writer, row: &NodeRow) {
     let node = &row.node;
     let (kind, api_type) = node.node_type.stored();
@@ -65,7 +88,7 @@ pub(super) fn node(file: &mut Writer, row: &NodeRow) {
     file.line("auth_header", header);
     file.line("headers", headers(&node.headers));
     // Written always: its absence means the policy of the installation.
-    file.line("network", words::network(node.network));
+    file.line("network", network(node.network));
     file.unless(false, "insecure_http", node.insecure_http);
     if node.model_source == ModelSource::Manual {
         file.line("model_source", "manual");
@@ -76,7 +99,7 @@ pub(super) fn node(file: &mut Writer, row: &NodeRow) {
 pub(super) fn provider(file: &mut Writer, row: &ProviderOverride, titles: &Titles) {
     file.head(&["providers", &titles.provider(&row.provider)], false);
     file.unless(true, "enabled", row.enabled);
-    file.line("tier", row.tier.map(words::tier));
+    file.line("tier", row.tier.map(Tier::as_str));
     file.line("account_strategy", row.account_strategy.as_deref());
     file.line("sticky_count", row.sticky_count);
     file.line("affinity_ttl_s", row.affinity_ttl_s);
@@ -88,6 +111,7 @@ pub(super) fn provider(file: &mut Writer, row: &ProviderOverride, titles: &Title
     file.line("headers", headers(&row.headers));
     file.line("retry_statuses", row.retry_statuses.clone().unwrap_or(Value::Null));
     file.line("count_notional", row.count_notional);
+    file.line("proxy", titles.way(&row.proxy));
 }
 
 pub(super) fn account(
@@ -127,9 +151,11 @@ pub(super) fn account(
         let params = params.into_iter().map(|(name, value)| (name, Value::from(value)));
         file.line("params", params.collect::<Map<_, _>>());
     }
-    file.line("tier", config.tier.map(words::tier));
+    file.line("tier", config.tier.map(Tier::as_str));
     file.line("min_remaining_percent", config.min_remaining_percent);
     file.line("allow_overage", config.allow_overage);
+    file.line("proxy", titles.way(&config.proxy));
+    file.unless(true, "refresh_enabled", config.refresh_enabled);
     file.line("notes", row.about.notes.as_deref());
 }
 
@@ -173,8 +199,8 @@ pub(super) fn combo(file: &mut Writer, row: &ComboRow) {
     file.line("name", &*combo.name);
     file.line("description", row.description.as_deref());
     file.unless(true, "enabled", combo.enabled);
-    file.line("strategy", words::strategy(combo.strategy));
-    file.unless("fallback", "tier_inner", words::strategy(combo.tier_inner));
+    file.line("strategy", combo.strategy.as_str());
+    file.unless(Strategy::Fallback.as_str(), "tier_inner", combo.tier_inner.as_str());
     file.list("entries", &combo.entries.iter().map(entry).collect::<Vec<_>>());
     if combo.sticky_enabled.is_some() || combo.sticky_ttl_s != 3_600 {
         let sticky = json!({"enabled": combo.sticky_enabled, "ttl_s": combo.sticky_ttl_s});
@@ -196,7 +222,7 @@ fn entry(entry: &Entry) -> Value {
         put("weight", entry.weight.into());
     }
     if let Some(tier) = entry.tier {
-        put("tier", words::tier(tier).into());
+        put("tier", tier.as_str().into());
     }
     if !entry.enabled {
         put("enabled", false.into());
@@ -271,6 +297,16 @@ pub(super) fn budget(file: &mut Writer, budget: &Budget, titles: &Titles) {
         file.list("notify_at", &budget.notify_at);
     }
     file.unless(true, "enabled", budget.enabled);
+}
+
+fn network(policy: NetworkPolicy) -> Option<&'static str> {
+    match policy {
+        NetworkPolicy::Public => Some("public"),
+        NetworkPolicy::Private => Some("private"),
+        NetworkPolicy::Loopback => Some("loopback"),
+        // Of the environment's default alone; its absence means that.
+        NetworkPolicy::PrivateAndLoopback => None,
+    }
 }
 
 fn headers(pairs: &[(String, String)]) -> Value {

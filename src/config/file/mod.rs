@@ -243,12 +243,15 @@ pub fn price(object: &Value) -> Result<PriceRow, Vec<FileError>> {
     reader::one(object, model::read_price)
 }
 
-/// Settings of the provider with this id.
+/// Settings of the provider with this id, but for the way its calls go out.
 ///
 /// # Errors
 /// As [`combo`].
 pub fn provider(id: &str, object: &Value) -> Result<ProviderOverride, Vec<FileError>> {
-    reader::one(object, |reader, trail, object| model::read_provider(reader, trail, id, object))
+    let read = |reader: &mut reader::Reader, trail: &Trail, object| {
+        model::read_provider(reader, trail, id, object)
+    };
+    reader::one(object, read).map(|spec| spec.row)
 }
 
 #[cfg(test)]
