@@ -142,7 +142,9 @@ fn owner(row: Option<&SettingRow>) -> &'static str {
 fn preset(key: &Key, options: &Options) -> Value {
     match (key.preset, key.name) {
         (Preset::Found(_), "instance_name") => options.found.host_name.clone().into(),
-        (Preset::Found(_), "timezone") => options.found.timezone.iana_name().unwrap_or("UTC").into(),
+        (Preset::Found(_), "timezone") => {
+            options.found.timezone.iana_name().unwrap_or("UTC").into()
+        }
         (Preset::Found(_), "workers") => options.workers.into(),
         (preset, _) => preset.to_json(),
     }
@@ -153,19 +155,15 @@ fn is_start_only(key: &Key) -> bool {
     matches!(key.name, "port" | "host" | "workers")
 }
 
-fn secret(
-    conn: &mut Connection,
-    sealer: &Sealer,
-    name: &str,
-    row: Option<&SettingRow>,
-) -> Value {
+fn secret(conn: &mut Connection, sealer: &Sealer, name: &str, row: Option<&SettingRow>) -> Value {
     if row.is_none() {
         return json!({"set": false});
     }
     let text = settings::secret(conn, sealer, name).ok().flatten();
     // Of a short secret four characters would be too much.
     let tail = text.as_ref().map(Secret::expose).filter(|text| text.len() >= 16);
-    let last4 = tail.and_then(|text| text.char_indices().rev().nth(3).and_then(|(at, _)| text.get(at..)));
+    let last4 =
+        tail.and_then(|text| text.char_indices().rev().nth(3).and_then(|(at, _)| text.get(at..)));
     json!({"set": true, "last4": last4})
 }
 
@@ -245,7 +243,10 @@ impl Patched {
 }
 
 /// Each change by itself.
-fn check(options: &Options, changes: &Map<String, Value>) -> Result<BTreeMap<String, Write>, PatchError> {
+fn check(
+    options: &Options,
+    changes: &Map<String, Value>,
+) -> Result<BTreeMap<String, Write>, PatchError> {
     let changes: BTreeMap<String, Value> = changes.clone().into_iter().collect();
     let mut writes = BTreeMap::new();
     let mut invalid = Vec::new();
@@ -271,10 +272,12 @@ fn check(options: &Options, changes: &Map<String, Value>) -> Result<BTreeMap<Str
         let write = match value {
             _ if is_start_only(key) => {
                 let by = if key.name == "workers" { "" } else { "a flag or " };
-                Err(format!("is set by {by}the environment: it is needed before any setting is read"))
+                Err(format!(
+                    "is set by {by}the environment: it is needed before any setting is read"
+                ))
             }
             Value::Null => Ok(Write::Default),
-            Value::String(text) if key.is_secret() => secret_of(text).map(Write::Secret),
+            value if key.is_secret() => secret_value(key, &value),
             // What equals the default is not stored (storage §3.7).
             value if value == key.preset.to_json() => Ok(Write::Default),
             value => match key.kind.check(&value) {
@@ -308,6 +311,13 @@ fn client(key: &str, value: &Value) -> Result<Write, String> {
     }
 }
 
+/// A secret that fits its setting. What is told about one that does not fit never holds it.
+fn secret_value(key: &Key, value: &Value) -> Result<Write, String> {
+    key.kind.check(value).map_err(|misfit| misfit.to_string())?;
+    let text = value.as_str().unwrap_or_default().trim().to_owned();
+    secret_of(text).map(Write::Secret)
+}
+
 fn secret_of(text: String) -> Result<Secret, String> {
     if text.is_empty() || text.len() > LONGEST_SECRET || text.chars().any(char::is_control) {
         return Err(format!("expected a text of one line, 1 to {LONGEST_SECRET} bytes"));
@@ -321,10 +331,8 @@ fn together(
     stored: &BTreeMap<String, SettingRow>,
     writes: &BTreeMap<String, Write>,
 ) -> Result<(), Vec<(String, String)>> {
-    let mut values: BTreeMap<String, Value> = stored
-        .iter()
-        .filter_map(|(key, row)| Some((key.clone(), row.value.clone()?)))
-        .collect();
+    let mut values: BTreeMap<String, Value> =
+        stored.iter().filter_map(|(key, row)| Some((key.clone(), row.value.clone()?))).collect();
     let resolve = |values| Settings::resolve(values, &options.locked, &options.found).1;
     let before: Vec<SettingError> = resolve(&values);
     for (key, write) in writes {

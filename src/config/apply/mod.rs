@@ -15,8 +15,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-pub use names::{Meaning, Names};
 pub(in crate::config) use budgets::Titles;
+pub use names::{Meaning, Names};
 pub use plan::{Action, Change, Plan};
 
 use crate::auth::key::KeyHasher;
@@ -164,10 +164,7 @@ pub fn preview_text(
 ///
 /// # Errors
 /// Every mistake, in its order.
-pub fn validate_text(
-    text: Text<'_>,
-    options: &Options,
-) -> Result<Vec<FileError>, Vec<FileError>> {
+pub fn validate_text(text: Text<'_>, options: &Options) -> Result<Vec<FileError>, Vec<FileError>> {
     let unused = KeyHasher::new(&[0; 32]);
     let checked = with_text(text, options, &unused, 0, false, |file, around| {
         validate(file, around).map_err(ApplyError::File)

@@ -56,9 +56,9 @@ pub fn export(store: &Store) -> Result<String, StoreError> {
         for row in &budgets::list(conn)? {
             objects::budget(&mut file, &row.budget, &titles);
         }
-        let signed_in = accounts.iter().filter(|row| {
-            !matches!(row.config.kind, AccountKind::ApiKey | AccountKind::None)
-        });
+        let signed_in = accounts
+            .iter()
+            .filter(|row| !matches!(row.config.kind, AccountKind::ApiKey | AccountKind::None));
         let revoked = keys.iter().filter(|row| row.revoked_at.is_some());
         Ok(text::headed(&file, &variables, signed_in.count(), revoked.count()))
     })

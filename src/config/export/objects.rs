@@ -281,7 +281,9 @@ pub(super) fn key(file: &mut Writer, variables: &mut Variables, row: &ApiKeyRow)
 pub(super) fn budget(file: &mut Writer, budget: &Budget, titles: &Titles) {
     let Some(id) = titles.name(&budget.scope) else {
         let (scope, window) = (budget.scope.as_str(), budget.window.as_str());
-        file.note(&format!("A budget ({scope}, {window}) is left out: what it counts is no longer there."));
+        file.note(&format!(
+            "A budget ({scope}, {window}) is left out: what it counts is no longer there."
+        ));
         return;
     };
     file.head(&["budgets"], true);

@@ -76,7 +76,8 @@ impl Variables {
             }
         }
         let name = name.trim_matches('_').to_owned();
-        let name = if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
+        let name =
+            if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name };
         let free = (1_u32..).map(|n| if n == 1 { name.clone() } else { format!("{name}_{n}") });
         let name = free.into_iter().find(|name| !self.names.contains(name)).unwrap_or(name);
         self.names.insert(name.clone());
@@ -95,7 +96,8 @@ pub(super) fn headed(
 ) -> String {
     let mut text = String::from("# Config file of NineRouter, exported from what is stored.\n");
     if !variables.list.is_empty() {
-        text += "# It holds no secrets. Set these variables, or write `file:/path` in their places:\n";
+        text +=
+            "# It holds no secrets. Set these variables, or write `file:/path` in their places:\n";
         for (name, what) in &variables.list {
             // Writing to a text does not fail.
             drop(writeln!(text, "#   {name:<32} {what}"));
@@ -104,10 +106,17 @@ pub(super) fn headed(
     let accounts = |n: usize| if n == 1 { "1 account".to_owned() } else { format!("{n} accounts") };
     if signed_in > 0 {
         let text_of = accounts(signed_in);
-        drop(writeln!(text, "# Not in it: {text_of} that signed in or were imported; they are runtime data."));
+        drop(writeln!(
+            text,
+            "# Not in it: {text_of} that signed in or were imported; they are runtime data."
+        ));
     }
     if revoked > 0 {
-        let keys = if revoked == 1 { "1 key that is".to_owned() } else { format!("{revoked} keys that are") };
+        let keys = if revoked == 1 {
+            "1 key that is".to_owned()
+        } else {
+            format!("{revoked} keys that are")
+        };
         drop(writeln!(text, "# Not in it: {keys} revoked."));
     }
     text + &file.0
