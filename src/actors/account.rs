@@ -353,8 +353,12 @@ impl Account {
             | Class::ClientCancelled
             | Class::Unknown => false,
         };
-        held.generation < self.since_generation
-            || (of_the_credential && held.generation < self.generation())
+        !self.is_present(held) || (of_the_credential && held.generation < self.generation())
+    }
+
+    /// True for a lease of the present sign-in, whatever refreshes came between.
+    fn is_present(&self, held: &Held) -> bool {
+        held.generation >= self.since_generation
     }
 }
 
@@ -449,12 +453,14 @@ impl Handler<Report> for Account {
             return;
         }
         let now = self.shared.clock.now_ms();
+        let present = self.is_present(&held);
         // First what its headers said: what the outcome proves is about what was known before.
-        if let Some(reading) = msg.reading {
+        if let Some(reading) = msg.reading.filter(|_| present) {
             self.observe(*reading, ctx);
         }
         match &msg.outcome {
-            Outcome::Success => self.succeeded(now, &held, ctx),
+            Outcome::Success if present => self.succeeded(now, &held, ctx),
+            Outcome::Success => {}
             Outcome::Failed(why) => self.failed(now, &held, why, ctx),
             Outcome::Aborted => {}
         }

@@ -124,7 +124,9 @@ impl Lease {
     pub fn observe(&self, reading: Reading) {
         self.overage.set(reading.overage.is_some());
         match &self.owner {
-            Some(owner) if reading.is_urgent() => owner.do_send(Observed { reading }),
+            Some(owner) if reading.is_urgent() => {
+                owner.do_send(Observed { lease_id: self.id, reading });
+            }
             Some(_) | None => drop(self.reading.replace(Some(Box::new(reading)))),
         }
     }

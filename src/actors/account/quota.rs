@@ -22,6 +22,8 @@ use crate::store::hot_state::{HotState, StoredQuota};
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Observed {
+    /// The lease under which they were said.
+    pub lease_id: u64,
     /// What the headers said.
     pub reading: Reading,
 }
@@ -137,6 +139,14 @@ impl Account {
         self.shared.quota_polls.wish(self.id);
     }
 
+    /// People say that a scope serves again: what said otherwise is forgotten.
+    pub(super) fn forget_quota(&mut self, scope: Option<&Scope>) {
+        if let Some(document) = &mut self.quota {
+            merge::forget(Arc::make_mut(document), scope);
+            self.show_quota();
+        }
+    }
+
     /// The operator may have changed what use beyond the plan is worth.
     pub(super) fn apply_overage_setting(&mut self) {
         if self.shared.snapshot.load().allows_overage(&self.config) {
@@ -232,7 +242,8 @@ impl Handler<Observed> for Account {
     type Result = ();
 
     fn handle(&mut self, msg: Observed, ctx: &mut Self::Context) {
-        if !self.retired {
+        let present = self.leases.get(&msg.lease_id).is_some_and(|held| self.is_present(held));
+        if present && !self.retired {
             self.observe(msg.reading, ctx);
         }
     }

@@ -279,6 +279,7 @@ impl Account {
             Ok(credential) => {
                 self.take_sign_in(Some(credential));
                 self.set_auth(StoredAuth::Ok, ctx);
+                self.renew_quota();
             }
             Err(failed) => self.not_renewed(&failed, ctx),
         }
@@ -470,11 +471,10 @@ impl Handler<ClearLocks> for Account {
             view.locks.retain(|lock| msg.scope.as_ref().is_some_and(|scope| lock.scope != *scope));
             cleared = before - view.locks.len();
         });
-        if cleared > 0 {
-            self.memory = FailureMemory::default();
-            self.change(|_| {});
-            self.save(ctx, true);
-        }
+        self.memory = FailureMemory::default();
+        self.forget_quota(msg.scope.as_ref());
+        self.change(|_| {});
+        self.save(ctx, true);
         cleared
     }
 }

@@ -520,11 +520,12 @@ fn a_new_sign_in_wins_over_everything_older() {
         assert_eq!(world.look(id).await.auth, StoredAuth::Ok);
         late.report(failure(Class::QuotaExhausted, Cooldown::Quota { wide_jitter: false }));
         assert_eq!(world.look(id).await.view.locks.len(), 1);
+        assert!(world.look(id).await.view.shown.quota.is_some());
 
         // A refresh that is overtaken by a sign-in keeps nothing of its own.
         let addr = world.addr(id).await;
         assert_eq!(addr.send(ClearLocks { scope: Some(Scope::All) }).await.unwrap(), 1);
-        let held = world.lease().await;
+        let (held, spent) = (world.lease().await, world.lease().await);
         world.vendor.hold(Place::Token, Hold::Reply);
         let running = addr.send(RefreshNow { force: true });
         let running = actix_rt::spawn(running);
@@ -542,8 +543,10 @@ fn a_new_sign_in_wins_over_everything_older() {
             Class::AccountBanned,
             Cooldown::Dead(crate::routing::verdict::Dead::Banned),
         ));
+        spent.report(failure(Class::QuotaExhausted, Cooldown::Quota { wide_jitter: false }));
         let seen = world.look(id).await;
         assert_eq!((seen.auth, seen.generation), (StoredAuth::Ok, 3), "an old report kills nobody");
+        assert!(seen.view.locks.is_empty() && seen.view.shown.quota.is_none(), "nor locks it");
 
         // An older generation read from the store does not replace a newer one.
         world.refresh(id).await.unwrap();
