@@ -80,18 +80,18 @@ fn named<'d>(document: &'d Value, name: &str) -> &'d Value {
 #[test]
 fn traffic_moves_on_when_a_session_is_used_up_and_back_after_its_reset() {
     let vendor = vendor();
-    let (ada, bob) = (session("ada", 2), session("bob", 100));
-    let router = router(&vendor, &[(&ada, ""), (&bob, "")]).start();
-    vendor.set_window(&ada, "5h", 50, now_ms() + 6_000);
+    let (eve, bob) = (session("eve", 2), session("bob", 100));
+    let router = router(&vendor, &[(&eve, ""), (&bob, "")]).start();
+    vendor.set_window(&eve, "5h", 50, now_ms() + 6_000);
     // The last request of the session says so itself: nobody is refused.
-    assert_eq!(served_by(&router, SONNET), "ada");
+    assert_eq!(served_by(&router, SONNET), "eve");
     assert_eq!(served_by(&router, SONNET), "bob");
     until(PATIENCE, "the session begins anew", || {
-        (served_by(&router, SONNET) == "ada").then_some(())
+        (served_by(&router, SONNET) == "eve").then_some(())
     });
     let counts = vendor.counts();
     assert_eq!((counts.out_of_quota, counts.unauthorized), (0, 0), "no request was lost");
-    let document = until(PATIENCE, "it is stored", || quota(&router, "ada"));
+    let document = until(PATIENCE, "it is stored", || quota(&router, "eve"));
     assert_eq!(document["provider"], "claude");
     assert_eq!(named(&document, "7d")["scope"], "*");
     assert!(named(&document, "7d")["pace"]["elapsed_percent"].is_number(), "{document}");
@@ -100,16 +100,16 @@ fn traffic_moves_on_when_a_session_is_used_up_and_back_after_its_reset() {
 #[test]
 fn a_refusal_moves_traffic_on_and_outlives_a_restart() {
     let vendor = vendor();
-    let (ada, bob) = (session("ada", 100), session("bob", 100));
-    let mut router = router(&vendor, &[(&ada, ""), (&bob, "")]).start();
+    let (eve, bob) = (session("eve", 100), session("bob", 100));
+    let mut router = router(&vendor, &[(&eve, ""), (&bob, "")]).start();
     let reset = now_ms() + 3_600_000;
-    vendor.set_window(&ada, "5h", 100, reset);
+    vendor.set_window(&eve, "5h", 100, reset);
     assert_eq!(served_by(&router, SONNET), "bob", "the client sees nothing of the refusal");
-    let lock = until(PATIENCE, "the lock is stored", || locks(&router, "ada").pop());
+    let lock = until(PATIENCE, "the lock is stored", || locks(&router, "eve").pop());
     assert_eq!((&lock["scope"], &lock["class"]), (&"*".into(), &"quota_exhausted".into()));
     let until_ms = lock["until"].as_i64().unwrap();
     assert!((reset..reset + 32_000).contains(&until_ms), "{}", until_ms - reset);
-    let document = until(PATIENCE, "the quota is stored", || quota(&router, "ada"));
+    let document = until(PATIENCE, "the quota is stored", || quota(&router, "eve"));
     let five = named(&document, "5h");
     assert_eq!((&five["status"], &five["percent"]), (&"exhausted".into(), &100.0.into()));
     for _ in 0..2 {
@@ -125,13 +125,13 @@ fn a_refusal_moves_traffic_on_and_outlives_a_restart() {
 fn a_used_up_family_leaves_the_other_families_alone() {
     let vendor = vendor();
     let families = vec![("opus".to_owned(), 1)];
-    let ada = Person::new("ada").with_limits(Limits { families, ..Limits::default() });
+    let eve = Person::new("eve").with_limits(Limits { families, ..Limits::default() });
     let bob = Person::new("bob");
-    let router = router(&vendor, &[(&ada, ""), (&bob, "")]).start();
-    assert_eq!(served_by(&router, OPUS), "ada");
+    let router = router(&vendor, &[(&eve, ""), (&bob, "")]).start();
+    assert_eq!(served_by(&router, OPUS), "eve");
     for _ in 0..3 {
         assert_eq!(served_by(&router, OPUS), "bob");
-        assert_eq!(served_by(&router, SONNET), "ada");
+        assert_eq!(served_by(&router, SONNET), "eve");
     }
     assert_eq!(vendor.counts().out_of_quota, 0);
 }
@@ -140,28 +140,28 @@ fn a_used_up_family_leaves_the_other_families_alone() {
 fn use_beyond_the_plan_is_stopped_unless_the_operator_wants_it() {
     for allowed in [false, true] {
         let vendor = vendor();
-        let ada = Person::new("ada").with_limits(Limits {
+        let eve = Person::new("eve").with_limits(Limits {
             session: 100,
             overage: true,
             ..Limits::default()
         });
         let bob = Person::new("bob");
         let more = if allowed { "allow_overage = true" } else { "" };
-        let router = router(&vendor, &[(&ada, more), (&bob, "")]).start();
+        let router = router(&vendor, &[(&eve, more), (&bob, "")]).start();
         let reset = now_ms() + 3_600_000;
-        vendor.set_window(&ada, "5h", 100, reset);
+        vendor.set_window(&eve, "5h", 100, reset);
         // The response itself is delivered, and marked.
-        assert_eq!(served_by(&router, SONNET), "ada");
+        assert_eq!(served_by(&router, SONNET), "eve");
         let rows = router.wait_rows(1, &["overage", "list_cost", "paid_cost"], "requests");
         assert_eq!(rows[0]["overage"], 1);
         assert_eq!(rows[0]["paid_cost"], rows[0]["list_cost"], "it is paid for");
         let next = served_by(&router, SONNET);
         if allowed {
-            assert_eq!(next, "ada");
-            assert_eq!(locks(&router, "ada"), Vec::<Value>::new());
+            assert_eq!(next, "eve");
+            assert_eq!(locks(&router, "eve"), Vec::<Value>::new());
         } else {
             assert_eq!(next, "bob");
-            let lock = until(PATIENCE, "the guard is stored", || locks(&router, "ada").pop());
+            let lock = until(PATIENCE, "the guard is stored", || locks(&router, "eve").pop());
             assert_eq!((&lock["reason"], &lock["scope"]), (&"overage_guard".into(), &"*".into()));
             assert!((lock["until"].as_i64().unwrap() - reset).abs() <= 1_000);
         }
@@ -173,21 +173,21 @@ fn use_beyond_the_plan_is_stopped_unless_the_operator_wants_it() {
 #[test]
 fn a_reserve_is_kept_while_somebody_else_can_serve() {
     let vendor = vendor();
-    let (ada, bob) = (session("ada", 100), session("bob", 100));
+    let (eve, bob) = (session("eve", 100), session("bob", 100));
     let reserve = "min_remaining_percent = 40";
-    let both = router(&vendor, &[(&ada, reserve), (&bob, "")]).start();
-    vendor.set_window(&ada, "5h", 60, now_ms() + 3_600_000);
-    assert_eq!(served_by(&both, SONNET), "ada");
+    let both = router(&vendor, &[(&eve, reserve), (&bob, "")]).start();
+    vendor.set_window(&eve, "5h", 60, now_ms() + 3_600_000);
+    assert_eq!(served_by(&both, SONNET), "eve");
     assert_eq!(served_by(&both, SONNET), "bob");
     drop(both);
     // Alone it is used, unless the reserve is firm.
-    let alone = router(&vendor, &[(&ada, reserve)]).start();
+    let alone = router(&vendor, &[(&eve, reserve)]).start();
     for _ in 0..3 {
-        assert_eq!(served_by(&alone, SONNET), "ada");
+        assert_eq!(served_by(&alone, SONNET), "eve");
     }
     drop(alone);
-    let firm = router(&vendor, &[(&ada, reserve)]).setting("reserve_soft", false).start();
-    assert_eq!(served_by(&firm, SONNET), "ada");
+    let firm = router(&vendor, &[(&eve, reserve)]).setting("reserve_soft", false).start();
+    assert_eq!(served_by(&firm, SONNET), "eve");
     let refused = ask(&firm, SONNET);
     assert_eq!(refused.status, 429, "{}", refused.brief());
     assert!(refused.text().contains("resets in"), "{}", refused.text());
@@ -196,8 +196,8 @@ fn a_reserve_is_kept_while_somebody_else_can_serve() {
 #[test]
 fn the_usage_page_is_asked_when_nobody_named_a_reset_and_its_failures_change_nothing() {
     let vendor = vendor();
-    let (ada, bob) = (session("ada", 100), session("bob", 100));
-    let router = router(&vendor, &[(&ada, ""), (&bob, "")]).background().start();
+    let (eve, bob) = (session("eve", 100), session("bob", 100));
+    let router = router(&vendor, &[(&eve, ""), (&bob, "")]).background().start();
     let silent = || {
         let body = json!({"type": "error", "error": {"type": "rate_limit_error", "message": "no"}});
         Scripted::reply(429, body).header("anthropic-ratelimit-unified-status", "rejected")
@@ -206,7 +206,7 @@ fn the_usage_page_is_asked_when_nobody_named_a_reset_and_its_failures_change_not
     assert_eq!(served_by(&router, SONNET), "bob");
     assert!(vendor.wait(PATIENCE, |counts| counts.usages >= 1), "{:?}", vendor.counts());
     let document = until(PATIENCE, "the page is stored", || {
-        quota(&router, "ada").filter(|d| d["windows"].as_array().is_some_and(|w| w.len() > 1))
+        quota(&router, "eve").filter(|d| d["windows"].as_array().is_some_and(|w| w.len() > 1))
     });
     assert_eq!(named(&document, "7d")["status"], "ok");
     // The page lags: what the refusal said still holds (accounts §4.1).

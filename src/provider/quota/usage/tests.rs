@@ -50,7 +50,7 @@ fn claude_tells_the_session_the_week_and_families() {
             "something_else": {"utilization": 99.0},
         }),
     );
-    assert_eq!(names(&reading), ["5h", "7d", "7d_next", "7d_sonnet"]);
+    assert_eq!(names(&reading), ["5h", "7d", "7d_sonnet", "7d_next"]);
     let session = window(&reading, "5h");
     assert_eq!((session.percent, session.window_seconds), (Some(37.0), Some(18_000)));
     assert_eq!(session.resets_at, Some(NOW + 2_800_100));
