@@ -152,7 +152,6 @@ impl From<StoreError> for ApiError {
             StoreError::Constraint(_) | StoreError::Invalid { .. } => {
                 Self::new(422, "validation_failed", format!("the database refused it: {store}"))
             }
-            StoreError::InUse { .. } => Self::in_use(store.to_string(), Vec::new()),
             StoreError::DiskFull(_) => {
                 Self::new(507, "storage_full", "the disk is full; make room and try again")
             }

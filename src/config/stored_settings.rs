@@ -27,12 +27,12 @@ pub enum PatchError {
         near: Option<&'static str>,
     },
     /// A flag or the environment sets it, and wins.
-    #[error("`{key}` is set by the {source}; change it there")]
+    #[error("`{key}` is set by the {by}; change it there")]
     Locked {
         /// Its name.
         key: &'static str,
         /// What sets it.
-        source: Source,
+        by: Source,
     },
     /// The config file sets it.
     #[error("`{key}` is set by the config file; change it there")]
@@ -263,7 +263,7 @@ fn check(
             return Err(PatchError::Unknown { near: keys::nearest_setting(&name), key: name });
         };
         if let Some(source) = options.sources.get(key.name) {
-            return Err(PatchError::Locked { key: key.name, source: source.clone() });
+            return Err(PatchError::Locked { key: key.name, by: source.clone() });
         }
         if writes.contains_key(key.name) {
             invalid.push((name, "is given twice; keep one spelling".to_owned()));
@@ -333,7 +333,9 @@ fn together(
 ) -> Result<(), Vec<(String, String)>> {
     let mut values: BTreeMap<String, Value> =
         stored.iter().filter_map(|(key, row)| Some((key.clone(), row.value.clone()?))).collect();
-    let resolve = |values| Settings::resolve(values, &options.locked, &options.found).1;
+    let resolve = |values: &BTreeMap<String, Value>| -> Vec<SettingError> {
+        Settings::resolve(values, &options.locked, &options.found).1
+    };
     let before: Vec<SettingError> = resolve(&values);
     for (key, write) in writes {
         match write {

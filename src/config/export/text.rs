@@ -1,7 +1,6 @@
 //! TOML line by line: order and blank lines are ours, quoting is the library's.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 use serde_json::Value;
 
@@ -100,15 +99,15 @@ pub(super) fn headed(
             "# It holds no secrets. Set these variables, or write `file:/path` in their places:\n";
         for (name, what) in &variables.list {
             // Writing to a text does not fail.
-            drop(writeln!(text, "#   {name:<32} {what}"));
+            text.push_str(&format!("#   {name:<32} {what}\n"));
         }
     }
     let accounts = |n: usize| if n == 1 { "1 account".to_owned() } else { format!("{n} accounts") };
     if signed_in > 0 {
         let text_of = accounts(signed_in);
-        drop(writeln!(
-            text,
-            "# Not in it: {text_of} that signed in or were imported; they are runtime data."
+        text.push_str(&format!(
+            "# Not in it: {text_of} that signed in or were imported; they are runtime data.
+"
         ));
     }
     if revoked > 0 {
@@ -117,7 +116,7 @@ pub(super) fn headed(
         } else {
             format!("{revoked} keys that are")
         };
-        drop(writeln!(text, "# Not in it: {keys} revoked."));
+        text.push_str(&format!("# Not in it: {keys} revoked.\n"));
     }
     text + &file.0
 }

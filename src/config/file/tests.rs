@@ -82,7 +82,7 @@ fn the_specimen_of_the_specification_is_read() {
         (Some(1_500_000), Some(6_000_000))
     );
     assert_eq!(file.models[0].value.ctx, Some(200_000));
-    assert_eq!(file.providers[0].value.tier, Some(Tier::Cheap));
+    assert_eq!(file.providers[0].value.row.tier, Some(Tier::Cheap));
     assert_eq!(file.warnings, []);
 }
 
