@@ -18,7 +18,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("config", &["auth", "net", "provider", "routing", "store"]),
     ("actors", &["auth", "config", "net", "provider", "routing", "store"]),
     ("gateway", &["actors", "auth", "net", "provider", "routing", "store"]),
-    ("api", &["actors", "auth", "config", "net", "provider", "routing", "store"]),
+    ("api", &["actors", "auth", "config", "net", "oauth", "provider", "routing", "store"]),
     ("dashboard", &["actors", "config"]),
     ("oauth", &["actors", "config", "net", "provider", "routing", "store"]),
     ("server", &["actors", "api", "auth", "config", "dashboard", "gateway", "oauth"]),

@@ -475,12 +475,14 @@ fn null_puts_a_setting_back_to_its_default() {
 }
 
 #[test]
-fn validation_needs_neither_store_nor_secrets() {
+fn validation_needs_no_store_and_says_which_secrets_are_missing() {
     let bench = Bench::new();
     let text =
         FULL.replace("env:GLM_KEY", "env:NOT_HERE").replace("env:LAPTOP", "file:/nonexistent/k");
     let file = parse(Path::new("nr.toml"), text.as_bytes(), NetworkPolicy::Public).unwrap();
-    assert_eq!(bench.with(false, |around| validate(&file, around)), Ok(vec![]));
+    let missing = bench.with(false, |around| validate(&file, around)).unwrap();
+    let missing: Vec<&str> = missing.iter().map(|warning| warning.path.as_str()).collect();
+    assert_eq!(missing, ["accounts[0].api_key", "keys[0].key"]);
     let bad = text.replace("provider = \"glm\"", "provider = \"gml\"");
     let file = parse(Path::new("nr.toml"), bad.as_bytes(), NetworkPolicy::Public).unwrap();
     assert_eq!(bench.with(false, |around| validate(&file, around)).unwrap_err().len(), 1);

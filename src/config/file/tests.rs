@@ -164,10 +164,7 @@ fn mistakes_name_line_column_and_remedy() {
             "[[budgets]]\nscope = 'all'\nwindow = 'year'\nlimit_tokens = 1\n",
             "3:1 `window`: got a text of 4 characters, expected one of `5h`, `day`, `week`, `month`, `total`",
         ),
-        (
-            "[[proxies]]\nname = 'p'\n",
-            "1:3 `proxies`: is not supported yet by this version; remove it",
-        ),
+        ("[[proxies]]\nname = 'p'\n", "1:1 `url` is missing"),
         (
             "[[acounts]]\nx = 1\n",
             "1:3 `acounts`: is no section of a config file; did you mean `accounts`?",

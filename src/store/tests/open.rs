@@ -109,7 +109,7 @@ fn a_new_database_is_marked_and_whole() {
             ))
         })
         .unwrap();
-    assert_eq!((id, version), (0x4E52_5452, 8));
+    assert_eq!((id, version), (0x4E52_5452, 9));
     assert!(!dir.path().join("ninerouter.sqlite.new").exists());
     assert!(!dir.path().join("backups").exists(), "no backup of a new database");
 }
@@ -158,7 +158,7 @@ fn a_failed_write_changes_nothing() {
 fn a_newer_schema_is_refused_untouched_and_both_versions_are_named() {
     for (newer, number) in [
         ("pragma user_version = 99", "99"),
-        ("insert into __diesel_schema_migrations (version) values ('29990101000000')", "9"),
+        ("insert into __diesel_schema_migrations (version) values ('29990101000000')", "10"),
     ] {
         let (dir, store) = new_store();
         store.write(|conn| execute(conn, newer)).unwrap();
@@ -168,7 +168,7 @@ fn a_newer_schema_is_refused_untouched_and_both_versions_are_named() {
         let error = error_of(Store::open(&options(dir.path()), &master()));
         assert_eq!(error.exit_code(), 65);
         let text = error.to_string();
-        assert!(text.contains(number) && text.contains("0.1.0") && text.contains('8'), "{text}");
+        assert!(text.contains(number) && text.contains("0.1.0") && text.contains('9'), "{text}");
         assert_eq!(fs::read(&path).unwrap(), before);
         assert!(!dir.path().join("backups").exists());
     }
@@ -181,8 +181,9 @@ fn t_db_03_a_failing_migration_leaves_the_original_usable_and_names_the_backup()
     drop(store);
     let path = dir.path().join("ninerouter.sqlite");
     let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-    take_back_last_migration(&mut conn);
-    take_back_last_migration(&mut conn);
+    for _ in 0..3 {
+        take_back_last_migration(&mut conn);
+    }
     // Something is in the way of its second statement.
     execute(&mut conn, "create table oauth_flows_expires_at (x integer) strict").unwrap();
     execute(&mut conn, "insert into counters values ('kept', 7)").unwrap();
