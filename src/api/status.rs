@@ -37,6 +37,8 @@ pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let shared = api.shared();
     let now = shared.clock.now_ms();
     let views = api.ask(Views).await?;
+    // Their newest tokens would be lost with this process.
+    let unsaved = shared.exchanges.unsaved_accounts();
     let snapshot = shared.snapshot.load();
     let base = match &snapshot.settings.base_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -54,6 +56,8 @@ pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
         "mode": about.mode,
         "accounts": status::counts(now, &views, &snapshot),
         "in_flight": shared.in_flight.used(),
+        "alerts": unsaved.len(),
+        "unsaved_accounts": unsaved.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "redis": "off",
         "db": database(&shared.store),
         "boot_findings": about.findings.iter().map(finding).collect::<Vec<_>>(),

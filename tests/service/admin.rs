@@ -439,7 +439,10 @@ fn an_account_is_made_checked_changed_and_removed() {
 #[test]
 fn locks_of_an_account_are_shown_and_cleared() {
     let vendor = Chaos::always(reply::json(429, r#"{"error":{"message":"slow down"}}"#)).unwrap();
-    let router = Setup::new().upstream(Dialect::Chat, "mine", &vendor.url("/v1")).start();
+    let router = Setup::new()
+        .setting("cooldown_base_s", 300)
+        .upstream(Dialect::Chat, "mine", &vendor.url("/v1"))
+        .start();
     router.ask(Dialect::Chat, "mine/m", false);
     let account = router.read("/api/accounts")["data"][0].clone();
     assert_eq!(account["state"]["status"], "partly_blocked", "{account}");
