@@ -83,9 +83,12 @@ fn the_readme_walks_through_what_really_happens() {
         transcript += &format!("$ {}\n{}{}", step.line, done.err, done.out);
         assert_eq!(done.code, 0, "{transcript}");
         let printed = format!("{}{}", done.err, done.out);
-        for shown in
-            step.shown.iter().filter(|line| !line.contains('…') && !line.contains("Waiting until"))
-        {
+        // Where another test has the sign-in's port, the vendor's page shows a code instead.
+        let has_code = printed.contains("Copy the code that the page shows");
+        let varies = |line: &&String| {
+            line.contains('…') || (has_code && (line.starts_with("2.") || line.starts_with("   ")))
+        };
+        for shown in step.shown.iter().filter(|line| !varies(line)) {
             assert!(printed.contains(shown.as_str()), "{shown:?} is not printed:\n{printed}");
         }
     }
