@@ -50,7 +50,8 @@ fn ask(global: &GlobalArgs, command: Command) -> u8 {
         Ok(options) => options,
         Err(error) => return Output::new(global, None).failed(&Failed::Config(error)),
     };
-    let filter = global.log_level.as_deref().unwrap_or("warn");
+    // What a command has to say it says itself.
+    let filter = global.log_level.as_deref().unwrap_or("error");
     let log_colour = colour(global.color, &options);
     logging::start(filter, crate::config::settings::LogFormat::Text, false, log_colour);
     let out = Output::new(global, Some(&options));

@@ -123,9 +123,9 @@ pub(crate) fn quick_check(conn: &mut SqliteConnection) -> QueryResult<String> {
 /// What SQLite finds wrong with the file, at most 20 lines: its outline, or every page and index of it.
 pub(crate) fn faults(conn: &mut SqliteConnection, full: bool) -> QueryResult<Vec<String>> {
     let query = if full {
-        "select integrity_check as word from pragma_integrity_check(20)"
+        "select integrity_check as word from pragma_integrity_check limit 20"
     } else {
-        "select quick_check as word from pragma_quick_check(20)"
+        "select quick_check as word from pragma_quick_check limit 20"
     };
     let words = sql_query(query).get_results::<Word>(conn)?;
     Ok(words.into_iter().map(|row| row.word).filter(|word| word != "ok").collect())

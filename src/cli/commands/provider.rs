@@ -149,6 +149,10 @@ fn describe(provider: &Value, colour: bool) -> String {
                 Value::Null => continue,
                 Value::String(text) => text.clone(),
                 Value::Array(list) if list.is_empty() => continue,
+                Value::Object(way) if way.contains_key("mode") => match value.text("/mode") {
+                    "inherit" => continue,
+                    mode => mode.to_owned(),
+                },
                 other => other.to_string(),
             };
             table.row([name.as_str().into(), value.into()]);

@@ -42,6 +42,14 @@ fn refuses(bytes: &[u8]) {
 }
 
 #[test]
+fn a_sound_database_has_no_faults() {
+    let (_dir, store) = new_store();
+    for full in [false, true] {
+        assert_eq!(store.faults(full).unwrap(), [""; 0], "full: {full}");
+    }
+}
+
+#[test]
 fn t_db_05_garbage_is_moved_aside() {
     refuses(&[0x5A; 20_000]);
 }
