@@ -451,12 +451,12 @@ pub fn reasons(events: &[FailureRecord], now: UnixMs) -> String {
 
 fn reason(event: &FailureRecord, now: UnixMs) -> String {
     let mut text = match &event.cause {
-        // The router's own words on what came instead of an answer.
-        Cause::Attempt { transport: Some(TransportFailure::BadBody), message, .. }
-            if !message.is_empty() =>
-        {
-            message.clone()
-        }
+        // The router's own words on what came instead of an answer, and on which proxy failed.
+        Cause::Attempt {
+            transport: Some(TransportFailure::BadBody | TransportFailure::Proxy),
+            message,
+            ..
+        } if !message.is_empty() => message.clone(),
         Cause::Attempt { class, status, transport, .. } => {
             attempt_reason(*class, *status, *transport)
         }
