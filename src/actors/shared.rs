@@ -129,6 +129,7 @@ impl StreamUsage {
 pub struct Drain {
     draining: AtomicBool,
     cut: CancellationToken,
+    stop: CancellationToken,
     ready_at: AtomicI64,
 }
 
@@ -153,6 +154,17 @@ impl Drain {
     #[must_use]
     pub fn cut_token(&self) -> &CancellationToken {
         &self.cut
+    }
+
+    /// Asks the server to stop as SIGTERM does: whoever watches over it starts it again.
+    pub fn ask_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Fires when a stop was asked for from inside.
+    #[must_use]
+    pub fn stop_token(&self) -> &CancellationToken {
+        &self.stop
     }
 
     /// Everything is up and listening.

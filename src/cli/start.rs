@@ -36,6 +36,7 @@ use crate::config::data_dir;
 use crate::config::error::{ConfigError, exit};
 use crate::config::official::Homes;
 use crate::config::options::{Inputs, Options};
+use crate::config::restart::{self, Restarts};
 use crate::config::settings::Settings;
 use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
@@ -355,9 +356,6 @@ pub(super) fn reread(
 ) -> Reread {
     Arc::new(move || {
         let options = Options::resolve(inputs.clone()).map_err(|error| error.to_string())?;
-        for what in cold_changes(&first, &options) {
-            warn!("restart needed: {what} changed, and takes effect at the next start");
-        }
         let fixed = Arc::new(Fixed {
             locked: options.locked.clone(),
             found: options.found.clone(),
@@ -369,18 +367,33 @@ pub(super) fn reread(
         if let Some(file) = &options.config_file {
             apply(&shared.store, file, &options, &fixed).map_err(|error| error.to_string())?;
         }
+        let cold = restart::cold_changes(&first, &options);
+        if !cold.is_empty() {
+            restart_for(&shared, &options, &fixed, &cold.join(", "));
+        }
         Ok(Some(fixed))
     })
 }
 
-/// What only a restart can change (cli-and-deploy §7.5).
-fn cold_changes(first: &Options, now: &Options) -> Vec<&'static str> {
-    let changed = [
-        ("the address or port", first.listen != now.listen),
-        ("the data folder", first.data_dir != now.data_dir),
-        ("the number of workers", first.workers != now.workers),
-    ];
-    changed.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect()
+/// What changed is taken at the next start: that is now where somebody starts the program again.
+fn restart_for(shared: &Shared, options: &Options, fixed: &Fixed, what: &str) {
+    if !restart::is_supervised(options) {
+        warn!("restart needed: {what} changed, and takes effect at the next start");
+        return;
+    }
+    match Restarts::of(&fixed.data_dir).may_restart(shared.clock.now_ms()) {
+        Ok(true) => {
+            info!("restarting: {what} changed");
+            shared.drain.ask_stop();
+        }
+        Ok(false) => warn!(
+            "restart needed: {what} changed; restart it yourself, it did so three times in the last five minutes"
+        ),
+        Err(error) => warn!(
+            %error,
+            "restart needed: {what} changed; restart it yourself, because a restart of its own could not be noted"
+        ),
+    }
 }
 
 fn run_kind(options: &Options, socket_activated: bool) -> Run {

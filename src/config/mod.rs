@@ -17,6 +17,7 @@ pub mod options;
 pub mod overlays;
 pub mod proxies;
 pub mod published;
+pub mod restart;
 pub mod settings;
 pub mod stored_settings;
 pub mod table;

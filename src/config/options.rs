@@ -143,6 +143,8 @@ pub struct Options {
     pub container: bool,
     /// Started by a service manager that wants to be told.
     pub service_manager: bool,
+    /// Something else starts the program again when it ends (`NINEROUTER_AUTO_RESTART`).
+    pub auto_restart: bool,
     /// All variables, for references of the config file.
     pub environment: Environment,
     /// For the operator, in order.
@@ -199,6 +201,7 @@ impl Options {
             found: found(&mut env, container)?,
             container,
             service_manager: env.is_set("NOTIFY_SOCKET"),
+            auto_restart: switch(&mut env, "NINEROUTER_AUTO_RESTART")?,
             notes: env.take_notes(),
             environment: env,
         };
@@ -346,6 +349,13 @@ fn check_variables(env: &mut Environment) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// A variable that is no setting and says yes or no.
+fn switch(env: &mut Environment, name: &str) -> Result<bool, ConfigError> {
+    let Some(key) = VARIABLES.iter().find(|key| key.name == name) else { return Ok(false) };
+    let Some(variable) = env.get(name)? else { return Ok(false) };
+    Ok(read_value(key, &variable)?.as_bool().unwrap_or_default())
 }
 
 fn read_port(flags: &Flags, env: &mut Environment) -> Result<u16, ConfigError> {

@@ -368,7 +368,7 @@ fn is_group(key: &str) -> bool {
     prefix.starts_with("oauth.") || SETTINGS.iter().any(|k| k.name.starts_with(&prefix))
 }
 
-/// `oauth.<provider>.client_id` and `.client_secret`: known by pattern, used by a later version.
+/// `oauth.<provider>.client_id` and `.client_secret`: known by pattern, and no part of the typed settings.
 #[must_use]
 pub fn is_oauth_key(key: &str) -> bool {
     let snake = keys::snake_case(key);
@@ -665,7 +665,8 @@ pub fn without_effect_yet(map: &BTreeMap<String, Value>) -> Vec<String> {
         .into_iter()
         .filter(|(name, _)| match keys::setting(name) {
             Some(key) => key.since == Since::Later,
-            None => is_oauth_key(name),
+            // Clients of sign-ins are no settings and have their effect.
+            None => false,
         })
         .map(|(name, _)| name)
         .collect()
@@ -806,6 +807,6 @@ mod tests {
     fn keys_of_later_versions_are_accepted_and_named() {
         let given = map(json!({"theme": "dark", "oauth.claude.client_id": "x", "sticky_count": 1}));
         assert!(Settings::from_map(&given).is_ok());
-        assert_eq!(without_effect_yet(&given), ["oauth.claude.client_id", "theme"]);
+        assert_eq!(without_effect_yet(&given), ["theme"]);
     }
 }

@@ -172,8 +172,7 @@ pub static VARIABLES: &[Key] = &[
         Kind::Bool,
         Preset::Bool(false),
         "End after a change that needs a restart, although no service manager is seen",
-    )
-    .later(),
+    ),
     variable(
         "NINEROUTER_API_KEY",
         Kind::Secret,

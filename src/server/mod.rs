@@ -268,8 +268,13 @@ impl Server {
         ready();
         notify(&[NotifyState::Ready]);
         let mut watch = background.then(|| Watch::new(fingerprint));
+        let asked = shared.drain.stop_token().clone();
         loop {
-            match signals.next_or_change(watch.as_mut()).await {
+            let received = tokio::select! {
+                received = signals.next_or_change(watch.as_mut()) => received,
+                () = asked.cancelled() => Received::Stop,
+            };
+            match received {
                 Received::Stop => break,
                 Received::Reload => {
                     let (shared, reread) = (Arc::clone(&shared), Arc::clone(&reread));

@@ -158,6 +158,60 @@ fn a_changed_config_file_is_taken_without_a_signal_and_a_bad_one_is_not() {
 }
 
 #[test]
+fn a_swapped_link_is_seen() {
+    // As Kubernetes does it: the file is a link through a folder that is a link.
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let put = |version: &str, alias: &str| {
+        std::fs::create_dir(at(version)).unwrap();
+        let text = format!("[aliases]\n{alias} = \"openai/gpt-4o\"\n");
+        std::fs::write(at(version).join("nr.toml"), text).unwrap();
+    };
+    put("v1", "first");
+    std::os::unix::fs::symlink("v1", at("data")).unwrap();
+    std::os::unix::fs::symlink("data/nr.toml", at("nr.toml")).unwrap();
+    let router =
+        Setup::new().env("NINEROUTER_CONFIG", at("nr.toml").to_str().unwrap()).background().start();
+    let listed = |name: &str| router.get("/v1/models").text().contains(name).then_some(());
+    until(PATIENCE, "the file is read at the start", || listed("first"));
+    put("v2", "second");
+    std::os::unix::fs::symlink("v2", at("data.new")).unwrap();
+    std::fs::rename(at("data.new"), at("data")).unwrap();
+    until(PATIENCE, "the swap is seen", || listed("second"));
+}
+
+#[test]
+fn a_change_that_needs_a_restart_ends_a_supervised_router_and_never_in_a_loop() {
+    let mut router = Setup::new().env("NINEROUTER_AUTO_RESTART", "1").start();
+    let workers = |router: &Router, n: u32| {
+        let file = router.data_dir().join(".env");
+        std::fs::write(file, format!("NINEROUTER_WORKERS={n}\n")).unwrap();
+        router.signal(Signal::HUP);
+    };
+    for n in 2..5 {
+        workers(&router, n);
+        assert_eq!(router.wait(PATIENCE).code(), Some(0), "{}", router.output());
+        router.launch();
+    }
+    assert_eq!(router.output().matches("restarting: the number of workers changed").count(), 3);
+    workers(&router, 5);
+    until(PATIENCE, "it says why it goes on", || {
+        router.output().contains("three times in the last five minutes").then_some(())
+    });
+    assert_eq!(router.get("/healthz").status, 200);
+}
+
+#[test]
+fn without_supervision_it_says_that_a_restart_is_needed_and_takes_the_rest() {
+    let mut router = Setup::new().start();
+    let file = router.data_dir().join(".env");
+    std::fs::write(file, "NINEROUTER_WORKERS=3\nREQUIRE_API_KEY=true\n").unwrap();
+    reload(&mut router, 1);
+    assert!(router.output().contains("restart needed: the number of workers changed"));
+    assert_eq!(router.get("/v1/models").status, 401);
+}
+
+#[test]
 fn sec_ak_8_a_key_taken_out_of_the_file_is_refused_after_the_reload() {
     let mut router = Setup::new().setting("require_api_key", true).key("mine", KEY, "").start();
     let ask = |router: &Router| router.send("GET", "/v1/models", &[("api-key", KEY)], b"").status;

@@ -358,7 +358,7 @@ impl Planner {
     fn compare(&mut self, kind: &'static str, wants: Vec<Want>, haves: Vec<Have>) {
         let is_same = |a: &str, b: &str| {
             // Aliases and keys are told apart by case; the others are not (`NOCASE`).
-            if matches!(kind, "alias" | "key" | "setting" | "model" | "price") {
+            if matches!(kind, "alias" | "budget" | "key" | "setting" | "model" | "price") {
                 a == b
             } else {
                 a.eq_ignore_ascii_case(b)

@@ -475,14 +475,16 @@ fn null_puts_a_setting_back_to_its_default() {
 }
 
 #[test]
-fn validation_needs_no_store_and_says_which_secrets_are_missing() {
+fn validation_needs_neither_store_nor_secrets_and_says_which_are_missing() {
     let bench = Bench::new();
     let text =
         FULL.replace("env:GLM_KEY", "env:NOT_HERE").replace("env:LAPTOP", "file:/nonexistent/k");
     let file = parse(Path::new("nr.toml"), text.as_bytes(), NetworkPolicy::Public).unwrap();
-    let missing = bench.with(false, |around| validate(&file, around)).unwrap();
-    let missing: Vec<&str> = missing.iter().map(|warning| warning.path.as_str()).collect();
-    assert_eq!(missing, ["accounts[0].api_key", "keys[0].key"]);
+    let warnings = bench.with(false, |around| validate(&file, around)).unwrap();
+    let told: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0], "`api_key`: `env:NOT_HERE`: that variable is not set");
+    assert!(told[1].starts_with("`key`: `file:/nonexistent/k`: "), "{told:?}");
     let bad = text.replace("provider = \"glm\"", "provider = \"gml\"");
     let file = parse(Path::new("nr.toml"), bad.as_bytes(), NetworkPolicy::Public).unwrap();
     assert_eq!(bench.with(false, |around| validate(&file, around)).unwrap_err().len(), 1);
@@ -591,5 +593,74 @@ fn budgets_find_what_they_count_and_stay_the_same() {
         let text = text.replace(wrong, &wrong.replacen("id = \"", "id = \"no-", 1));
         let errors = bench.errors(&text);
         assert!(errors.len() == 1 && errors[0].contains(message), "{errors:?}");
+    }
+}
+
+const PROXIES: &str = r#"
+[[proxies]]
+name = "office"
+url = "http://proxy.example.org:3128"
+no_proxy = ["localhost", ".example.net"]
+[[proxies]]
+name = "abroad"
+url = "env:ABROAD"
+[[accounts]]
+provider = "glm"
+label = "through"
+api_key = "env:OTHER_KEY"
+proxy = "Office"
+[providers.glm]
+proxy = { mode = "proxy", name = "abroad" }
+"#;
+
+#[test]
+fn accounts_and_providers_go_through_the_proxies_they_name() {
+    use crate::routing::account::ProxyChoice;
+    use crate::store::proxies;
+
+    let mut bench = Bench::new();
+    bench.secrets.insert("ABROAD", "socks5://me:pass-word@abroad.example.org");
+    let plan = bench.apply(PROXIES, false).unwrap();
+    assert!(!plan.to_string().contains("pass-word"), "{plan}");
+    let rows = bench.store.read(proxies::list).unwrap();
+    let id = |name: &str| rows.iter().find(|row| row.name == name).unwrap().id.to_string();
+    let loaded = bench.store.load().unwrap();
+    assert_eq!(loaded.accounts[0].config.proxy, ProxyChoice::Proxy(id("office")));
+    assert_eq!(loaded.provider_overrides[0].proxy, ProxyChoice::Proxy(id("abroad")));
+    assert!(bench.apply(PROXIES, false).unwrap().is_empty());
+    // A new password is a change; a proxy in use goes last, after those that went through it.
+    bench.secrets.insert("ABROAD", "socks5://me:other-word@abroad.example.org");
+    let direct = PROXIES.replace("\"Office\"", "\"direct\"");
+    let from = direct.find("[[proxies]]\nname = \"abroad\"").unwrap();
+    let fewer = direct[from..].to_owned();
+    assert_eq!(
+        shown(&bench.apply(&fewer, true).unwrap()),
+        [
+            "change proxy abroad [url]",
+            "remove proxy office []",
+            "change account glm/through [proxy]"
+        ]
+    );
+    let errors = bench.errors(&fewer.replace("name = \"abroad\" }", "name = \"nowhere\" }"));
+    assert!(errors[0].contains("there is no proxy `nowhere`"), "{errors:?}");
+    // What the operator made still goes through it.
+    bench
+        .store
+        .write(|conn| {
+            let mut row = accounts::find_by_label(conn, "glm", "through")?.unwrap();
+            row.config.proxy = ProxyChoice::Proxy(id("abroad"));
+            let stamp = Stamp::operator(NOW);
+            accounts::upsert(conn, bench.store.sealer(), &row.config, None, stamp)
+        })
+        .unwrap();
+    match bench.apply("[settings]\n", true) {
+        Err(ApplyError::File(errors)) => {
+            let told = errors[0].to_string();
+            assert!(
+                told.contains("proxy `abroad` is no longer named, but account `glm/through`"),
+                "{told}"
+            );
+        }
+        other => panic!("{other:?}"),
     }
 }

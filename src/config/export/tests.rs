@@ -222,7 +222,7 @@ fn what_a_file_cannot_hold_is_told() {
         })
         .unwrap();
     let text = export(&store).unwrap();
-    assert!(text.contains("# Not in it: 1 key that is revoked."), "{text}");
+    assert!(text.contains("# Not in it: 1 revoked key."), "{text}");
     assert!(text.contains("# A budget (account, 5h) is left out"), "{text}");
     assert!(!text.contains("[[keys]]"), "{text}");
 }

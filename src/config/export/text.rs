@@ -97,26 +97,18 @@ pub(super) fn headed(
     if !variables.list.is_empty() {
         text +=
             "# It holds no secrets. Set these variables, or write `file:/path` in their places:\n";
-        for (name, what) in &variables.list {
-            // Writing to a text does not fail.
-            text.push_str(&format!("#   {name:<32} {what}\n"));
-        }
     }
-    let accounts = |n: usize| if n == 1 { "1 account".to_owned() } else { format!("{n} accounts") };
+    for (name, what) in &variables.list {
+        text += &format!("#   {name:<32} {what}\n");
+    }
     if signed_in > 0 {
-        let text_of = accounts(signed_in);
-        text.push_str(&format!(
-            "# Not in it: {text_of} that signed in or were imported; they are runtime data.
-"
-        ));
+        let accounts = if signed_in == 1 { "account" } else { "accounts" };
+        text +=
+            &format!("# Not in it: {signed_in} signed-in {accounts}, which are runtime data.\n");
     }
     if revoked > 0 {
-        let keys = if revoked == 1 {
-            "1 key that is".to_owned()
-        } else {
-            format!("{revoked} keys that are")
-        };
-        text.push_str(&format!("# Not in it: {keys} revoked.\n"));
+        let keys = if revoked == 1 { "key" } else { "keys" };
+        text += &format!("# Not in it: {revoked} revoked {keys}.\n");
     }
     text + &file.0
 }

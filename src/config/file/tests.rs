@@ -166,6 +166,22 @@ fn mistakes_name_line_column_and_remedy() {
         ),
         ("[[proxies]]\nname = 'p'\n", "1:1 `url` is missing"),
         (
+            "[[proxies]]\nname = 'p'\nurl = 'http://me:pw@x'\n",
+            "3:1 `url`: a URL with user or password is a secret",
+        ),
+        (
+            "[[proxies]]\nname = 'direct'\nurl = 'http://x'\n",
+            "2:1 `name`: stands for a way of going out",
+        ),
+        (
+            "[[accounts]]\nprovider = 'glm'\nlabel = 'x'\napi_key = 'env:K'\nproxy = { mode = 'proxy' }\n",
+            "5:1 `proxy`: `name` is missing",
+        ),
+        (
+            "[settings]\nmetrics_token = 'literal-token'\n",
+            "2:1 `metrics_token`: must be a reference",
+        ),
+        (
             "[[acounts]]\nx = 1\n",
             "1:3 `acounts`: is no section of a config file; did you mean `accounts`?",
         ),
