@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::actors::configured::Configured;
 use crate::actors::desk::RouterDesk;
+use crate::actors::quota_poller::QuotaPoller;
 use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
@@ -74,6 +75,8 @@ impl Local {
             let configured =
                 Configured::new(Arc::clone(&started), Arc::clone(&desk), None, Box::new(|_| {}));
             let configured = Arc::new(configured);
+            // It lives as long as the runtime: it waits for questions.
+            drop(QuotaPoller::launch(Arc::clone(&started), Arc::clone(&desk), false));
             let surroundings = Surroundings {
                 own_port: None,
                 container: options.container,

@@ -4,7 +4,7 @@ use ninerouter::clock::{Clock, UnixMs};
 use ninerouter::demo::authority::{Authority, Limits, Person, Place, Scripted};
 use serde_json::{Value, json};
 
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, until};
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
 
 const OPUS: &str = "cc/claude-opus-5";
 const SONNET: &str = "cc/claude-sonnet-5";
@@ -221,4 +221,38 @@ fn the_usage_page_is_asked_when_nobody_named_a_reset_and_its_failures_change_not
     assert!(document["message"].as_str().unwrap().contains("429"), "{document}");
     assert_eq!(vendor.counts().unauthorized, 0);
     assert!(!router.output().contains("sk-ant-oat"), "no token in the log");
+}
+
+#[test]
+fn usage_is_read_on_demand_with_a_token_that_the_account_renews() {
+    let vendor = vendor();
+    let eve = session("eve", 100);
+    let router = router(&vendor, &[]).start();
+    let call = |method: &str, target: &str, body: Option<&Value>| {
+        admin::call(&router.data_dir().join("admin.sock"), method, target, body)
+    };
+    let data = vendor.credentials_file(&vendor.issue(&eve));
+    let body = json!({"source": "paste", "data": data});
+    let imported = call("POST", "/api/accounts/import/claude", Some(&body));
+    assert_eq!(imported.status, 200, "{}", imported.brief());
+    let imported = imported.json();
+    let path = format!("/api/accounts/{}", imported["accounts"][0]["id"].as_str().unwrap());
+    let reset = now_ms() + 3_600_000;
+    vendor.set_window(&eve, "5h", 30, reset);
+    vendor.expire_access_tokens();
+    let look = || call("POST", &format!("{path}/quota/refresh"), Some(&json!({})));
+    let first = look();
+    assert_eq!(first.status, 200, "{}", first.brief());
+    let quota = first.json()["quota"].clone();
+    assert_eq!((&quota["source"], &quota["stale"]), (&"endpoint".into(), &false.into()), "{quota}");
+    let five = named(&quota, "5h");
+    assert_eq!((&five["percent"], &five["window_seconds"]), (&30.0.into(), &18_000.into()));
+    assert!((five["resets_at"].as_i64().unwrap() - reset).abs() < 1_000, "{five}");
+    assert!(five["pace"]["ahead_percent"].is_number(), "{five}");
+    assert_eq!(vendor.counts().refreshes, 1);
+    assert_eq!(call("GET", &path, None).json()["quota"]["windows"], quota["windows"]);
+    // The page itself is throttled hard: not twice within half a minute.
+    assert_eq!(look().status, 429);
+    // Requests go on with the new token.
+    assert_eq!(served_by(&router, SONNET), imported["accounts"][0]["label"].as_str().unwrap());
 }

@@ -253,8 +253,9 @@ impl Handler<QuotaPolled> for Account {
     type Result = Option<Arc<Document>>;
 
     fn handle(&mut self, msg: QuotaPolled, ctx: &mut Self::Context) -> Self::Result {
-        let generation = self.credential.as_ref().map(|credential| credential.generation);
-        if self.retired || generation != Some(msg.generation) {
+        // A refresh meanwhile is the same sign-in; a new sign-in may be another plan.
+        let present = self.since_generation..=self.generation();
+        if self.retired || !present.contains(&msg.generation) {
             return None;
         }
         match msg.outcome {

@@ -1,6 +1,6 @@
 //! The way to the poller from every thread: a bounded queue of accounts whose usage somebody wants to know now.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -66,6 +66,10 @@ impl QuotaPolls {
     /// # Errors
     /// When it is not asked at all.
     pub async fn ask(&self, account: AccountId) -> Answer {
+        if self.receiver().is_some() {
+            // Nobody is there who would answer.
+            return Err(PollRefused::Busy);
+        }
         let (answer, answered) = oneshot::channel();
         let ask = Ask { account, answer: Some(answer) };
         self.sender.try_send(ask).map_err(|_full_or_stopping| PollRefused::Busy)?;
@@ -80,6 +84,10 @@ impl QuotaPolls {
 
     /// The other end, once.
     pub(super) fn take(&self) -> Option<mpsc::Receiver<Ask>> {
-        self.receiver.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.receiver().take()
+    }
+
+    fn receiver(&self) -> MutexGuard<'_, Option<mpsc::Receiver<Ask>>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use ninerouter_dialect::SplicedBody;
 
 use super::cadence::Looked;
-use crate::actors::account::{Account, PollFailure, QuotaPolled, Show};
+use crate::actors::account::{Account, AuthFailed, PollFailure, QuotaPolled, RefreshNow, Show};
+use crate::actors::router::Counting;
 use crate::actors::shared::Shared;
 use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
 use crate::provider::catalog::Provider;
+use crate::provider::credential::Credential;
 use crate::provider::proxy::Route;
 use crate::provider::quota::usage::{NotUsage, UsageCx, UsageRequest, parse, usage_request};
 use crate::provider::quota::{Document, Reading};
@@ -63,25 +65,16 @@ pub(super) struct Done {
 impl Caller {
     /// Looks at the usage of one account and tells its actor.
     pub(super) async fn look(&self, provider: &Provider, account: &Addr<Account>) -> Option<Done> {
-        let shown = account.send(Show).timeout(ASK).await.ok().flatten()?;
+        let mut shown = self.credential(account).await?;
+        let mut outcome = self.once(provider, &shown).await;
+        if let Err(Failure::Refused(401)) = outcome
+            && let Some(newer) = self.renewed(account, &shown).await
+        {
+            // Once: a page that refuses a fresh token, too, is not for this account (accounts §4.4).
+            shown.credential = newer;
+            outcome = self.once(provider, &shown).await;
+        }
         let generation = shown.credential.generation;
-        let patience = self.shared.snapshot.load().settings.timeouts.quota;
-        let read = tokio::time::timeout(patience, async {
-            let request = {
-                let snapshot = self.shared.snapshot.load();
-                usage_request(&UsageCx {
-                    provider,
-                    account: &shown.account,
-                    credential: &shown.credential,
-                    extra_headers: snapshot.extra_headers(&provider.id),
-                    moment: self.shared.moment(&snapshot),
-                })?
-            };
-            let request = request.ok_or(Failure::NoEndpoint)?;
-            let route = self.shared.snapshot.load().route(&shown.account.proxy, provider);
-            self.read(provider, route, &request, patience).await
-        });
-        let outcome = read.await.unwrap_or(Err(Failure::Timeout));
         let looked = match &outcome {
             Ok(_) => Looked::Read,
             Err(Failure::Throttled) => Looked::Throttled,
@@ -93,6 +86,51 @@ impl Caller {
         });
         let told = account.send(QuotaPolled { generation, outcome }).timeout(ASK).await;
         Some(Done { looked, document: told.ok().flatten() })
+    }
+
+    /// The account's credential; one that ran out while nobody used it is renewed by the account first.
+    async fn credential(&self, account: &Addr<Account>) -> Option<Counting> {
+        let show = || async { account.send(Show).timeout(ASK).await.ok().flatten() };
+        if let Some(shown) = show().await {
+            return Some(shown);
+        }
+        let patience = self.shared.snapshot.load().settings.timeouts.refresh + ASK;
+        let renewed = account.send(RefreshNow { force: false }).timeout(patience).await;
+        renewed.ok()?.ok()?;
+        show().await
+    }
+
+    /// A newer credential than the one that was refused.
+    async fn renewed(
+        &self,
+        account: &Addr<Account>,
+        refused: &Counting,
+    ) -> Option<Arc<Credential>> {
+        let generation = refused.credential.generation;
+        let failed = AuthFailed { lease: None, generation };
+        let renewal = account.send(failed).timeout(ASK).await.ok()?;
+        let patience = self.shared.snapshot.load().settings.timeouts.refresh + ASK;
+        renewal.wait(patience).await.filter(|newer| newer.generation > generation)
+    }
+
+    async fn once(&self, provider: &Provider, shown: &Counting) -> Result<Reading, Failure> {
+        let patience = self.shared.snapshot.load().settings.timeouts.quota;
+        let read = async {
+            let (request, route) = {
+                let snapshot = self.shared.snapshot.load();
+                let request = usage_request(&UsageCx {
+                    provider,
+                    account: &shown.account,
+                    credential: &shown.credential,
+                    extra_headers: snapshot.extra_headers(&provider.id),
+                    moment: self.shared.moment(&snapshot),
+                })?;
+                (request, snapshot.route(&shown.account.proxy, provider))
+            };
+            let request = request.ok_or(Failure::NoEndpoint)?;
+            self.read(provider, route, &request, patience).await
+        };
+        tokio::time::timeout(patience, read).await.unwrap_or(Err(Failure::Timeout))
     }
 
     async fn read(
