@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use actix_http::{Method, StatusCode, Uri};
 use actix_service::{Service, fn_service};
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
@@ -178,7 +178,10 @@ impl LocalClient {
             request = request.insert_header((name.clone(), value.clone()));
         }
         let sent = if body.is_empty() { request.send() } else { request.send_body(body) };
-        Ok(LocalReply(sent.await?))
+        let reply = sent.await?;
+        let length = reply.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        let left = length.and_then(|length| length.trim().parse().ok());
+        Ok(LocalReply { head: reply, left })
     }
 }
 
@@ -194,11 +197,16 @@ where
 }
 
 /// An answer whose head has arrived.
-pub struct LocalReply(ClientResponse);
+pub struct LocalReply {
+    head: ClientResponse,
+    /// Bytes that are still to come, where the length was declared: the library ends a body that was cut as if it were
+    /// whole.
+    left: Option<u64>,
+}
 
 impl std::fmt::Debug for LocalReply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LocalReply").field("status", &self.0.status()).finish_non_exhaustive()
+        f.debug_struct("LocalReply").field("status", &self.head.status()).finish_non_exhaustive()
     }
 }
 
@@ -206,13 +214,13 @@ impl LocalReply {
     /// Its status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.0.status()
+        self.head.status()
     }
 
     /// Its headers.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        self.0.headers()
+        self.head.headers()
     }
 
     /// The next bytes of the body; `None` at its end.
@@ -220,9 +228,16 @@ impl LocalReply {
     /// # Errors
     /// The connection broke before the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, LocalError> {
-        match self.0.next().await {
+        match self.head.next().await {
+            None if self.left.is_some_and(|left| left > 0) => {
+                Err(LocalError::Broken("the answer ends in the middle".to_owned()))
+            }
             None => Ok(None),
-            Some(Ok(bytes)) => Ok(Some(bytes)),
+            Some(Ok(bytes)) => {
+                let had = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.left = self.left.map(|left| left.saturating_sub(had));
+                Ok(Some(bytes))
+            }
             Some(Err(error)) => Err(LocalError::Broken(error.to_string())),
         }
     }
