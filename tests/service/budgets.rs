@@ -24,8 +24,12 @@ fn upstream() -> Chaos {
     Chaos::start(Reading::Whole, answer).unwrap()
 }
 
-fn price(prefix: &str, member: &str, usd: &str) -> String {
-    format!("[[prices]]\nprovider = \"{prefix}\"\nmodel = \"m\"\n{member} = \"{usd}\"\n")
+/// A model whose tokens and calls cost what is said, and nothing else.
+fn price(prefix: &str, output: &str, per_request: &str) -> String {
+    format!(
+        "[[prices]]\nprovider = \"{prefix}\"\nmodel = \"m\"\ninput = 0\noutput = \"{output}\"\n\
+         per_request = \"{per_request}\"\n"
+    )
 }
 
 fn budget(scope: &str, id: &str, more: &str) -> String {
@@ -53,7 +57,7 @@ fn fifty_at_once_overspend_by_no_more_than_what_is_in_flight() {
     // An answer costs 5 cents where 1 was expected: its five tokens, and `max_tokens` says 1.
     let router = Setup::new()
         .upstream(Dialect::Chat, "paid", &chaos.url(Dialect::Chat.base()))
-        .toml(&price("paid", "output", "10000"))
+        .toml(&price("paid", "10000", "0"))
         .toml(&budget("provider", "paid", "window = \"month\"\nlimit_usd = \"0.10\""))
         .start();
     let body = Dialect::Chat.body_with("paid/m", false, ",\"max_tokens\":1");
@@ -99,7 +103,7 @@ fn each_scope_blocks_in_each_dialect_and_other_entries_go_on() {
                 &format!("{name}-both"),
                 &[&format!("{name}-paid/m"), &format!("{name}-other/m")],
             )
-            .toml(&price(&format!("{name}-paid"), "per_request", "0.02"))
+            .toml(&price(&format!("{name}-paid"), "0", "0.02"))
             .toml(&budget(
                 "provider",
                 &format!("{name}-paid"),
@@ -185,7 +189,7 @@ fn a_restart_keeps_what_was_spent_and_a_reload_what_is_running() {
     let node =
         |setup: Setup| setup.upstream(Dialect::Chat, "paid", &chaos.url(Dialect::Chat.base()));
     let mut router = node(Setup::new())
-        .toml(&price("paid", "per_request", "0.01"))
+        .toml(&price("paid", "0", "0.01"))
         .toml(&budget("all", "", "window = \"total\"\nlimit_usd = \"0.02\""))
         .start();
     let ask = |router: &crate::support::Router| router.ask(Dialect::Chat, "paid/m", false);
