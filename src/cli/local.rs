@@ -112,7 +112,8 @@ impl Local {
 
     /// Lets router, accounts and sign-ins go on by themselves for a while.
     pub fn rest(&self, span: Duration) {
-        self.runner.block_on(tokio::time::sleep(span));
+        // A timer is made inside the runtime that drives it.
+        self.runner.block_on(async { tokio::time::sleep(span).await });
     }
 
     /// Writes what is not written yet and frees the data folder.

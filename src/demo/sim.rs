@@ -271,16 +271,17 @@ fn call(request: &HttpRequest, body: &[u8], wire: Wire) -> Result<Call, serde_js
 }
 
 fn wire_of(path: &str) -> Option<Wire> {
-    match path {
-        "/v1/chat/completions" => Some(Wire::Chat),
-        "/v1/responses" => Some(Wire::Responses),
-        "/v1/messages" => Some(Wire::Messages),
-        _ => {
-            let (_, action) = gemini_target(path);
-            let known = matches!(action, "generateContent" | "streamGenerateContent");
-            known.then_some(Wire::Gemini)
-        }
+    // Vendors put the same endings under paths of their own.
+    let endings = [
+        ("/chat/completions", Wire::Chat),
+        ("/responses", Wire::Responses),
+        ("/messages", Wire::Messages),
+    ];
+    if let Some((_, wire)) = endings.into_iter().find(|(ending, _)| path.ends_with(ending)) {
+        return Some(wire);
     }
+    let (_, action) = gemini_target(path);
+    matches!(action, "generateContent" | "streamGenerateContent").then_some(Wire::Gemini)
 }
 
 /// Model and action of `…/models/{model}:{action}`.

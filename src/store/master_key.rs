@@ -69,11 +69,13 @@ impl MasterKey {
         }
         files::make_private_dir(data_dir)?;
         if let Some(key) = Self::from_file(data_dir)? {
+            files::restrict(&data_dir.join(FILE), 0o600)?;
             return Ok(key);
         }
         // Two first starts at once must not make two keys.
         let lock = DirLock::take(data_dir)?;
         if let Some(key) = Self::from_file(data_dir)? {
+            files::restrict(&data_dir.join(FILE), 0o600)?;
             return Ok(key);
         }
         if seal::has_sealed_rows(data_dir) {
@@ -82,6 +84,20 @@ impl MasterKey {
         let key = Self::generate(data_dir)?;
         drop(lock);
         Ok(key)
+    }
+
+    /// The key of the environment, else of the data folder. `None` = there is none. Changes nothing, not even a mode.
+    ///
+    /// # Errors
+    ///
+    /// The environment's value has the wrong form, or the file cannot be read.
+    pub fn load(data_dir: &Path, environment: Option<&Secret>) -> Result<Option<Self>, StoreError> {
+        match environment {
+            Some(text) => Self::from_base64(text.expose(), KeyOrigin::Environment)
+                .map(Some)
+                .ok_or(StoreError::BadMasterKey),
+            None => Self::from_file(data_dir),
+        }
     }
 
     /// A key of these bytes, for tests and for rotation.
@@ -135,7 +151,6 @@ impl MasterKey {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(StoreError::io(&path, e)),
         };
-        files::restrict(&path, 0o600)?;
         let key = std::str::from_utf8(&text)
             .ok()
             .and_then(|text| Self::from_base64(text, KeyOrigin::File));

@@ -21,7 +21,6 @@ const TOLERANCE_MS: i64 = 5 * 60 * 1_000;
 /// Files that others may never read (security §14).
 const PRIVATE: [&str; 6] =
     ["", "master.key", DATABASE, "ninerouter.sqlite-wal", "ninerouter.sqlite-shm", ".env"];
-const MASTER_KEY: &str = "master.key";
 
 pub(super) fn checks(patient: &Patient<'_>) -> Vec<Check> {
     let dir = &patient.options.data_dir;
@@ -110,26 +109,26 @@ fn database(patient: &Patient<'_>) -> Vec<Check> {
         return vec![Check::ok("database", "no database yet; the first start makes it")];
     }
     let environment = options.secrets.master_key.as_ref();
-    // Loading would make a key where there is none.
-    if environment.is_none() && !options.data_dir.join(MASTER_KEY).exists() {
-        return vec![Check::fail(
-            "master_key",
-            "the database exists, its master key does not: stored credentials cannot be read",
-            "put `master.key` back into the data folder, or give it as `NINEROUTER_MASTER_KEY`",
-        )];
-    }
+    let key = match MasterKey::load(&options.data_dir, environment) {
+        Ok(Some(key)) => key,
+        Ok(None) => {
+            return vec![Check::fail(
+                "master_key",
+                "the database exists, its master key does not: stored credentials cannot be read",
+                "put `master.key` back into the data folder, or give it as `NINEROUTER_MASTER_KEY`",
+            )];
+        }
+        Err(error) => return vec![unopened(&error)],
+    };
     let mut checks = Vec::new();
-    let opened = MasterKey::load_or_create(&options.data_dir, environment).and_then(|key| {
-        let how = StoreOptions {
-            data_dir: options.data_dir.clone(),
-            app_version: version::VERSION.to_owned(),
-            clock: patient.clock.clone(),
-            read_only: true,
-            fresh: false,
-        };
-        Store::open(&how, &key)
-    });
-    let store = match opened {
+    let how = StoreOptions {
+        data_dir: options.data_dir.clone(),
+        app_version: version::VERSION.to_owned(),
+        clock: patient.clock.clone(),
+        read_only: true,
+        fresh: false,
+    };
+    let store = match Store::open(&how, &key) {
         Ok(store) => store,
         Err(error) => return vec![unopened(&error)],
     };

@@ -632,7 +632,7 @@ fn accounts_and_providers_go_through_the_proxies_they_name() {
     bench.secrets.insert("ABROAD", "socks5://me:other-word@abroad.example.org");
     let direct = PROXIES.replace("\"Office\"", "\"direct\"");
     let from = direct.find("[[proxies]]\nname = \"abroad\"").unwrap();
-    let fewer = direct[from..].to_owned();
+    let fewer = direct.get(from..).unwrap().to_owned();
     assert_eq!(
         shown(&bench.apply(&fewer, true).unwrap()),
         [
