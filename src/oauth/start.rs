@@ -28,8 +28,10 @@ const LONGEST_LABEL: usize = 80;
 /// Where the browser runs that will sign in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Browser {
-    /// On the router's computer, or nobody knows.
+    /// Nobody knows: on the router's computer, unless that is a container, into which no browser comes.
     #[default]
+    Unknown,
+    /// On the router's computer; inside a container its port is published.
     Here,
     /// On another computer: it cannot come back to a loopback port of the router.
     Elsewhere,
@@ -180,9 +182,10 @@ impl Inner {
         flow: FlowId,
         expires_at: UnixMs,
     ) -> (Way, Option<String>) {
+        let closed = self.surroundings.container && browser != Browser::Here;
         let reach = Reach {
-            own_port: self.surroundings.own_port.filter(|_| !self.surroundings.container),
-            here: browser == Browser::Here,
+            own_port: self.surroundings.own_port.filter(|_| !closed),
+            here: browser != Browser::Elsewhere,
             may_listen: !self.surroundings.container,
         };
         let mut note = None;

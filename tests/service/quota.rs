@@ -232,7 +232,7 @@ fn usage_is_read_on_demand_with_a_token_that_the_account_renews() {
         admin::call(&router.data_dir().join("admin.sock"), method, target, body)
     };
     let data = vendor.credentials_file(&vendor.issue(&eve));
-    let body = json!({"source": "paste", "data": data});
+    let body = json!({"source": "paste", "data": data, "ownership": "own"});
     let imported = call("POST", "/api/accounts/import/claude", Some(&body));
     assert_eq!(imported.status, 200, "{}", imported.brief());
     let imported = imported.json();

@@ -24,7 +24,7 @@ fn call(router: &Router, method: &str, target: &str, body: &Value) -> Reply {
 }
 
 fn start(router: &Router) -> Value {
-    let reply = call(router, "POST", &format!("{CONNECT}/cc/start"), &json!({}));
+    let reply = call(router, "POST", &format!("{CONNECT}/cc/start"), &json!({"browser": "here"}));
     assert_eq!(reply.status, 200, "{}", reply.brief());
     reply.json()
 }
@@ -124,7 +124,7 @@ fn pasted_address_connects_and_survives_a_restart() {
 
     let again = format!("/api/accounts/{account}/reconnect");
     vendor.sign_in_as(&Person::new("bob"));
-    let started = call(&router, "POST", &again, &json!({})).json();
+    let started = call(&router, "POST", &again, &json!({"browser": "here"})).json();
     let id = started["session_id"].as_str().unwrap();
     let paste = format!("{CONNECT}/sessions/{id}/paste");
     let other = agree(&vendor, &started);
@@ -185,7 +185,7 @@ fn callbacks_nobody_waits_for_are_told_to_start_again() {
         "/callback",
         "/callback?code=c",
         "/callback?code=c&state=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        "/callback?error=access_denied&error_description=<script>&state=s",
+        "/callback?error=access_denied&error_description=%3Cscript%3E&state=s",
         "/oauth/callback/claude?code=c&state=s",
         "/oauth/callback/nobody?code=c&state=s",
     ] {

@@ -74,7 +74,8 @@ async fn begin(
         proxy: wish.proxy_id.map(ProxyChoice::Proxy),
         browser: match wish.browser {
             Some(Place::Elsewhere) => Browser::Elsewhere,
-            Some(Place::Here) | None => Browser::Here,
+            Some(Place::Here) => Browser::Here,
+            None => Browser::Unknown,
         },
     };
     let started = api.sign_ins().start(ask).await?;
