@@ -18,11 +18,12 @@ use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::id::AccountId;
 use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
+use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Provider;
 use crate::provider::credential::Credential;
 use crate::provider::models::{
-    ListCx, ListRequest, LiveModel, MAX_MODELS, MAX_PAGES, NotAList, has_list, list_request,
-    next_page, parse,
+    ListRequest, LiveModel, MAX_MODELS, MAX_PAGES, NotAList, has_list, list_request, next_page,
+    parse,
 };
 use crate::provider::request::ShapeError;
 use crate::routing::account::AccountConfig;
@@ -339,7 +340,7 @@ impl Fetcher {
         let credential = self.credential(job.account.id).await.ok_or(Failure::NoCredential)?;
         let request = {
             let snapshot = self.shared.snapshot.load();
-            list_request(&ListCx {
+            list_request(&BesideCx {
                 provider: &job.provider,
                 account: &job.account,
                 credential: &credential,

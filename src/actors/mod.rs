@@ -33,5 +33,7 @@ pub mod router;
 pub mod shared;
 pub mod snapshot;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod upkeep;
 pub mod waiting;

@@ -19,7 +19,6 @@ use crate::api::{About, Api, Reply, Request, Service};
 use crate::cli::start::{Kind, Opened, StartError, open, reread, share};
 use crate::cli::version;
 use crate::clock::Clock;
-use crate::config::official::Homes;
 use crate::config::options::{Inputs, Options};
 use crate::id::request::request_id;
 use crate::oauth::{SignIns, Surroundings};
@@ -77,11 +76,7 @@ impl Local {
             let configured = Arc::new(configured);
             // It lives as long as the runtime: it waits for questions.
             drop(QuotaPoller::launch(Arc::clone(&started), Arc::clone(&desk), false));
-            let surroundings = Surroundings {
-                own_port: None,
-                container: options.container,
-                homes: Homes::of(&options.environment),
-            };
+            let surroundings = Surroundings::of(&options, None);
             let sign_ins =
                 SignIns::launch(Arc::clone(&started), Arc::clone(&configured), surroundings);
             let reread = reread(Arc::clone(&started), fixed, options.clone(), inputs);

@@ -34,7 +34,6 @@ use crate::config::apply::{ApplyError, apply_file};
 use crate::config::boot::{self, Facts, Finding};
 use crate::config::data_dir;
 use crate::config::error::{ConfigError, exit};
-use crate::config::official::Homes;
 use crate::config::options::{Inputs, Options};
 use crate::config::restart::{self, Restarts};
 use crate::config::settings::Settings;
@@ -42,7 +41,6 @@ use crate::config::watched::Watched;
 use crate::dashboard::start::curl;
 use crate::demo::DEMO_COMBO;
 use crate::net::NetShared;
-use crate::oauth::Surroundings;
 use crate::server::admin::{AdminSocket, AdminSocketError};
 use crate::server::{self, BindError, Ended, Server};
 use crate::store::usage::key_spend;
@@ -224,11 +222,6 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     let managed = options.service_manager;
     let fixed_options = Arc::new(options.clone());
     let workers = options.workers;
-    let surroundings = Surroundings {
-        own_port: None,
-        container: options.container,
-        homes: Homes::of(&options.environment),
-    };
     let watched = Watched::new(&options, &inputs);
     let reread = reread(Arc::clone(&shared), fixed, options, inputs);
     let quiet = kind.quiet;
@@ -247,7 +240,6 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         accounts,
         listeners: sockets,
         workers,
-        surroundings,
         admin,
         options: fixed_options,
         about,

@@ -29,6 +29,7 @@ use actix::Addr;
 use crate::actors::configured::Configured;
 use crate::actors::shared::Shared;
 use crate::config::official::Homes;
+use crate::config::options::Options;
 use crate::id::FlowId;
 use crate::secret::Secret;
 use desk::Desk;
@@ -48,6 +49,15 @@ pub struct Surroundings {
     pub container: bool,
     /// Where official clients keep their sign-ins.
     pub homes: Homes,
+}
+
+impl Surroundings {
+    /// As start-up found them.
+    #[must_use]
+    pub fn of(options: &Options, own_port: Option<u16>) -> Self {
+        let homes = Homes::of(&options.environment);
+        Self { own_port, container: options.container, homes }
+    }
 }
 
 /// A browser that came back.

@@ -13,18 +13,18 @@ use url::Url;
 use super::*;
 use crate::actors::desk::RouterDesk;
 use crate::actors::router::{Router, UsableAccounts};
-use crate::actors::snapshot::{Fixed, KeySecret, Snapshot};
+use crate::actors::snapshot::Snapshot;
+use crate::actors::testing::opened;
 use crate::cli::start::share;
 use crate::clock::Clock;
 use crate::config::environment::Environment;
-use crate::config::settings::Found;
 use crate::demo::authority::{Authority, Hold, Person, Place, Scripted};
 use crate::id::AccountId;
 use crate::routing::account::{AccountKind, Ownership};
 use crate::store::accounts::{self, AccountRow};
 use crate::store::hot_state::{self, HotState, StoredAuth};
 use crate::store::oauth_flows::FlowStatus;
-use crate::store::{MasterKey, Stamp, Store, StoreOptions, secrets};
+use crate::store::{Stamp, secrets};
 
 const NOW: i64 = 1_790_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,27 +49,7 @@ impl World {
         let clock = Clock::manual(NOW);
         let vendor = Arc::new(Authority::start(&clock).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let data_dir = folder.path().join("data");
-        let key = MasterKey::load_or_create(&data_dir, None).unwrap();
-        let options = StoreOptions {
-            data_dir: data_dir.clone(),
-            app_version: "0.1.0".to_owned(),
-            clock: clock.clone(),
-            read_only: false,
-            fresh: false,
-        };
-        let store = Store::open(&options, &key).unwrap();
-        let fixed = Arc::new(Fixed {
-            locked: Default::default(),
-            found: Found::default(),
-            endpoints: vendor.overrides(),
-            proxies: Default::default(),
-            oauth_clients: Default::default(),
-            data_dir,
-            loopback_only: true,
-            demo: false,
-            key_secret: KeySecret { current: [1; 32], previous: None },
-        });
+        let (store, fixed) = opened(folder.path(), &clock, vendor.overrides());
         let (snapshot, sources) = Snapshot::load(&store, &fixed).unwrap();
         let shared = share(store, snapshot, &sources, clock.clone()).unwrap();
         let arbiter = actix::Arbiter::current();

@@ -1,6 +1,59 @@
 //! Calls beside chat: model lists, usage pages. They follow the rules of the chat call they stand next to.
 
+use ninerouter_dialect::{Dialect, Peek};
+
 use crate::provider::catalog::{Auth, Endpoint, Provider, Wire};
+use crate::provider::credential::Credential;
+use crate::provider::request::{Call, Moment, ShapeCx};
+use crate::routing::account::AccountConfig;
+
+/// For whom a call beside chat is made.
+#[derive(Clone, Copy, Debug)]
+pub struct BesideCx<'a> {
+    /// The provider.
+    pub provider: &'a Provider,
+    /// The account.
+    pub account: &'a AccountConfig,
+    /// Its secrets.
+    pub credential: &'a Credential,
+    /// Headers the operator set for the provider.
+    pub extra_headers: &'a [(String, String)],
+    /// Facts of the moment.
+    pub moment: Moment<'a>,
+}
+
+impl<'a> BesideCx<'a> {
+    /// The call as the rules of chat take it: without a client, and nothing known of a body but `peek`.
+    pub(super) fn shape(
+        &self,
+        endpoint: &'a Endpoint,
+        dialect: Dialect,
+        upstream_model: &'a str,
+        peek: &'a Peek,
+    ) -> ShapeCx<'a> {
+        ShapeCx {
+            provider: self.provider,
+            endpoint,
+            upstream_model,
+            facts: None,
+            effort: None,
+            long_context: false,
+            account: self.account,
+            credential: self.credential,
+            dialect,
+            betas: &[],
+            call: Call::Generate,
+            stream: false,
+            client_headers: &|_| None,
+            client_query: None,
+            peek,
+            session_id: None,
+            supports_stream_usage: false,
+            extra_headers: self.extra_headers,
+            moment: self.moment,
+        }
+    }
+}
 
 /// The transport a URL of `[provider.apis]` belongs to, with that address in place of its own, and the URL's query: base
 /// URL, headers and credential then follow the same rules as any call.

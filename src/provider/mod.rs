@@ -2,7 +2,7 @@
 
 pub mod apis;
 pub mod base_url;
-mod beside;
+pub mod beside;
 pub mod catalog;
 pub mod check;
 pub mod count;

@@ -5,14 +5,12 @@ use std::borrow::Cow;
 use ninerouter_dialect::{Dialect, Peek};
 use url::Url;
 
-use crate::provider::beside;
+use crate::provider::beside::{self, BesideCx};
 use crate::provider::catalog::{Endpoint, Provider, Support, Wire};
-use crate::provider::credential::Credential;
 use crate::provider::head::headers;
-use crate::provider::request::{Call, Moment, ShapeCx, ShapeError};
+use crate::provider::request::ShapeError;
 use crate::provider::url::url;
 use crate::provider::value::Values;
-use crate::routing::account::AccountConfig;
 
 mod parse;
 
@@ -22,21 +20,6 @@ pub use parse::{LiveModel, NotAList, Page, parse};
 pub const MAX_MODELS: usize = 10_000;
 /// Pages of one list at most.
 pub const MAX_PAGES: usize = 50;
-
-/// Whose list is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct ListCx<'a> {
-    /// The provider.
-    pub provider: &'a Provider,
-    /// The account.
-    pub account: &'a AccountConfig,
-    /// Its secrets.
-    pub credential: &'a Credential,
-    /// Headers the operator set for the provider.
-    pub extra_headers: &'a [(String, String)],
-    /// Facts of the moment.
-    pub moment: Moment<'a>,
-}
 
 /// What is peculiar to one provider's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -79,34 +62,14 @@ pub fn has_list(provider: &Provider) -> bool {
 ///
 /// # Errors
 /// When the account lacks a value the URL or the credential needs. No other host is asked instead.
-pub fn list_request(cx: &ListCx<'_>) -> Result<Option<ListRequest>, ShapeError> {
+pub fn list_request(cx: &BesideCx<'_>) -> Result<Option<ListRequest>, ShapeError> {
     let Some(template) = cx.provider.apis.models.as_deref().filter(|_| has_list(cx.provider))
     else {
         return Ok(None);
     };
     let endpoint = list_endpoint(cx.provider, template);
     let peek = Peek::default();
-    let shape = ShapeCx {
-        provider: cx.provider,
-        endpoint: &endpoint,
-        upstream_model: "",
-        facts: None,
-        effort: None,
-        long_context: false,
-        account: cx.account,
-        credential: cx.credential,
-        dialect: endpoint.dialect().unwrap_or(Dialect::Chat),
-        betas: &[],
-        call: Call::Generate,
-        stream: false,
-        client_headers: &|_| None,
-        client_query: None,
-        peek: &peek,
-        session_id: None,
-        supports_stream_usage: false,
-        extra_headers: cx.extra_headers,
-        moment: cx.moment,
-    };
+    let shape = cx.shape(&endpoint, endpoint.dialect().unwrap_or(Dialect::Chat), "", &peek);
     let values = Values::of(&shape);
     let (url, _) = url(&shape, &values)?;
     let mut headers = headers(&shape, &values, &[])?;

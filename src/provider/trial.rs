@@ -6,12 +6,13 @@ use ninerouter_dialect::{Dialect, Peek, apply_edits, peek};
 use serde_json::{Value, json};
 
 use crate::provider::beside;
-use crate::provider::catalog::{Endpoint, Provider};
+use crate::provider::beside::BesideCx;
+use crate::provider::catalog::Provider;
 use crate::provider::endpoint::pick;
 use crate::provider::head::headers;
 use crate::provider::model::ModelKind;
-use crate::provider::models::{ListCx, list_request};
-use crate::provider::request::{Call, ShapeCx, ShapeError, shape};
+use crate::provider::models::list_request;
+use crate::provider::request::{ShapeError, shape};
 use crate::provider::sign_in::ValidateMethod;
 use crate::provider::upstream_id::upstream_id;
 use crate::provider::url::url;
@@ -84,7 +85,7 @@ impl Verdict {
 ///
 /// # Errors
 /// When the account lacks a value the call needs.
-pub fn ask(cx: &ListCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
+pub fn ask(cx: &BesideCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
     let provider = cx.provider;
     let has_token = cx.credential.access_token.is_some();
     match provider.validate.method {
@@ -115,7 +116,7 @@ pub fn ask(cx: &ListCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
     }
 }
 
-fn by_expiry(cx: &ListCx<'_>) -> Verdict {
+fn by_expiry(cx: &BesideCx<'_>) -> Verdict {
     match cx.credential.expires_at {
         Some(at) if at <= cx.moment.now => Verdict::Refused("the token has run out".to_owned()),
         Some(_) | None => {
@@ -124,11 +125,11 @@ fn by_expiry(cx: &ListCx<'_>) -> Verdict {
     }
 }
 
-fn probe(cx: &ListCx<'_>, template: &str) -> Result<Ask, ShapeError> {
+fn probe(cx: &BesideCx<'_>, template: &str) -> Result<Ask, ShapeError> {
     let (endpoint, _) = beside::endpoint(cx.provider, template);
     let peek = Peek::default();
     let dialect = endpoint.dialect().unwrap_or(Dialect::Chat);
-    let shape = shape_cx(cx, &endpoint, dialect, "", &peek);
+    let shape = cx.shape(&endpoint, dialect, "", &peek);
     let values = Values::of(&shape);
     let (url, _) = url(&shape, &values)?;
     let mut headers = headers(&shape, &values, &[])?;
@@ -138,7 +139,7 @@ fn probe(cx: &ListCx<'_>, template: &str) -> Result<Ask, ShapeError> {
 }
 
 /// The smallest call of the first model that answers in text.
-fn ping(cx: &ListCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
+fn ping(cx: &BesideCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
     let unknown = |why: &str| Ok(Err(Verdict::Unknown(why.to_owned())));
     let provider = cx.provider;
     let Some(model) = provider.models.iter().find(|m| m.kind == ModelKind::Chat && m.listed) else {
@@ -157,7 +158,7 @@ fn ping(cx: &ListCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
     let body = smallest(dialect, &upstream);
     // A body of ours can be read.
     let peek = peek(dialect, &body).unwrap_or_default();
-    let shaped = shape(&shape_cx(cx, endpoint, dialect, &upstream, &peek))?;
+    let shaped = shape(&cx.shape(endpoint, dialect, &upstream, &peek))?;
     let Ok(edited) = apply_edits(&body, &shaped.edits) else {
         return unknown("the call of the check could not be written");
     };
@@ -186,36 +187,6 @@ fn smallest(dialect: Dialect, model: &str) -> Bytes {
         }),
     };
     body.to_string().into()
-}
-
-fn shape_cx<'a>(
-    cx: &ListCx<'a>,
-    endpoint: &'a Endpoint,
-    dialect: Dialect,
-    upstream_model: &'a str,
-    peek: &'a Peek,
-) -> ShapeCx<'a> {
-    ShapeCx {
-        provider: cx.provider,
-        endpoint,
-        upstream_model,
-        facts: None,
-        effort: None,
-        long_context: false,
-        account: cx.account,
-        credential: cx.credential,
-        dialect,
-        betas: &[],
-        call: Call::Generate,
-        stream: false,
-        client_headers: &|_| None,
-        client_query: None,
-        peek,
-        session_id: None,
-        supports_stream_usage: false,
-        extra_headers: cx.extra_headers,
-        moment: cx.moment,
-    }
 }
 
 impl Ask {
@@ -272,7 +243,7 @@ mod tests {
         let account = AccountConfig::new(provider.id.clone(), AccountKind::ApiKey, "a".into());
         let key = Some(Secret::new("sk-live-1".into()));
         let credential = Credential { api_key: key, ..Credential::default() };
-        let cx = ListCx {
+        let cx = BesideCx {
             provider,
             account: &account,
             credential: &credential,

@@ -183,8 +183,6 @@ pub struct Server {
     pub listeners: Vec<Bound>,
     /// HTTP workers.
     pub workers: usize,
-    /// What sign-ins find on this machine; the port follows from the listeners.
-    pub surroundings: Surroundings,
     /// The admin socket, when there is one.
     pub admin: Option<AdminSocket>,
     /// What start-up decided.
@@ -222,7 +220,6 @@ impl Server {
             accounts,
             listeners,
             workers,
-            surroundings,
             admin,
             options,
             about,
@@ -249,7 +246,7 @@ impl Server {
             discovery.clone(),
             adopted,
         ));
-        let surroundings = Surroundings { own_port: loopback_port(&listeners), ..surroundings };
+        let surroundings = Surroundings::of(&options, loopback_port(&listeners));
         let sign_ins = SignIns::launch(Arc::clone(&shared), Arc::clone(&configured), surroundings);
         let server = http(&shared, &desk, &sign_ins, listeners, workers)?;
         let handle = server.handle();

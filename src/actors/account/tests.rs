@@ -13,10 +13,10 @@ use crate::actors::desk::RouterDesk;
 use crate::actors::exchanges::{Unrenewed, Why};
 use crate::actors::refresher::{Refresher, Tick};
 use crate::actors::router::{Find, Reconcile};
-use crate::actors::snapshot::{Fixed, KeySecret, Snapshot};
+use crate::actors::snapshot::{Fixed, Snapshot};
+use crate::actors::testing::{Poison, opened};
 use crate::cli::start::share;
 use crate::clock::Clock;
-use crate::config::settings::Found;
 use crate::demo::authority::{Authority, Hold, Issued, Person, Place, Scripted};
 use crate::routing::account::{AccountKind, Ownership, ShownAuth};
 use crate::routing::affinity::SessionKeys;
@@ -28,24 +28,11 @@ use crate::routing::verdict::Cooldown;
 use crate::secret::Secret;
 use crate::store::secrets::{self, NewSecrets};
 use crate::store::tests::alter;
-use crate::store::{MasterKey, Stamp, Store, StoreOptions, accounts};
+use crate::store::{Stamp, Store, accounts};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const MODEL: &str = "claude/claude-sonnet-5";
 const NOW: UnixMs = 1_790_000_000_000;
-
-/// Kills the actor that handles it.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Poison;
-
-impl Handler<Poison> for Account {
-    type Result = ();
-
-    fn handle(&mut self, _: Poison, _: &mut Self::Context) {
-        panic!("poisoned by a test");
-    }
-}
 
 /// What an account is now.
 #[derive(Debug, Message)]
@@ -88,27 +75,7 @@ impl World {
         let clock = Clock::manual(NOW);
         let vendor = Authority::start(&clock).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let data_dir = folder.path().join("data");
-        let key = MasterKey::load_or_create(&data_dir, None).unwrap();
-        let options = StoreOptions {
-            data_dir: data_dir.clone(),
-            app_version: "0.1.0".to_owned(),
-            clock: clock.clone(),
-            read_only: false,
-            fresh: false,
-        };
-        let store = Store::open(&options, &key).unwrap();
-        let fixed = Arc::new(Fixed {
-            locked: Default::default(),
-            found: Found::default(),
-            endpoints: vendor.overrides(),
-            oauth_clients: Default::default(),
-            proxies: Default::default(),
-            data_dir,
-            loopback_only: true,
-            demo: false,
-            key_secret: KeySecret { current: [1; 32], previous: None },
-        });
+        let (store, fixed) = opened(folder.path(), &clock, vendor.overrides());
         for config in &configs {
             put(&store, config);
             let issued = vendor.issue(&Person::new(&config.label));

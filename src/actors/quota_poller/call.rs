@@ -12,10 +12,11 @@ use crate::actors::account::{Account, AuthFailed, PollFailure, QuotaPolled, Refr
 use crate::actors::router::Counting;
 use crate::actors::shared::Shared;
 use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
+use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Provider;
 use crate::provider::credential::Credential;
 use crate::provider::proxy::Route;
-use crate::provider::quota::usage::{NotUsage, UsageCx, UsageRequest, parse, usage_request};
+use crate::provider::quota::usage::{NotUsage, UsageRequest, parse, usage_request};
 use crate::provider::quota::{Document, Reading};
 use crate::provider::request::ShapeError;
 
@@ -118,7 +119,7 @@ impl Caller {
         let read = async {
             let (request, route) = {
                 let snapshot = self.shared.snapshot.load();
-                let request = usage_request(&UsageCx {
+                let request = usage_request(&BesideCx {
                     provider,
                     account: &shown.account,
                     credential: &shown.credential,

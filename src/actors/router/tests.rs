@@ -8,10 +8,10 @@ use super::*;
 use crate::actors::account::Account;
 use crate::actors::checkout::{Journey, Verdict};
 use crate::actors::lease::{Lease, Outcome};
-use crate::actors::snapshot::{Fixed, KeySecret, Snapshot};
+use crate::actors::snapshot::{Fixed, Snapshot};
+use crate::actors::testing::{Poison, opened};
 use crate::cli::start::share;
 use crate::clock::{Clock, UnixMs};
-use crate::config::settings::Found;
 use crate::routing::account::{AccountKind, AccountView};
 use crate::routing::affinity::SessionKeys;
 use crate::routing::classify::{Class, Classified, Next};
@@ -20,7 +20,7 @@ use crate::routing::resolve::resolve;
 use crate::routing::verdict::Cooldown;
 use crate::secret::Secret;
 use crate::store::tests::alter;
-use crate::store::{MasterKey, Stamp, Store, StoreOptions, accounts};
+use crate::store::{Stamp, Store, accounts};
 
 mod quota;
 
@@ -57,19 +57,6 @@ impl Handler<Peek> for Router {
     }
 }
 
-/// Kills the actor that handles it.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Poison;
-
-impl Handler<Poison> for Account {
-    type Result = ();
-
-    fn handle(&mut self, _: Poison, _: &mut Self::Context) {
-        panic!("poisoned by a test");
-    }
-}
-
 struct World {
     _folder: TempDir,
     shared: Arc<Shared>,
@@ -81,30 +68,10 @@ impl World {
     /// Accounts of one provider: label and ceiling of leases.
     fn start(accounts: &[(&str, u32)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let data_dir = folder.path().join("data");
-        let key = MasterKey::load_or_create(&data_dir, None).unwrap();
-        let options = StoreOptions {
-            data_dir: data_dir.clone(),
-            app_version: "0.1.0".to_owned(),
-            clock: Clock::System,
-            read_only: false,
-            fresh: false,
-        };
-        let store = Store::open(&options, &key).unwrap();
+        let (store, fixed) = opened(folder.path(), &Clock::System, Vec::new());
         for (at, (label, most)) in (1_u16..).zip(accounts) {
             put(&store, &config(label, at, *most));
         }
-        let fixed = Arc::new(Fixed {
-            locked: Default::default(),
-            found: Found::default(),
-            endpoints: Vec::new(),
-            proxies: Default::default(),
-            oauth_clients: Default::default(),
-            data_dir,
-            loopback_only: true,
-            demo: false,
-            key_secret: KeySecret { current: [1; 32], previous: None },
-        });
         let (snapshot, sources) = Snapshot::load(&store, &fixed).unwrap();
         let shared = share(store, snapshot, &sources, Clock::System).unwrap();
         let router = Router::start_on(&Arbiter::current(), Arc::clone(&shared), sources);

@@ -9,9 +9,9 @@ use ninerouter_dialect::SplicedBody;
 use crate::actors::snapshot::Snapshot;
 use crate::api::Api;
 use crate::net::{Destination, Method, NetError, Outgoing, wire_headers};
+use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Provider;
 use crate::provider::credential::Credential;
-use crate::provider::models::ListCx;
 use crate::provider::trial::{self, Verdict};
 use crate::routing::account::AccountConfig;
 
@@ -39,7 +39,7 @@ impl Api {
         credential: &Credential,
     ) -> Checked {
         let snapshot = self.shared().snapshot.load_full();
-        let ask = trial::ask(&ListCx {
+        let ask = trial::ask(&BesideCx {
             provider,
             account,
             credential,

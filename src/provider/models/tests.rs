@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::provider::catalog::{Catalog, EndpointOverride};
+use crate::provider::credential::Credential;
 use crate::provider::node::{ModelSource, Node, NodeType};
 use crate::provider::price::Price;
+use crate::provider::request::Moment;
+use crate::routing::account::AccountConfig;
 use crate::routing::account::AccountKind;
 use crate::secret::Secret;
 
@@ -22,7 +25,7 @@ fn asked(
     key: &str,
 ) -> Result<Option<ListRequest>, ShapeError> {
     let api_key = (!key.is_empty()).then(|| Secret::new(key.to_owned()));
-    list_request(&ListCx {
+    list_request(&BesideCx {
         provider,
         account: &account(&provider.id, params),
         credential: &Credential { api_key, ..Credential::default() },

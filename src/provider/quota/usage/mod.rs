@@ -19,7 +19,7 @@ use crate::provider::catalog::Provider;
 use crate::provider::quota::document::Source;
 use crate::provider::quota::reading::Reading;
 
-pub use request::{UsageCx, UsageRequest, has_usage, usage_request};
+pub use request::{UsageRequest, has_usage, usage_request};
 
 /// Shape of a usage endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,32 +4,15 @@ use ninerouter_dialect::{Dialect, Peek};
 use serde_json::json;
 
 use super::Style;
-use crate::provider::beside;
+use crate::provider::beside::{self, BesideCx};
 use crate::provider::catalog::{Auth, Endpoint, Provider, Scheme, Support};
-use crate::provider::credential::Credential;
 use crate::provider::head::headers;
-use crate::provider::request::{Call, Moment, ShapeCx, ShapeError};
+use crate::provider::request::ShapeError;
 use crate::provider::url::url;
 use crate::provider::value::{Values, param};
-use crate::routing::account::AccountConfig;
 
 /// Anthropic's sign-in tokens begin like this; keys have no usage page.
 const OAUTH_TOKEN: &str = "sk-ant-oat";
-
-/// Whose usage is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct UsageCx<'a> {
-    /// The provider.
-    pub provider: &'a Provider,
-    /// The account.
-    pub account: &'a AccountConfig,
-    /// Its secrets.
-    pub credential: &'a Credential,
-    /// Headers the operator set for the provider.
-    pub extra_headers: &'a [(String, String)],
-    /// Facts of the moment.
-    pub moment: Moment<'a>,
-}
 
 /// A usage request, ready to be sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +44,7 @@ pub fn has_usage(provider: &Provider) -> bool {
 ///
 /// # Errors
 /// When the account lacks a value the URL or the credential needs. No other host is asked instead.
-pub fn usage_request(cx: &UsageCx<'_>) -> Result<Option<UsageRequest>, ShapeError> {
+pub fn usage_request(cx: &BesideCx<'_>) -> Result<Option<UsageRequest>, ShapeError> {
     let provider = cx.provider;
     let style = Style::of(provider).filter(|_| has_usage(provider));
     let Some((style, template)) = style.zip(provider.apis.usage.as_deref()) else {
@@ -83,27 +66,7 @@ pub fn usage_request(cx: &UsageCx<'_>) -> Result<Option<UsageRequest>, ShapeErro
         endpoint.query = Some(kiro_query(arn.as_deref()));
     }
     let peek = Peek::default();
-    let shape = ShapeCx {
-        provider,
-        endpoint: &endpoint,
-        upstream_model: "",
-        facts: None,
-        effort: None,
-        long_context: false,
-        account: cx.account,
-        credential: cx.credential,
-        dialect: endpoint.dialect().unwrap_or(Dialect::Chat),
-        betas: &[],
-        call: Call::Generate,
-        stream: false,
-        client_headers: &|_| None,
-        client_query: None,
-        peek: &peek,
-        session_id: None,
-        supports_stream_usage: false,
-        extra_headers: cx.extra_headers,
-        moment: cx.moment,
-    };
+    let shape = cx.shape(&endpoint, endpoint.dialect().unwrap_or(Dialect::Chat), "", &peek);
     let values = Values::of(&shape);
     let (url, _) = url(&shape, &values)?;
     let mut headers = headers(&shape, &values, &[])?;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Catalog;
 use crate::provider::quota::window::{Status, Unit, Window};
 use crate::provider::quota::{Credits, Reading};
@@ -418,7 +419,7 @@ mod requests {
             ..AccountConfig::new(provider.id.clone(), AccountKind::OAuth, "a".to_owned())
         };
         let moment = Moment { now: NOW, nonce: [7; 16], public_url: None, hostname: Some("host") };
-        usage_request(&UsageCx {
+        usage_request(&BesideCx {
             provider,
             account: &account,
             credential,

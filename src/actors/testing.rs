@@ -1,0 +1,56 @@
+//! What the tests of several actors begin with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use crate::actors::account::Account;
+use crate::actors::snapshot::{Fixed, KeySecret};
+use crate::clock::Clock;
+use crate::config::settings::Found;
+use crate::provider::overrides::EndpointOverride;
+use crate::store::{MasterKey, Store, StoreOptions};
+
+/// Kills the account's actor that handles it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Poison;
+
+impl Handler<Poison> for Account {
+    type Result = ();
+
+    fn handle(&mut self, _: Poison, _: &mut Self::Context) {
+        panic!("poisoned by a test");
+    }
+}
+
+/// An empty store in `folder`, and what start-up would decide over it.
+pub(crate) fn opened(
+    folder: &Path,
+    clock: &Clock,
+    endpoints: Vec<EndpointOverride>,
+) -> (Store, Arc<Fixed>) {
+    let data_dir = folder.join("data");
+    let key = MasterKey::load_or_create(&data_dir, None).unwrap();
+    let options = StoreOptions {
+        data_dir: data_dir.clone(),
+        app_version: "0.1.0".to_owned(),
+        clock: clock.clone(),
+        read_only: false,
+        fresh: false,
+    };
+    let store = Store::open(&options, &key).unwrap();
+    let fixed = Fixed {
+        locked: Default::default(),
+        found: Found::default(),
+        endpoints,
+        proxies: Default::default(),
+        oauth_clients: Default::default(),
+        data_dir,
+        loopback_only: true,
+        demo: false,
+        key_secret: KeySecret { current: [1; 32], previous: None },
+    };
+    (store, Arc::new(fixed))
+}
