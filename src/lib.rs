@@ -8,11 +8,11 @@
 //! | [`server`] | listeners, the admin socket, workers, signals, reload, drain; the front door that every request passes | `api`, `gateway`, `dashboard`, `actors`, `auth`, `config`, `oauth` |
 //! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
 //! | [`api`] | the management API: accounts, combos, keys, settings … as JSON resources, whoever carries the call | `actors`, `auth`, `config`, `net`, `oauth`, `provider`, `routing`, `store` |
-//! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `config` |
+//! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `api`, `auth`, `config` |
 //! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config` |
 //! | [`routing`] | **pure**: model ids, combos, plans, choice of account, error classes, cool-downs | `provider` |
 //! | [`provider`] | **pure**: the catalog, custom nodes, how one upstream call is shaped and which way out it takes | `routing` (vocabulary) |
-//! | [`auth`] | who may call: API keys, client address, host check, limits | `config` |
+//! | [`auth`] | who may call: API keys, client address, host check, limits; what is worth an audit row | `config` |
 //! | [`net`] | the only maker of HTTP clients: address verdict, connector, outbound proxies, TLS, pools, time-outs | `provider` |
 //! | [`oauth`] | connecting accounts: sign-ins under way, their callbacks and pastes, import of official clients' files | `actors`, `config`, `net`, `provider`, `routing`, `store` |
 //! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |

@@ -19,7 +19,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("actors", &["auth", "config", "net", "provider", "routing", "store"]),
     ("gateway", &["actors", "auth", "net", "provider", "routing", "store"]),
     ("api", &["actors", "auth", "config", "net", "oauth", "provider", "routing", "store"]),
-    ("dashboard", &["actors", "config"]),
+    ("dashboard", &["actors", "api", "auth", "config"]),
     ("oauth", &["actors", "config", "net", "provider", "routing", "store"]),
     ("server", &["actors", "api", "auth", "config", "dashboard", "gateway", "oauth"]),
     (
@@ -48,7 +48,7 @@ const LIBRARIES: [(&[&str], &[&str]); 4] = [
     (&["awc::", "actix_tls::", "tokio_rustls::", "tokio_socks::"], &["net"]),
     (
         &["actix_web::", "actix_http::"],
-        &["auth", "cli", "demo", "gateway", "net", "oauth", "server"],
+        &["auth", "cli", "dashboard", "demo", "gateway", "net", "oauth", "server"],
     ),
     (&["ninerouter_templates::"], &["dashboard"]),
 ];

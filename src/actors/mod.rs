@@ -13,6 +13,7 @@
 
 pub mod account;
 pub mod affinity;
+pub mod audit;
 pub mod breakers;
 pub mod budgets;
 pub mod checkout;

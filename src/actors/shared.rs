@@ -9,6 +9,7 @@ use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::affinity::Affinity;
+use crate::actors::audit::Audit;
 use crate::actors::breakers::Breakers;
 use crate::actors::budgets::Budgets;
 use crate::actors::exchanges::Exchanges;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub exchanges: Exchanges,
     /// Live events.
     pub live: LiveEvents,
+    /// The audit log.
+    pub audit: Audit,
     /// Questions for usage endpoints.
     pub quota_polls: QuotaPolls,
     /// Usage rows.

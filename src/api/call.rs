@@ -1,14 +1,19 @@
 //! One call: what a transport hands in, what a handler sees of it, and the reply.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
 
+use bytes::Bytes;
+use futures_util::Stream;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::api::error::{ApiError, shown};
+use crate::auth::audit::Caller;
 
-/// A call as a transport gives it: the admin socket, a command without a server, later a session.
+/// A call as a transport gives it: the admin socket, a command without a server, a session, a page.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Request {
     /// HTTP method, upper case.
@@ -19,13 +24,16 @@ pub struct Request {
     pub body: Vec<u8>,
     /// `If-Match`, without quotes.
     pub if_match: Option<String>,
+    /// Who calls.
+    pub caller: Caller,
 }
 
 impl Request {
     /// A call without a body.
     #[must_use]
-    pub fn new(method: &str, target: &str) -> Self {
-        Self { method: method.to_owned(), target: target.to_owned(), ..Self::default() }
+    pub fn new(method: &str, target: &str, caller: Caller) -> Self {
+        let (method, target) = (method.to_owned(), target.to_owned());
+        Self { method, target, caller, ..Self::default() }
     }
 
     /// The same with a JSON body.
@@ -36,13 +44,62 @@ impl Request {
     }
 }
 
+/// A body in parts, as it comes to be. It ends with the caller: dropped, it stops.
+pub type Parts = Pin<Box<dyn Stream<Item = Bytes>>>;
+
+/// What an answer carries.
+pub enum Body {
+    /// Nothing.
+    None,
+    /// An object.
+    Json(Value),
+    /// A file.
+    File {
+        /// Media type.
+        content_type: &'static str,
+        /// Name that a browser saves it under; `None` = shown, not saved.
+        name: Option<String>,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// Something that goes on: events, long lists.
+    Stream {
+        /// Media type.
+        content_type: &'static str,
+        /// Name that a browser saves it under; `None` = shown, not saved.
+        name: Option<String>,
+        /// Its parts.
+        parts: Parts,
+    },
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Json(value) => f.debug_tuple("Json").field(value).finish(),
+            Self::File { content_type, name, bytes } => f
+                .debug_struct("File")
+                .field("content_type", content_type)
+                .field("name", name)
+                .field("length", &bytes.len())
+                .finish(),
+            Self::Stream { content_type, name, .. } => f
+                .debug_struct("Stream")
+                .field("content_type", content_type)
+                .field("name", name)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
 /// An answer.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Body; `None` = empty.
-    pub body: Option<Value>,
+    /// What it carries.
+    pub body: Body,
     /// `Allow`, of a 405.
     pub allow: Option<String>,
 }
@@ -51,7 +108,7 @@ impl Reply {
     /// 200 with an object.
     #[must_use]
     pub fn ok(body: Value) -> Self {
-        Self { status: 200, body: Some(body), allow: None }
+        Self { status: 200, body: Body::Json(body), allow: None }
     }
 
     /// 201 with the object that was made.
@@ -63,14 +120,23 @@ impl Reply {
     /// 204.
     #[must_use]
     pub fn gone() -> Self {
-        Self { status: 204, body: None, allow: None }
+        Self { status: 204, body: Body::None, allow: None }
     }
 
     /// A refusal.
     #[must_use]
     pub fn refused(error: &ApiError, request_id: &str) -> Self {
         let allow = error.details.more.get("allow").and_then(Value::as_str).map(str::to_owned);
-        Self { status: error.status, body: Some(error.to_json(request_id)), allow }
+        Self { status: error.status, body: Body::Json(error.to_json(request_id)), allow }
+    }
+
+    /// The object it carries, if it carries one.
+    #[must_use]
+    pub fn into_json(self) -> Option<Value> {
+        match self.body {
+            Body::Json(value) => Some(value),
+            Body::None | Body::File { .. } | Body::Stream { .. } => None,
+        }
     }
 }
 
@@ -85,6 +151,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// `If-Match`, without quotes.
     pub if_match: Option<String>,
+    /// Who calls.
+    pub caller: Caller,
 }
 
 impl Call {

@@ -88,6 +88,13 @@ impl ApiError {
         Self::new(403, "managed_by_config_file", message)
     }
 
+    /// The password must be entered again first (class `Sudo`).
+    #[must_use]
+    pub fn sudo_required() -> Self {
+        let message = "this changes who may do what: enter the password again (`POST /api/auth/sudo`), then repeat it";
+        Self::new(428, "sudo_required", message)
+    }
+
     /// The service cannot do this now.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {

@@ -48,7 +48,7 @@ use actix::dev::ToEnvelope;
 use actix::{Addr, Handler, Message};
 use tracing::error;
 
-pub use crate::api::call::{Call, Reply, Request};
+pub use crate::api::call::{Body, Call, Parts, Reply, Request};
 pub use crate::api::error::ApiError;
 pub use crate::api::routes::{Class, ROUTES, Route};
 pub use crate::api::status::About;
@@ -127,7 +127,11 @@ impl Api {
         if request.body.len() > route.body {
             return Err(too_large(route));
         }
-        let call = Call { body: request.body, if_match: request.if_match, ..call };
+        if route.class == Class::Sudo && !request.caller.is_sudo() {
+            return Err(ApiError::sudo_required());
+        }
+        let Request { body, if_match, caller, .. } = request;
+        let call = Call { body, if_match, caller, ..call };
         route.run(self, call).await
     }
 

@@ -80,7 +80,7 @@ mod tests {
     }
 
     fn body(reply: Reply) -> Value {
-        reply.body.unwrap()
+        reply.into_json().unwrap()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod admit;
+pub mod audit;
 pub mod candidate;
 pub mod cors;
 pub mod failed;

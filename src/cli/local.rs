@@ -16,6 +16,7 @@ use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
 use crate::api::{About, Api, Reply, Request, Service};
+use crate::auth::audit::Caller;
 use crate::cli::start::{Kind, Opened, StartError, open, reread, share};
 use crate::cli::version;
 use crate::clock::Clock;
@@ -96,7 +97,7 @@ impl Local {
 
     /// Answers one call. `target` is path and query.
     pub fn call(&self, method: &str, target: &str, body: Option<&Value>) -> Reply {
-        let request = Request::new(method, target);
+        let request = Request::new(method, target, Caller::command());
         let request = match body {
             Some(body) => request.with(body),
             None => request,

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use tracing::{info, warn};
 
 use crate::actors::affinity::Affinity;
+use crate::actors::audit::Audit;
 use crate::actors::breakers::Breakers;
 use crate::actors::budgets::Budgets;
 use crate::actors::configured::{Adopted, Reread};
@@ -325,6 +326,7 @@ pub(crate) fn share(
         breakers: Breakers::new(clock.clone()),
         exchanges: Exchanges::default(),
         live,
+        audit: Audit::default(),
         budgets,
         quota_polls: QuotaPolls::default(),
         stream_usage: StreamUsage::default(),

@@ -1,5 +1,6 @@
 //! The admin socket: the management API for commands of the server's own user (SEC-ROUTE-5).
 
+use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -10,15 +11,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, ContentDisposition, HeaderMap};
 use actix_web::rt::net;
 use actix_web::web::{self, Payload};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpResponseBuilder, HttpServer};
 use futures_util::{FutureExt, StreamExt};
 use rustix::fs::Mode;
 use tracing::{error, warn};
 
-use crate::api::{Api, ApiError, Reply, Request, Service, too_large};
+use crate::api::{Api, ApiError, Body, Reply, Request, Service, too_large};
+use crate::auth::audit::Caller;
 use crate::id::request::request_id;
 
 /// Longest path the system takes for a socket, bytes.
@@ -218,7 +220,19 @@ async fn answer(
     let if_match = http.headers().get(header::IF_MATCH).and_then(|v| v.to_str().ok());
     let if_match = if_match.map(|tag| tag.trim_matches('"').to_owned());
     let method = http.method().as_str().to_owned();
-    Ok(api.call(Request { method, target, body, if_match }, &id).await)
+    let path = http.uri().path();
+    let caller = Caller {
+        user_agent: http
+            .headers()
+            .get(header::USER_AGENT)
+            .and_then(|v| v.to_str().ok())
+            .map(Into::into),
+        method: Some(method.as_str().into()),
+        path: Some(path.into()),
+        request_id: Some(id.as_str().into()),
+        ..Caller::command()
+    };
+    Ok(api.call(Request { method, target, body, if_match, caller }, &id).await)
 }
 
 /// Nobody but the user the server runs as, root included: who may be everybody can become this user first.
@@ -255,8 +269,29 @@ fn response(reply: Reply, is_head: bool, id: &str) -> HttpResponse {
         response.insert_header((header::ALLOW, allow));
     }
     match reply.body {
-        Some(body) if !is_head => response.content_type("application/json").body(body.to_string()),
-        Some(_) | None => response.finish(),
+        Body::Json(body) => {
+            response.content_type("application/json");
+            if is_head { response.finish() } else { response.body(body.to_string()) }
+        }
+        Body::File { content_type, name, bytes } => {
+            response.content_type(content_type);
+            saved_as(&mut response, name);
+            if is_head { response.finish() } else { response.body(bytes) }
+        }
+        Body::Stream { content_type, name, parts } => {
+            response.content_type(content_type);
+            saved_as(&mut response, name);
+            let parts = parts.map(Ok::<_, Infallible>);
+            if is_head { response.finish() } else { response.streaming(parts) }
+        }
+        Body::None => response.finish(),
+    }
+}
+
+/// The name under which a browser saves it.
+fn saved_as(response: &mut HttpResponseBuilder, name: Option<String>) {
+    if let Some(name) = name {
+        response.insert_header(ContentDisposition::attachment(name));
     }
 }
 

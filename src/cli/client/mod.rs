@@ -131,7 +131,7 @@ impl Client {
         let (status, body) = match &self.door {
             Door::Local(local) => {
                 let reply = local.call(method, path, body);
-                (reply.status, reply.body)
+                (reply.status, reply.into_json())
             }
             Door::Socket { runner, client } => {
                 let silent = |error| Failed::Silent { place: client.place().clone(), error };
