@@ -38,6 +38,8 @@ pub fn session_hints(dialect: Dialect, body: &[u8], peek: &Peek) -> SessionHints
         content: peek
             .turns
             .as_ref()
+            // One turn alone tells nothing: it is not looked through.
+            .filter(|_| peek.turn_count >= 2)
             .and_then(text_at)
             .and_then(|turns| content_key(dialect, turns, peek.system.as_ref().and_then(text_at))),
     }
@@ -100,8 +102,8 @@ fn head(raw: &str) -> String {
 }
 
 fn collect(raw: &str, out: &mut String) {
-    if let Some(text) = json::string(raw) {
-        out.extend(text.chars().take(HEAD_CHARS));
+    if let Some(text) = json::start_of_string(raw, HEAD_CHARS) {
+        out.push_str(&text);
     } else if json::is_object(raw) {
         let inner = json::member(raw, "parts").or_else(|| json::member(raw, "text"));
         if let Some(inner) = inner {

@@ -8,6 +8,8 @@ use memchr::memchr2;
 use serde::de::{Deserializer as _, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::scan;
+
 /// Deepest nesting that any body may have (security §10: serde_json refuses the 128th level).
 pub(crate) const MAX_DEPTH: usize = 127;
 
@@ -19,6 +21,10 @@ pub(crate) struct Member<'a> {
     pub(crate) raw_key: &'a str,
     /// The value as written.
     pub(crate) value: &'a str,
+    /// How many elements or members the value has.
+    pub(crate) items: usize,
+    /// How deep brackets nest in it.
+    pub(crate) depth: usize,
 }
 
 /// Calls `f` for each member of the object in `text`; the whole text must be one object.
@@ -26,29 +32,42 @@ pub(crate) fn each_member<'a>(
     text: &'a str,
     mut f: impl FnMut(Member<'a>) -> ControlFlow<()>,
 ) -> Result<(), serde_json::Error> {
-    let mut stopped = false;
-    let mut de = serde_json::Deserializer::from_str(text);
-    let walked = de.deserialize_map(Members { f: &mut f, stopped: &mut stopped });
+    let mut bad_key = false;
+    let walked = scan::members(text, |raw_key, value| {
+        let Some(key) = string(raw_key) else {
+            bad_key = true;
+            return ControlFlow::Break(());
+        };
+        let scan::Passed { text: value, items, depth } = value;
+        f(Member { key, raw_key, value, items, depth })
+    });
     match walked {
-        Err(_) if stopped => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => de.end(),
+        Some(_) if !bad_key => Ok(()),
+        _ => Err(fault(text, |de| de.deserialize_map(Members))),
     }
 }
 
 /// Calls `f` for each element of the array in `text`; the whole text must be one array.
 pub(crate) fn each_element<'a>(
     text: &'a str,
-    mut f: impl FnMut(&'a str) -> ControlFlow<()>,
+    f: impl FnMut(&'a str) -> ControlFlow<()>,
 ) -> Result<(), serde_json::Error> {
-    let mut stopped = false;
-    let mut de = serde_json::Deserializer::from_str(text);
-    let walked = de.deserialize_seq(Elements { f: &mut f, stopped: &mut stopped });
-    match walked {
-        Err(_) if stopped => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => de.end(),
+    match scan::elements(text, f) {
+        Some(_) => Ok(()),
+        None => Err(fault(text, |de| de.deserialize_seq(Elements))),
     }
+}
+
+/// What is wrong with a text, and where, in the parser's words.
+fn fault<'a>(
+    text: &'a str,
+    parse: impl FnOnce(
+        &mut serde_json::Deserializer<serde_json::de::StrRead<'a>>,
+    ) -> Result<(), serde_json::Error>,
+) -> serde_json::Error {
+    let mut de = serde_json::Deserializer::from_str(text);
+    let parsed = parse(&mut de).and_then(|()| de.end());
+    parsed.err().unwrap_or_else(|| serde_json::Error::custom("invalid JSON"))
 }
 
 /// Visits members of an object that may be malformed; `false` when it is not an object.
@@ -124,6 +143,30 @@ pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// The first characters of the string in `raw`, unescaped, however long it is.
+pub(crate) fn start_of_string(raw: &str, chars: usize) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    let (mut at, mut escaped) = (0_usize, false);
+    for _ in 0..chars {
+        let rest = inner.get(at..).unwrap_or_default();
+        let length = match rest.as_bytes() {
+            [] => break,
+            // The first half of a pair of surrogates: the second one belongs to it.
+            [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..] => 12,
+            [b'\\', b'u', ..] => 6,
+            [b'\\', ..] => 2,
+            _ => rest.chars().next().map_or(1, char::len_utf8),
+        };
+        escaped |= rest.starts_with('\\');
+        at = at.saturating_add(length).min(inner.len());
+    }
+    let start = inner.get(..at)?;
+    if !escaped {
+        return Some(Cow::Borrowed(start));
+    }
+    serde_json::from_str(&["\"", start, "\""].concat()).ok().map(Cow::Owned)
+}
+
 /// A string that is not blank.
 pub(crate) fn text(raw: &str) -> Option<String> {
     string(raw).filter(|s| !s.trim().is_empty()).map(Cow::into_owned)
@@ -167,7 +210,8 @@ pub(crate) fn one_line(json: &mut [u8]) {
 
 /// Decodes bytes that may hold invalid UTF-8: a broken character never fails a stream (F39).
 pub(crate) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    // What is valid, and nearly everything is, is found out many bytes at a time.
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Whether brackets nest deeper than allowed; brackets inside strings do not count.
@@ -206,12 +250,10 @@ pub(crate) fn after_string(mut rest: &[u8]) -> &[u8] {
     &[]
 }
 
-struct Members<'f, F> {
-    f: &'f mut F,
-    stopped: &'f mut bool,
-}
+/// An object of anything.
+struct Members;
 
-impl<'de, F: FnMut(Member<'de>) -> ControlFlow<()>> Visitor<'de> for Members<'_, F> {
+impl<'de> Visitor<'de> for Members {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,25 +261,18 @@ impl<'de, F: FnMut(Member<'de>) -> ControlFlow<()>> Visitor<'de> for Members<'_,
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(raw_key) = map.next_key::<&'de RawValue>()? {
-            let raw_key = raw_key.get();
-            let value = map.next_value::<&'de RawValue>()?.get();
-            let key = string(raw_key).ok_or_else(|| A::Error::custom("invalid object key"))?;
-            if (self.f)(Member { key, raw_key, value }).is_break() {
-                *self.stopped = true;
-                return Err(A::Error::custom("stopped"));
-            }
+        while let Some(key) = map.next_key::<&'de RawValue>()? {
+            map.next_value::<&'de RawValue>()?;
+            string(key.get()).ok_or_else(|| A::Error::custom("invalid object key"))?;
         }
         Ok(())
     }
 }
 
-struct Elements<'f, F> {
-    f: &'f mut F,
-    stopped: &'f mut bool,
-}
+/// An array of anything.
+struct Elements;
 
-impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for Elements<'_, F> {
+impl<'de> Visitor<'de> for Elements {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,12 +280,7 @@ impl<'de, F: FnMut(&'de str) -> ControlFlow<()>> Visitor<'de> for Elements<'_, F
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(raw) = seq.next_element::<&'de RawValue>()? {
-            if (self.f)(raw.get()).is_break() {
-                *self.stopped = true;
-                return Err(A::Error::custom("stopped"));
-            }
-        }
+        while seq.next_element::<&'de RawValue>()?.is_some() {}
         Ok(())
     }
 }
@@ -273,6 +303,22 @@ mod tests {
             ("bc".to_owned(), r#""b\u0063""#.to_owned(), r#"{"x":[1, 2]}"#.to_owned()),
         ];
         assert_eq!(seen, want);
+    }
+
+    #[test]
+    fn a_long_string_is_looked_at_as_far_as_it_is_wanted() {
+        for (raw, chars, want) in [
+            ("\"abc\"", 2, Some("ab")),
+            ("\"abc\"", 9, Some("abc")),
+            ("\"\"", 9, Some("")),
+            (r#""\n\u00e4\\x""#, 3, Some("\nä\\")),
+            (r#""\ud83d\ude00é""#, 1, Some("😀")),
+            (r#""é\ud83d\ude00b""#, 2, Some("é😀")),
+            (r#""\ud83d""#, 1, None),
+            ("5", 1, None),
+        ] {
+            assert_eq!(start_of_string(raw, chars).as_deref(), want, "{raw} {chars}");
+        }
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub mod ollama;
 pub mod peek;
 pub mod profile;
 pub mod resp;
+mod scan;
 mod sse;
 pub mod stream_error;
 pub mod tap;

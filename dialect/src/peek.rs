@@ -35,6 +35,8 @@ pub struct Peek {
     pub max_tokens: Option<u64>,
     /// The conversation: `messages`, `input` or `contents`.
     pub turns: Option<Range<usize>>,
+    /// Turns of a conversation that is an array.
+    pub turn_count: usize,
     /// Whether the conversation is a non-empty array or a non-empty string.
     pub turns_nonempty: bool,
     /// A chat body with an `input` array instead of `messages` (endpoints §4.1).
@@ -190,20 +192,30 @@ pub fn strip_bom(mut body: Bytes) -> Bytes {
 /// assert!(seen.stream);
 /// ```
 pub fn peek(dialect: Dialect, body: &[u8]) -> Result<Peek, PeekError> {
-    let text = checked_text(body)?;
+    let text = utf8_text(body)?;
     // Ranges count from the start of `body`, also when a byte order mark was left on it.
     let offset = body.len().saturating_sub(text.len());
     let mut walk =
         Walk { dialect, text, offset, seen: Peek::default(), keys: 0, input_array: false };
     let mut failed = None;
-    json::each_member(text, |m| match walk.member(&m.key, m.value) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            failed = Some(error);
-            ControlFlow::Break(())
+    json::each_member(text, |m| {
+        // The object around it counts as well.
+        let read = match m.depth < json::MAX_DEPTH {
+            true => walk.member(&m.key, m.value, m.items),
+            false => Err(PeekError::TooDeep),
+        };
+        match read {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
         }
     })
-    .map_err(|error| json_error(&error))?;
+    .map_err(|error| match json::too_deep(text.as_bytes()) {
+        true => PeekError::TooDeep,
+        false => json_error(&error),
+    })?;
     match failed {
         Some(error) => Err(error),
         None => Ok(walk.finish()),
@@ -212,13 +224,17 @@ pub fn peek(dialect: Dialect, body: &[u8]) -> Result<Peek, PeekError> {
 
 /// The body as text, after the checks that hold in every tier: UTF-8 and depth.
 pub(crate) fn checked_text(body: &[u8]) -> Result<&str, PeekError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    // Skipped values are not UTF-8-checked by the JSON scanner, hence one check up front.
-    let Ok(text) = std::str::from_utf8(body) else { return Err(PeekError::NotUtf8) };
-    if json::too_deep(body) {
+    let text = utf8_text(body)?;
+    if json::too_deep(text.as_bytes()) {
         return Err(PeekError::TooDeep);
     }
     Ok(text)
+}
+
+fn utf8_text(body: &[u8]) -> Result<&str, PeekError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // Skipped values are not UTF-8-checked by the JSON scanner, hence one check up front.
+    std::str::from_utf8(body).map_err(|_invalid| PeekError::NotUtf8)
 }
 
 /// Tells "not an object" from "not JSON".
@@ -243,7 +259,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn member(&mut self, key: &str, raw: &'a str) -> Result<(), PeekError> {
+    fn member(&mut self, key: &str, raw: &'a str, items: usize) -> Result<(), PeekError> {
         if let Some(bit) = GUARDED.iter().position(|guarded| *guarded == key) {
             let mask = 1_u8 << bit;
             if self.keys & mask != 0 {
@@ -284,6 +300,7 @@ impl<'a> Walk<'a> {
         }
         if key == self.dialect.turns_key() {
             self.seen.turns = Some(self.range(raw));
+            self.seen.turn_count = if json::is_array(raw) { items } else { 0 };
             let kind_fits =
                 json::is_array(raw) || (self.dialect == Dialect::Resp && raw.starts_with('"'));
             self.seen.turns_nonempty = kind_fits && !json::is_blank(raw);
