@@ -4,8 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
+
 /// Unix milliseconds UTC, the unit of every stored instant.
 pub type UnixMs = i64;
+
+/// The wall clock is looked at this often by whoever waits for an instant: it may be set, and a sleep counts no time in
+/// which the machine slept.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A clock that is either the system's or moved by hand.
 ///
@@ -25,6 +31,7 @@ pub struct Manual {
     wall_ms: AtomicI64,
     mono_ms: AtomicI64,
     base: Instant,
+    moved: watch::Sender<()>,
 }
 
 impl Clock {
@@ -35,6 +42,7 @@ impl Clock {
             wall_ms: AtomicI64::new(wall_ms),
             mono_ms: AtomicI64::new(0),
             base: system_instant(),
+            moved: watch::Sender::default(),
         }))
     }
 
@@ -59,12 +67,32 @@ impl Clock {
         }
     }
 
+    /// Waits until the wall clock shows `at` or later.
+    pub async fn until(&self, at: UnixMs) {
+        let mut moved = match self {
+            Self::System => None,
+            Self::Manual(manual) => Some(manual.moved.subscribe()),
+        };
+        loop {
+            let left = u64::try_from(at.saturating_sub(self.now_ms())).unwrap_or(0);
+            if left == 0 {
+                return;
+            }
+            match &mut moved {
+                None => tokio::time::sleep(Duration::from_millis(left).min(LOOK)).await,
+                // The sender is in `self`: it is there.
+                Some(moved) => drop(moved.changed().await),
+            }
+        }
+    }
+
     /// Moves a manual clock forward (wall and monotonic). No effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(m) = self {
             let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
             m.wall_ms.fetch_add(ms, Ordering::Relaxed);
             m.mono_ms.fetch_add(ms, Ordering::Relaxed);
+            m.moved.send_replace(());
         }
     }
 }
@@ -92,5 +120,24 @@ mod tests {
         clock.clone().advance(Duration::from_millis(250));
         assert_eq!(clock.now_ms(), 1_250);
         assert_eq!(clock.now().duration_since(start), Duration::from_millis(250));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_instant_goes_on_when_it_has_come() {
+        let clock = Clock::manual(1_000);
+        clock.until(1_000).await;
+        let moving = clock.clone();
+        let mover = std::thread::spawn(move || {
+            for _ in 0..2 {
+                moving.advance(Duration::from_secs(1));
+            }
+        });
+        clock.until(3_000).await;
+        assert_eq!(clock.now_ms(), 3_000);
+        mover.join().unwrap();
+        let system = Clock::System;
+        let at = system.now_ms() + 5;
+        system.until(at).await;
+        assert!(system.now_ms() >= at);
     }
 }

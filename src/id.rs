@@ -70,6 +70,14 @@ id_type!(
     KeyId
 );
 id_type!(
+    /// Key of an alert.
+    AlertId
+);
+id_type!(
+    /// Key of a piece of long work.
+    JobId
+);
+id_type!(
     /// Key under which an outbound proxy is stored.
     ProxyId
 );

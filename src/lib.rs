@@ -7,20 +7,23 @@
 //! | [`cli`] | arguments, banner, and every command: spoken to the running server, or to the same service in its own process; what is printed for people and for programs | all but `gateway`, `provider`, `routing` |
 //! | [`server`] | listeners, the admin socket, workers, signals, reload, drain; the front door that every request passes | `api`, `gateway`, `dashboard`, `actors`, `auth`, `config`, `oauth` |
 //! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
-//! | [`api`] | the management API: accounts, combos, keys, settings … as JSON resources, whoever carries the call | `actors`, `auth`, `config`, `net`, `oauth`, `provider`, `routing`, `store` |
-//! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `api`, `auth`, `config` |
+//! | [`api`] | the management API: accounts, combos, keys, settings … as JSON resources, whoever carries the call | `actors`, `auth`, `config`, `net`, `oauth`, `provider`, `routing`, `store`, `ninerouter-dialect` |
+//! | [`dashboard`] | pages, forms and the live feed in HTML: a client of the API in its own process; JSON → view model → `ninerouter-templates` | `actors`, `api`, `auth` |
 //! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config` |
+//! | [`dashboard`] | pages: read → view model → `ninerouter-templates` | `actors`, `api`, `auth`, `config` |
+//! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, audit log, captured bodies, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config`, `log` |
 //! | [`routing`] | **pure**: model ids, combos, plans, choice of account, error classes, cool-downs | `provider` |
 //! | [`provider`] | **pure**: the catalog, custom nodes, how one upstream call is shaped and which way out it takes | `routing` (vocabulary) |
-//! | [`auth`] | who may call: API keys, client address, host check, limits; what is worth an audit row | `config` |
+//! | [`auth`] | who may call: API keys, sign-in and sessions, client address, host check, limits; what is worth an audit row | `config`, `store` |
 //! | [`net`] | the only maker of HTTP clients: address verdict, connector, outbound proxies, TLS, pools, time-outs | `provider` |
-//! | [`oauth`] | connecting accounts: sign-ins under way, their callbacks and pastes, import of official clients' files | `actors`, `config`, `net`, `provider`, `routing`, `store` |
+//! | [`oauth`] | connecting accounts: sign-ins under way, their callbacks and pastes, import of official clients' files | `actors`, `auth`, `config`, `net`, `provider`, `routing`, `store` |
 //! | [`store`] | the only user of diesel: one file per table, secrets at rest, migrations | row types of `routing`, `provider` |
 //! | [`config`] | the only reader of the environment: flags, variables, `.env`, the config file | `auth`, `net` (address verdict), `provider`, `routing`, `store` |
 //! | [`demo`] | simulated and misbehaving upstreams and a simulated OAuth vendor on real sockets, for `ninerouter demo`, tests and benches | `provider`, `routing` (vocabulary) |
+//! | [`log`] | the operational log: lines that are redacted and inert, on standard error, in a file, in the console that people watch | |
 //! | `dialect/` | **pure** package: wire formats of LLM APIs: splicing, SSE framing, usage arithmetic; the neutral form, the four codecs of translation, and the envelopes of single vendors | |
 //! | `templates/` | **pure** package: maud views and their view models | |
-//! | [`clock`], [`id`], [`secret`], [`redact`] | small vocabulary that everybody may use | |
+//! | [`clock`], [`id`], [`secret`], [`redact`], [`rotating`], [`zip`] | small vocabulary that everybody may use | |
 //!
 //! `tests/architecture.rs` holds these arrows against the source.
 //!
@@ -60,6 +63,9 @@
 //!   usage row says what it did cost. The counters are those rows' sums.
 //! * Credentials go only where their provider's entry says: each address is resolved, judged and pinned, redirects are
 //!   not followed. A [`secret`] does not print.
+//! * A route that changes or shows anything of the operator's has a class, looked up by its pattern; what the class
+//!   asks for is checked in `server::guard` and in [`api::Api::call`], and nowhere else. An API key opens none of it.
+//! * Who is calling is worked out in one place ([`auth::arrival`]); no header of a stranger changes the answer.
 //! * Instants are `i64` Unix ms UTC, money is `i64` micro-USD, ids are UUIDv7. Time comes from [`clock`] alone.
 //!
 //! # Where a change belongs
@@ -69,10 +75,15 @@
 //! * A vendor's way to say "quota used up": a row in `routing::rules`.
 //! * A vendor's way to tell how much is left: `provider::quota`, a file in `headers` or `usage`; what it means for a
 //!   choice is `routing::gate`.
-//! * A vendor's sign-in: a file in `provider::oauth::connect` (and one in `provider::oauth` for its token endpoint).
+//! * A vendor's sign-in, by browser or by code: a file in `provider::oauth::connect` (and one in `provider::oauth` for its
+//!   token endpoint).
 //! * A setting: one declaration in `config::keys`; the README's table follows by a test.
 //! * A table or column: a new folder in `migrations/`, then its file in [`store`].
 //! * A path that clients send: `gateway::route`.
+//! * A route of the management API: a line in `api::routes`, one in `assets/openapi.toml`, and its row in the table
+//!   of `tests/service/guard.rs`.
+//! * A management route that changes something: its event of the audit log in `api::recorded` (a test lists them all).
+//! * What looks like a secret: a name or a pattern in [`redact`].
 //! * A command: its arguments and help in `cli::args`, what it does in `cli::commands`.
 
 pub mod actors;
@@ -85,11 +96,14 @@ pub mod dashboard;
 pub mod demo;
 pub mod gateway;
 pub mod id;
+pub mod log;
 pub mod net;
 pub mod oauth;
 pub mod provider;
 pub mod redact;
+pub mod rotating;
 pub mod routing;
 pub mod secret;
 pub mod server;
 pub mod store;
+pub mod zip;

@@ -3,11 +3,16 @@
 //! Types come first (`Secret` has no text), names second ([`redact_header_value`], members and query
 //! parameters of a text), patterns third ([`redact_text`]). Linear in the length of the text, idempotent.
 
+mod media;
+
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use regex::{Captures, Regex};
+use serde_json::Value;
+
+pub use media::{media_mark, without_media};
 use sha2::Sha256;
 
 /// In place of a secret.
@@ -78,12 +83,16 @@ pub fn redact_value(value: &str) -> String {
 }
 
 fn keyed_hash(value: &str) -> Option<String> {
+    keyed_hash_of(value.as_bytes())
+}
+
+fn keyed_hash_of(value: &[u8]) -> Option<String> {
     static KEY: LazyLock<Option<[u8; 32]>> = LazyLock::new(|| {
         let mut key = [0; 32];
         getrandom::fill(&mut key).ok().map(|()| key)
     });
     let mut mac = Hmac::<Sha256>::new_from_slice(KEY.as_ref()?).ok()?;
-    mac.update(value.as_bytes());
+    mac.update(value);
     let [a, b, c, d, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
     Some(format!("{a:02x}{b:02x}{c:02x}{d:02x}"))
 }
@@ -114,6 +123,39 @@ fn redact_once(text: &str) -> Option<String> {
     match text {
         Cow::Owned(changed) => Some(changed),
         Cow::Borrowed(_) => None,
+    }
+}
+
+/// The same for every text in a JSON value. A member with a secret's name loses its whole text; numbers stay, they count
+/// tokens and tell codes of errors.
+#[must_use]
+pub fn redact_json(value: Value) -> Value {
+    match value {
+        Value::String(text) => match redact_text(&text) {
+            Cow::Borrowed(_) => Value::String(text),
+            Cow::Owned(clean) => Value::String(clean),
+        },
+        Value::Array(items) => items.into_iter().map(redact_json).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| {
+                let clean = if is_secret_name(&name) { hide(value) } else { redact_json(value) };
+                (name, clean)
+            })
+            .collect(),
+        other => other,
+    }
+}
+
+/// Every text in a value that has a secret's name.
+fn hide(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(redact_value(&text)),
+        Value::Array(items) => items.into_iter().map(hide).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, hide(value))).collect()
+        }
+        other => other,
     }
 }
 
@@ -157,6 +199,21 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         (
             r#"(?<one>[?&](?<name>[A-Za-z0-9_.-]{1,64})=)(?<two>[^&\s"'<>]+)(?<three>)"#,
             AroundNamedParameter,
+        ),
+        // The same inside a text that is itself a member: quotes are escaped there.
+        (
+            r#"(?<one>\\"(?<name>[A-Za-z0-9_.-]{1,64})\\"\s*:\s*\\")(?<two>[^"\\]+)(?<three>)"#,
+            AroundNamedMember,
+        ),
+        // Headers and form bodies as error texts quote them. Not every name with `token` in it: most count tokens.
+        (
+            r#"(?i)(?<one>\b(?:x-api-key|api-key|x-goog-api-key|(?:proxy-)?authorization)\s*:\s*(?:basic\s+|bearer\s+)?)(?<two>[^\s,;"'<>]{4,})(?<three>)"#,
+            Around,
+        ),
+        (r#"(?i)(?<one>\bcookie\s*:\s*)(?<two>[^\r\n"=;]{1,128}=[^\r\n"]+)(?<three>)"#, Around),
+        (
+            r#"(?i)(?<one>\b(?:client_secret|client_assertion|refresh_token|access_token|id_token|code_verifier|device_code|password|passphrase|api_?key)=)(?<two>[^&\s"'<>]+)(?<three>)"#,
+            Around,
         ),
         (r"(?<one>://)(?<two>[^/@\s]+)(?<three>@)", Around),
         (r"(?i)(?<one>bearer\s+)(?<two>\S{8,})(?<three>)", Around),

@@ -1,18 +1,14 @@
 //! How long the choice of an account takes: 10, 100 and 1,000 accounts of one provider, by strategy.
 //!
-//! `cargo bench --bench choose`. Prints µs per choice and the ratio to ten accounts; nothing is judged.
+//! `cargo bench --bench choose [NAME]`, beside a look at every account that decides nothing.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a bench fails by panicking and prints what it found"
-)]
+#![expect(clippy::unwrap_used, reason = "a bench fails by panicking")]
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ninerouter::clock::Clock;
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use ninerouter::provider::catalog::Catalog;
 use ninerouter::routing::account::{AccountConfig, AccountKind, AccountView, AuthState};
 use ninerouter::routing::choose::{AccountStrategy, ChooseCx, Cursors, choose};
@@ -23,66 +19,50 @@ use ninerouter::routing::target::{Target, Wishes};
 
 const NOW: i64 = 1_782_907_200_000;
 const SIZES: [usize; 3] = [10, 100, 1_000];
-/// Time spent on each case.
-const EACH: Duration = Duration::from_millis(300);
+const STRATEGIES: [AccountStrategy; 5] = [
+    AccountStrategy::Priority,
+    AccountStrategy::RoundRobin,
+    AccountStrategy::Weighted,
+    AccountStrategy::LeastUsed,
+    AccountStrategy::QuotaBalanced,
+];
+/// How many of ten accounts are locked.
+const STATES: [(&str, usize); 3] = [("all free", 0), ("9 of 10 locked", 9), ("all locked", 10)];
 
-fn main() {
+fn choices(c: &mut Criterion) {
     let catalog = Catalog::builtin().unwrap();
     let provider = catalog.by_prefix("openai").unwrap();
     let target = Target::new(provider, "gpt-5.5", Wishes::default()).unwrap();
-    let strategies = [
-        AccountStrategy::Priority,
-        AccountStrategy::RoundRobin,
-        AccountStrategy::Weighted,
-        AccountStrategy::LeastUsed,
-        AccountStrategy::QuotaBalanced,
-    ];
-    // How many of ten accounts are locked.
-    let states = [("all free", 0), ("9 of 10 locked", 9), ("all locked", 10)];
-    println!("{:<16} {:<16} {:>9} {:>9} {:>9}   1000:10", "µs per choice", "", 10, 100, 1_000);
-    for (state, locked) in states {
-        for strategy in strategies {
-            let times = SIZES.map(|size| micros(&accounts(size, locked), &target, strategy));
-            println!(
-                "{:<16} {:<16} {:>9.2} {:>9.2} {:>9.2}   {:>6.1}",
-                state,
-                strategy.as_str(),
-                times[0],
-                times[1],
-                times[2],
-                times[2] / times[0],
-            );
+    for (state, locked) in STATES {
+        let mut group = c.benchmark_group(state);
+        for size in SIZES {
+            let views = accounts(size, locked);
+            for strategy in STRATEGIES {
+                let mut cursors = Cursors::default();
+                group.bench_function(BenchmarkId::new(strategy.as_str(), size), |b| {
+                    b.iter(|| {
+                        choose(ChooseCx {
+                            reserve: Reserve { percent: 5, soft: true },
+                            now: NOW,
+                            views: black_box(&views),
+                            target: &target,
+                            strategy,
+                            sticky_count: 3,
+                            cursors: &mut cursors,
+                            tried: &[],
+                            affinity: None,
+                            pin: None,
+                            tags: &[],
+                            over_budget: &[],
+                        })
+                    });
+                });
+            }
+            group.bench_function(BenchmarkId::new("yardstick: least in flight", size), |b| {
+                b.iter(|| black_box(&views).iter().min_by_key(|view| view.in_flight));
+            });
         }
-    }
-}
-
-/// Mean time of one choice.
-fn micros(views: &[AccountView], target: &Target, strategy: AccountStrategy) -> f64 {
-    let clock = Clock::System;
-    let mut cursors = Cursors::default();
-    let (begun, mut rounds) = (clock.now(), 0_u32);
-    loop {
-        for _ in 0..100 {
-            black_box(choose(ChooseCx {
-                reserve: Reserve { percent: 5, soft: true },
-                now: NOW,
-                views: black_box(views),
-                target,
-                strategy,
-                sticky_count: 3,
-                cursors: &mut cursors,
-                tried: &[],
-                affinity: None,
-                pin: None,
-                tags: &[],
-                over_budget: &[],
-            }));
-        }
-        rounds += 100;
-        let spent = clock.now().duration_since(begun);
-        if spent >= EACH {
-            return spent.as_secs_f64() * 1e6 / f64::from(rounds);
-        }
+        group.finish();
     }
 }
 
@@ -124,3 +104,13 @@ fn account(locked: bool) -> AccountView {
         shown: Arc::default(),
     }
 }
+
+criterion_group! {
+    name = choice;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(300))
+        .sample_size(20);
+    targets = choices
+}
+criterion_main!(choice);

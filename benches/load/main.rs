@@ -1,12 +1,15 @@
-//! Load on the real binary: requests per second, latency, and the router's CPU per request.
+//! Load on the real binary, beside what else could stand in its place: CPU per request, delay, memory.
 //!
-//! `cargo bench --bench load -- [--seconds 5] [--connections 32] [--chunks 32] [--bytes 64] [--case "chat stream"]`
+//! `cargo bench --bench load -- [--only "small, stream"] [--rounds 5] [--seconds 2] [--connections 32]
+//! [--chunks 32] [--bytes 64] [--megabyte 1000000] [--router PATH]`
 //!
-//! The upstream is a simulated provider in this process. Each case also runs without the router, so
-//! that what the machine itself costs can be told apart, and through nginx when the machine has it:
-//! the target is at most twice its CPU, with the key check, the lease, the usage tap and the stored
-//! row of each request. Then each dialect's clients get streams of every other dialect's upstream: the
-//! target is at most twice the CPU of a stream that is passed through.
+//! One fast upstream in this process is asked directly, through nginx where the machine has it, through a bare
+//! pass-through of actix-web and awc, and through the router, in turn, round after round; medians of the rounds are
+//! printed as a table in Markdown. The router checks a key, leases an account, counts the tokens of each answer and
+//! stores a row of each request.
+//!
+//! What tells is the CPU time of the process and its children per request: the rate is limited by the two cores that
+//! all of them share. Nothing is judged here; the targets are in `design.md` §7, twice nginx's CPU.
 
 #![expect(
     dead_code,
@@ -24,158 +27,115 @@
     reason = "a bench fails by panicking and prints what it found"
 )]
 
+mod accounts;
+mod bare;
+mod clients;
+mod cold;
+mod cost;
+mod delay;
 mod nginx;
+mod open;
+mod process;
+mod side;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod translated;
+mod upstream;
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use nginx::Nginx;
-use ninerouter::demo::{Behavior, SimConfig, Simulator};
-use support::client::request;
-use support::{Conn, Dialect, Router, Setup, now};
+use side::Sides;
+use upstream::{Shape, Upstream};
 
+/// What to run, and how long.
 struct Options {
-    seconds: u64,
+    /// Sections to run; all when empty.
+    only: Vec<String>,
+    rounds: usize,
+    time: Duration,
     connections: usize,
-    chunks: u32,
-    bytes: usize,
-    /// Of the cases, those whose name begins so.
-    case: String,
+    shape: Shape,
+    /// Bytes of the large prompt.
+    megabyte: usize,
+    /// Another build of the router.
+    router: Option<PathBuf>,
+}
+
+impl Options {
+    /// What a router of this run begins with.
+    fn setup(&self) -> support::Setup {
+        let mut setup = support::Setup::new();
+        setup.binary.clone_from(&self.router);
+        setup
+    }
+
+    fn read() -> Self {
+        let shape = Shape { chunks: 32, bytes: 64 };
+        let mut options = Self {
+            only: Vec::new(),
+            rounds: 5,
+            time: Duration::from_secs(2),
+            connections: 32,
+            shape,
+            megabyte: 1_000_000,
+            router: None,
+        };
+        let arguments: Vec<String> = std::env::args().collect();
+        for pair in arguments.windows(2) {
+            let number = || pair[1].parse::<usize>().expect("a number");
+            match pair[0].as_str() {
+                "--only" => options.only = pair[1].split(',').map(|s| s.trim().into()).collect(),
+                "--rounds" => options.rounds = number(),
+                "--seconds" => options.time = Duration::from_secs(number().try_into().unwrap()),
+                "--connections" => options.connections = number(),
+                "--chunks" => options.shape.chunks = number().try_into().unwrap(),
+                "--bytes" => options.shape.bytes = number(),
+                "--megabyte" => options.megabyte = number(),
+                "--router" => options.router = Some(std::path::absolute(&pair[1]).unwrap()),
+                _ => {}
+            }
+        }
+        options
+    }
+
+    fn wants(&self, section: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == section)
+    }
 }
 
 fn main() {
-    let options = options();
-    let behavior = Behavior::Fast { chunks: options.chunks, bytes: options.bytes };
-    let sim = Simulator::start(SimConfig::new("sim-fast", behavior)).unwrap();
-    let mut setup = Setup::new();
-    for dialect in Dialect::ALL {
-        let base = format!("http://{}{}", sim.address(), dialect.base());
-        setup = setup.upstream(dialect, dialect.name(), &base);
-        for more in 1..options.connections.div_ceil(64) {
-            setup = setup.account(dialect.name(), &format!("more{more}"));
+    let mut arguments = std::env::args().skip_while(|argument| argument != bare::ARGUMENT);
+    if let (Some(_), Some(upstream)) = (arguments.next(), arguments.next()) {
+        return bare::run(&upstream);
+    }
+    let options = Options::read();
+    let upstream = Upstream::start(options.shape);
+    if options.wants("idle") || options.wants("cold") {
+        cold::run(&options, &upstream);
+    }
+    if cost::CASES.iter().any(|case| options.wants(case.name)) {
+        cost::run(&options, &Sides::start(&options, &upstream));
+    }
+    if options.wants("delay") {
+        delay::run(&Sides::start(&options, &upstream));
+    }
+    for (section, streams) in [("open", 1_000), ("slow", 5_000)] {
+        if options.wants(section) {
+            open::run(&Sides::start(&options, &upstream), streams);
         }
     }
-    let router = setup.start();
-    let nginx = Nginx::start(sim.address());
-    let ours = vec![router.pid().as_raw_nonzero().get().unsigned_abs()];
-    let theirs = nginx.as_ref().map(Nginx::processes).unwrap_or_default();
-    println!(
-        "{} connections, {} s per case, {} chunks of {} bytes",
-        options.connections, options.seconds, options.chunks, options.bytes
-    );
-    println!(
-        "{:<24}{:>10}{:>10}{:>10}{:>14}{:>14}",
-        "case", "req/s", "p50 ms", "p99 ms", "cpu µs/req", "cpu µs/chunk"
-    );
-    let mut passed_through = Vec::new();
-    for dialect in Dialect::ALL {
-        for stream in [false, true] {
-            let mode = if stream { "stream" } else { "whole" };
-            let name = format!("{} {mode}", dialect.name());
-            if !name.starts_with(&options.case) {
-                continue;
-            }
-            let case = |name: &str, model: &str, address, processes: &[u32]| {
-                run(&options, name, dialect, stream, model, address, processes)
-            };
-            case(&format!("{name} direct"), "sim-1", sim.address(), &[]);
-            let model = format!("{}/sim-1", dialect.name());
-            let router = case(&name, &model, router.address, &ours);
-            if stream {
-                passed_through.push((dialect, router));
-            }
-            let Some(nginx) = &nginx else { continue };
-            let bare = case(&format!("{name} nginx"), "sim-1", nginx.address, &theirs);
-            println!("{:<24}{:>10.2} x the CPU of nginx", "", router / bare);
-        }
+    if options.wants("accounts") {
+        accounts::run(&options, &upstream);
     }
-    for (client, bare) in passed_through {
-        for upstream in Dialect::ALL.into_iter().filter(|upstream| *upstream != client) {
-            let name = format!("{} from {} stream", client.name(), upstream.name());
-            let model = format!("{}/sim-1", upstream.name());
-            let translated = run(&options, &name, client, true, &model, router.address, &ours);
-            println!("{:<24}{:>10.2} x the CPU of a passed-through stream", "", translated / bare);
-        }
+    if options.wants("translated") {
+        translated::run(&options);
     }
 }
 
-fn options() -> Options {
-    let case = String::new();
-    let mut options = Options { seconds: 5, connections: 32, chunks: 32, bytes: 64, case };
-    let arguments: Vec<String> = std::env::args().collect();
-    for pair in arguments.windows(2) {
-        let number = || pair[1].parse::<u32>().expect("a number");
-        match pair[0].as_str() {
-            "--seconds" => options.seconds = number().into(),
-            "--connections" => options.connections = usize::try_from(number()).unwrap(),
-            "--chunks" => options.chunks = number(),
-            "--case" => options.case.clone_from(&pair[1]),
-            "--bytes" => options.bytes = usize::try_from(number()).unwrap(),
-            _ => {}
-        }
-    }
-    options
-}
-
-/// Runs one case and prints its line. Gives the CPU time per request of `processes`, in µs.
-fn run(
-    options: &Options,
-    name: &str,
-    dialect: Dialect,
-    stream: bool,
-    model: &str,
-    address: SocketAddr,
-    processes: &[u32],
-) -> f64 {
-    let body = dialect.body(model, stream);
-    let bytes = request("POST", &dialect.path(model, stream), &[], body.as_bytes());
-    let cpu_before = cpu(processes);
-    let start = now();
-    let mut times: Vec<Duration> = std::thread::scope(|scope| {
-        let client = || {
-            let mut conn = Conn::open(address);
-            let mut times = Vec::new();
-            while start.elapsed() < Duration::from_secs(options.seconds) {
-                let sent = now();
-                conn.send(&bytes);
-                let reply = conn.reply(false).expect("an answer");
-                assert!(reply.status == 200 && reply.complete, "{}", reply.brief());
-                times.push(sent.elapsed());
-            }
-            times
-        };
-        let clients: Vec<_> = (0..options.connections).map(|_| scope.spawn(client)).collect();
-        clients.into_iter().flat_map(|c| c.join().unwrap()).collect()
-    });
-    let seconds = start.elapsed().as_secs_f64();
-    times.sort_unstable();
-    let count = f64::from(u32::try_from(times.len()).unwrap());
-    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
-    let per_request = (cpu(processes) - cpu_before).as_secs_f64() * 1e6 / count;
-    let chunks = f64::from(options.chunks);
-    let show = |n: f64, known| if known { format!("{n:.1}") } else { "-".to_owned() };
-    let known = !processes.is_empty();
-    println!(
-        "{name:<24}{:>10.0}{:>10.2}{:>10.2}{:>14}{:>14}",
-        count / seconds,
-        at(50),
-        at(99),
-        show(per_request, known),
-        show(per_request / chunks, known && stream)
-    );
-    per_request
-}
-
-/// CPU time that processes have used so far.
-fn cpu(processes: &[u32]) -> Duration {
-    let ticks = processes.iter().map(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let after_name = &stat[stat.rfind(')').unwrap() + 2..];
-        let fields: Vec<_> = after_name.split(' ').collect();
-        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
-    });
-    // The kernel reports hundredths of a second, whatever its own tick is.
-    Duration::from_millis(ticks.sum::<u64>() * 10)
+/// The middle one.
+fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|one, other| one.partial_cmp(other).expect("no NaN"));
+    sorted[(sorted.len() - 1) / 2]
 }

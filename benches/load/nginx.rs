@@ -25,12 +25,14 @@ impl Nginx {
             .map(|name| format!("{name}_temp_path {prefix}/{name};\n"))
             .concat();
         let text = format!(
-            "daemon off;\nworker_processes 2;\npid {prefix}/pid;\nerror_log stderr crit;\n\
-             events {{ worker_connections 4096; }}\n\
+            "daemon off;\nworker_processes 2;\nworker_rlimit_nofile 20000;\n\
+             pid {prefix}/pid;\nerror_log stderr crit;\n\
+             events {{ worker_connections 16384; }}\n\
              http {{\naccess_log off;\n{temporary}keepalive_requests 1000000;\n\
              upstream sim {{ server {upstream}; keepalive 256; keepalive_requests 1000000; }}\n\
              server {{\nlisten {address};\nlocation / {{\nproxy_pass http://sim;\n\
              proxy_http_version 1.1;\nproxy_set_header Connection \"\";\nproxy_buffering off;\n\
+             proxy_request_buffering off;\nclient_max_body_size 64m;\n\
              }}\n}}\n}}\n"
         );
         let file = folder.path().join("nginx.conf");
@@ -47,13 +49,8 @@ impl Nginx {
         Some(Self { child, address, _folder: folder })
     }
 
-    /// Its master and its workers.
-    pub(crate) fn processes(&self) -> Vec<u32> {
-        let master = self.child.id();
-        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
-        let children = children.unwrap_or_default();
-        let workers = children.split_whitespace().map(|pid| pid.parse().unwrap());
-        std::iter::once(master).chain(workers).collect()
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 

@@ -47,6 +47,8 @@ pub use quota::{Observed, PollFailure, QuotaPolled};
 
 /// Mailbox capacity of an account (REL-ACT-3).
 const MAILBOX: usize = 1_024;
+/// While no more than this part of the places is taken, nobody waits for one.
+const FEW_TAKEN: u32 = 4;
 /// A lock that ends later than this is written at once (`storage.md` §3.2).
 const LONG_LOCK_MS: i64 = 5 * MINUTE;
 /// Why an account is dead whose secrets were sealed under another master key (SEC-KEY-3).
@@ -249,11 +251,14 @@ impl Account {
         self.leases.insert(self.next_lease, held);
         let in_flight = self.in_flight();
         // A lease going out frees nothing: the row changes, but nobody needs a nudge.
+        let mut places = 0;
         self.table.borrow_mut().update(self.id, |view| {
             view.in_flight = in_flight;
             view.last_used_at = now;
+            places = view.max_concurrent;
         });
-        Ok(Lease::new(self.next_lease, own, Arc::clone(&self.config), credential))
+        let lease = Lease::new(self.next_lease, own, Arc::clone(&self.config), credential);
+        Ok(lease.one_of_many(in_flight <= places / FEW_TAKEN))
     }
 
     /// Leases that are out, and requests that wait for a new token with a place of their own.

@@ -8,12 +8,14 @@ use actix::Addr;
 use tokio::sync::Mutex;
 use tracing::{error, warn};
 
+use crate::actors::audit::AuditSettings;
 use crate::actors::desk::RouterDesk;
 use crate::actors::discovery::{self, Discovery};
 use crate::actors::live::LiveEvent;
 use crate::actors::router::Reconcile;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::{AccountSource, Fixed, Snapshot};
+use crate::auth::audit::Caller;
 use crate::config::settings::Settings;
 
 /// Longest wait for the accounts to take a new configuration.
@@ -139,6 +141,8 @@ fn adopt(
     shared.live_models.replace(discovery::stored(&shared.store, &accounts));
     let settings = &snapshot.settings;
     adopted(settings);
+    shared.capture.set_limit(settings.request_log_bytes);
+    shared.audit.switch(&Caller::system(), AuditSettings::of(settings));
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     shared.in_flight.set_limit(wide(settings.limits.in_flight));
     shared.bodies.set_limit(wide(settings.limits.bodies_in_memory));

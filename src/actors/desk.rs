@@ -8,6 +8,7 @@ use tracing::error;
 use crate::actors::router::Router;
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
+use crate::auth::audit::{Caller, Event, EventName};
 
 /// Address of the router that survives the router's death (REL-ACT-1). One per process.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ impl RouterDesk {
         let loaded = Snapshot::load(&shared.store, &shared.snapshot.load().fixed);
         match loaded {
             Ok((_, accounts)) => {
+                let event = Event::ok(EventName::ActorRestarted).with("actor", "router");
+                shared.audit.record(&Caller::system(), event.with("why", "it died"));
                 *current = Router::start_on(&self.arbiter, Arc::clone(shared), accounts);
                 Some(current.clone())
             }

@@ -9,6 +9,7 @@ use actix::{Addr, Message};
 use crate::actors::account::{Account, AuthFailed, Observed};
 use crate::actors::breakers::Probe;
 use crate::actors::budgets::Reservation;
+use crate::actors::reports;
 use crate::provider::credential::Credential;
 use crate::provider::quota::Reading;
 use crate::routing::account::AccountConfig;
@@ -28,7 +29,8 @@ pub enum Outcome {
     Aborted,
 }
 
-/// Ends a lease. Sent with `do_send`: the number of leases bounds the number of reports (REL-ACT-3).
+/// Ends a lease. Sent with `do_send`: the number of leases bounds the number of reports (REL-ACT-3). A success may wait
+/// a moment for others, see [`reports`].
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Report {
@@ -57,6 +59,8 @@ pub struct Lease {
     /// What the answer's headers told of quota and was not told the account yet.
     reading: RefCell<Option<Box<Reading>>>,
     overage: Cell<bool>,
+    /// The account has places enough: nobody waits for this one.
+    is_one_of_many: bool,
 }
 
 impl Lease {
@@ -76,7 +80,15 @@ impl Lease {
             reservation: None,
             reading: RefCell::new(None),
             overage: Cell::new(false),
+            is_one_of_many: false,
         }
+    }
+
+    /// The same lease of an account that has far more places than are taken.
+    #[must_use]
+    pub(crate) fn one_of_many(mut self, is_one_of_many: bool) -> Self {
+        self.is_one_of_many = is_one_of_many;
+        self
     }
 
     /// The same lease, as the probe of a half-open breaker.
@@ -142,14 +154,11 @@ impl Lease {
         self.tell(outcome);
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "lease reports are bounded by leases (REL-ACT-3)"
-    )]
     fn tell(&mut self, outcome: Outcome) {
         if let Some(owner) = self.owner.take() {
+            let may_wait = self.is_one_of_many && matches!(outcome, Outcome::Success);
             let reading = self.reading.take();
-            owner.do_send(Report { lease_id: self.id, outcome, reading });
+            reports::send(owner, Report { lease_id: self.id, outcome, reading }, may_wait);
         }
     }
 }

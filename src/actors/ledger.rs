@@ -81,9 +81,12 @@ pub struct Ledger {
 struct Gauges {
     waiting: AtomicUsize,
     folded: AtomicU64,
+    commits: AtomicU64,
     overflow: Mutex<FoldedAggregates>,
     last_ok_ms: AtomicI64,
     failing: AtomicBool,
+    /// A damaged page was met: nothing is written any more (REL-DB-6).
+    damaged: AtomicBool,
 }
 
 impl Gauges {
@@ -202,6 +205,18 @@ impl Ledger {
     #[must_use]
     pub fn folded(&self) -> u64 {
         self.gauges.folded.load(Ordering::Relaxed)
+    }
+
+    /// Batches that were committed since start: when it has grown, sums over usage rows are new.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.gauges.commits.load(Ordering::Relaxed)
+    }
+
+    /// True once a damaged page was met: rows are kept in memory until the end.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.gauges.damaged.load(Ordering::Relaxed)
     }
 
     /// True while the database takes writes.
@@ -333,6 +348,10 @@ impl Scribe {
 
     /// Commits what is held and what overflowed.
     fn commit(&mut self) -> Result<(), Arc<StoreError>> {
+        if self.gauges.damaged.load(Ordering::Relaxed) {
+            let text = "nothing is written to it any more".to_owned();
+            return Err(Arc::new(StoreError::Malformed(text)));
+        }
         let folded = std::mem::take(&mut *self.gauges.overflow());
         if self.held.is_empty() && folded.is_empty() {
             // After a refusal only a write that goes through shows that the disk is back.
@@ -341,6 +360,7 @@ impl Scribe {
         match self.write(&folded) {
             Ok(rows) => {
                 self.gauges.waiting.fetch_sub(rows, Ordering::Relaxed);
+                self.gauges.commits.fetch_add(1, Ordering::Relaxed);
                 self.note_success();
                 Ok(())
             }
@@ -381,6 +401,9 @@ impl Scribe {
     }
 
     fn note_failure(&self, error: StoreError) -> Arc<StoreError> {
+        if error.is_damaged() {
+            self.gauges.damaged.store(true, Ordering::Relaxed);
+        }
         if !self.gauges.failing.swap(true, Ordering::Relaxed) {
             warn!(%error, "usage rows cannot be written; they are kept and retried");
         }

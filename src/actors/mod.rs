@@ -4,9 +4,10 @@
 //!
 //! ```text
 //! HTTP worker ──Checkout──► Router ──Acquire──► Account
-//! HTTP worker ──Report (do_send, bounded by leases)──► Account
+//! HTTP worker ──Report (do_send, bounded by leases; successes together)──► Account
 //! Account ──writes its view into the shared table, then one nudge──► Router
 //! HTTP worker ──request row──► Ledger thread        everyone ──► LiveEvents
+//! HTTP worker ──tape, while bodies are captured──► Capture thread        everyone ──event──► Audit thread
 //! Account ──begins or joins──► Exchanges (tasks of their own) ──► token endpoint, store
 //! Refresher ──what is due?──► Router        Refresher ──RefreshDue──► Account
 //! ```
@@ -16,6 +17,7 @@ pub mod affinity;
 pub mod audit;
 pub mod breakers;
 pub mod budgets;
+pub mod capture;
 pub mod checkout;
 pub mod configured;
 pub mod desk;
@@ -28,6 +30,7 @@ pub mod live;
 mod outbound;
 pub mod quota_poller;
 pub mod refresher;
+pub mod reports;
 pub mod restarts;
 pub mod revoked;
 pub mod router;

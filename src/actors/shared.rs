@@ -12,6 +12,7 @@ use crate::actors::affinity::Affinity;
 use crate::actors::audit::Audit;
 use crate::actors::breakers::Breakers;
 use crate::actors::budgets::Budgets;
+use crate::actors::capture::Capture;
 use crate::actors::exchanges::Exchanges;
 use crate::actors::ledger::Ledger;
 use crate::actors::live::LiveEvents;
@@ -21,6 +22,7 @@ use crate::actors::snapshot::Snapshot;
 use crate::auth::failed::FailedKeys;
 use crate::auth::limits::Limits;
 use crate::auth::load::Capacity;
+use crate::auth::login::Login;
 use crate::clock::{Clock, UnixMs};
 use crate::net::NetShared;
 use crate::provider::request::Moment;
@@ -44,6 +46,8 @@ pub struct Shared {
     pub revoked: RevokedKeys,
     /// Failed keys per client address.
     pub failed_keys: FailedKeys,
+    /// Who is signed in to the dashboard, and how one gets in.
+    pub login: Login,
     /// Inference requests in flight.
     pub in_flight: Capacity,
     /// Bytes of request bodies held.
@@ -62,6 +66,8 @@ pub struct Shared {
     pub live: LiveEvents,
     /// The audit log.
     pub audit: Audit,
+    /// Bodies of requests, while they are captured.
+    pub capture: Capture,
     /// Questions for usage endpoints.
     pub quota_polls: QuotaPolls,
     /// Usage rows.

@@ -16,6 +16,7 @@ use crate::auth::glob::Glob;
 use crate::auth::ipset::IpSet;
 use crate::auth::key::{KeyRecord, Scopes};
 use crate::auth::keyring::KeyRing;
+use crate::auth::login::LoginSecrets;
 use crate::auth::policy::AdmitPolicy;
 use crate::config::overlays::{self, OverlayError};
 use crate::config::settings::{Found, Settings};
@@ -77,6 +78,8 @@ pub struct Fixed {
     pub demo: bool,
     /// Key of the lookup MAC, and the one before it.
     pub key_secret: KeySecret,
+    /// Keys of sessions, and the first password.
+    pub login: LoginSecrets,
 }
 
 /// Material of API-key lookups. Never printed.
@@ -182,7 +185,7 @@ impl Snapshot {
         let keys: Vec<KeyRecord> = keys.into_iter().filter_map(key_record).collect();
         let former = former_records(&keys, &former_keys);
         let snapshot = Self {
-            admit: AdmitPolicy::new(&settings, &[]),
+            admit: AdmitPolicy::new(&settings),
             cors: CorsPolicy::new(&settings.cors_allow_origins),
             error_rules: settings.error_rules.clone(),
             names: Names::new(combos, aliases)

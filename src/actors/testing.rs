@@ -7,6 +7,8 @@ use actix::prelude::*;
 
 use crate::actors::account::Account;
 use crate::actors::snapshot::{Fixed, KeySecret};
+use crate::auth::login::LoginSecrets;
+use crate::auth::session::SessionKeys;
 use crate::clock::Clock;
 use crate::config::settings::Found;
 use crate::provider::overrides::EndpointOverride;
@@ -51,6 +53,10 @@ pub(crate) fn opened(
         loopback_only: true,
         demo: false,
         key_secret: KeySecret { current: [1; 32], previous: None },
+        login: LoginSecrets {
+            keys: SessionKeys { current: [2; 32], previous: None, csrf: [3; 32] },
+            initial_password: None,
+        },
     };
     (store, Arc::new(fixed))
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::api::error::{ApiError, shown};
 use crate::auth::audit::Caller;
+use crate::auth::session::SessionChange;
 
 /// A call as a transport gives it: the admin socket, a command without a server, a session, a page.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// `If-Match`, without quotes.
     pub if_match: Option<String>,
+    /// `Last-Event-ID`: how far the caller has read a feed.
+    pub last_event_id: Option<String>,
     /// Who calls.
     pub caller: Caller,
 }
@@ -102,13 +105,23 @@ pub struct Reply {
     pub body: Body,
     /// `Allow`, of a 405.
     pub allow: Option<String>,
+    /// `Retry-After`, seconds.
+    pub retry_after_s: Option<u64>,
+    /// The caller's session began, moved to another id, or ended: the transport tells the browser.
+    pub session: Option<SessionChange>,
 }
 
 impl Reply {
     /// 200 with an object.
     #[must_use]
     pub fn ok(body: Value) -> Self {
-        Self { status: 200, body: Body::Json(body), allow: None }
+        Self {
+            status: 200,
+            body: Body::Json(body),
+            allow: None,
+            retry_after_s: None,
+            session: None,
+        }
     }
 
     /// 201 with the object that was made.
@@ -120,14 +133,37 @@ impl Reply {
     /// 204.
     #[must_use]
     pub fn gone() -> Self {
-        Self { status: 204, body: Body::None, allow: None }
+        Self { status: 204, body: Body::None, allow: None, retry_after_s: None, session: None }
+    }
+
+    /// 200 with something that goes on, saved under `name`.
+    #[must_use]
+    pub fn stream(content_type: &'static str, name: &str, parts: Parts) -> Self {
+        let body = Body::Stream { content_type, name: Some(name.to_owned()), parts };
+        Self { status: 200, body, ..Self::gone() }
+    }
+
+    /// 200 with a file, saved under `name`.
+    #[must_use]
+    pub fn file(content_type: &'static str, name: String, bytes: Bytes) -> Self {
+        let body = Body::File { content_type, name: Some(name), bytes };
+        Self { status: 200, body, ..Self::gone() }
     }
 
     /// A refusal.
     #[must_use]
     pub fn refused(error: &ApiError, request_id: &str) -> Self {
         let allow = error.details.more.get("allow").and_then(Value::as_str).map(str::to_owned);
-        Self { status: error.status, body: Body::Json(error.to_json(request_id)), allow }
+        let retry_after_s = error.details.more.get("retry_after_s").and_then(Value::as_u64);
+        let body = Body::Json(error.to_json(request_id));
+        Self { status: error.status, body, allow, retry_after_s, session: None }
+    }
+
+    /// With a session that changed.
+    #[must_use]
+    pub fn session(mut self, change: SessionChange) -> Self {
+        self.session = Some(change);
+        self
     }
 
     /// The object it carries, if it carries one.
@@ -151,6 +187,8 @@ pub struct Call {
     pub body: Vec<u8>,
     /// `If-Match`, without quotes.
     pub if_match: Option<String>,
+    /// `Last-Event-ID`: how far the caller has read a feed.
+    pub last_event_id: Option<String>,
     /// Who calls.
     pub caller: Caller,
 }

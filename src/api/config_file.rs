@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
 use crate::api::{Api, blocking};
+use crate::auth::audit::{Caller, Event, EventName};
 use crate::auth::key::KeyHasher;
 use crate::config::apply::{self, ApplyError, Text};
 use crate::config::export;
@@ -56,6 +57,7 @@ pub(super) async fn diff(api: &Api, call: Call) -> Result<Reply, ApiError> {
 
 pub(super) async fn apply(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let plan = api.plan_of(call.typed()?, true).await?;
+    api.note_plan(&call.caller, &plan).await;
     api.reload().await?;
     Ok(Reply::ok(plan))
 }
@@ -67,7 +69,35 @@ pub(super) async fn export(api: &Api, call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::ok(json!({ "text": text })))
 }
 
+/// Changes of a file that a row of the audit log names.
+const NOTED: usize = 20;
+
 impl Api {
+    /// Notes what a file changed, before it takes effect.
+    async fn note_plan(&self, caller: &Caller, plan: &Value) {
+        let changes = plan.get("changes").and_then(Value::as_array).cloned().unwrap_or_default();
+        let word = |change: &Value, name: &str| {
+            change.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let (settings, objects): (Vec<_>, Vec<_>) =
+            changes.iter().partition(|change| word(change, "kind") == "setting");
+        if !objects.is_empty() {
+            let objects: Vec<String> = objects
+                .iter()
+                .take(NOTED)
+                .map(|c| [word(c, "action"), word(c, "kind"), word(c, "name")].join(" "))
+                .collect();
+            let event = Event::ok(EventName::SettingsChanged);
+            let event = event.with("source", "config_file").with("changes", changes.len());
+            let event = event.with("objects", objects);
+            self.shared().audit.record(caller, event);
+        }
+        if !settings.is_empty() {
+            let keys: Vec<String> = settings.iter().map(|c| word(c, "name")).collect();
+            self.note_settings(caller, &keys, "config_file").await;
+        }
+    }
+
     async fn plan_of(&self, sent: Sent, change: bool) -> Result<Value, ApiError> {
         let store = self.shared().store.clone();
         let options = Arc::clone(&self.service.options);

@@ -95,6 +95,42 @@ impl ApiError {
         Self::new(428, "sudo_required", message)
     }
 
+    /// The session began with a default password, and another one must be chosen first (security §5.2).
+    #[must_use]
+    pub fn password_change_required() -> Self {
+        let message = "choose a password first (`POST /api/auth/password`, or the dashboard)";
+        Self::new(403, "password_change_required", message)
+    }
+
+    /// Nobody is signed in.
+    #[must_use]
+    pub fn not_signed_in() -> Self {
+        Self::new(401, "not_signed_in", "sign in at `/login`")
+    }
+
+    /// Our own pages did not send this (SEC-CSRF-1).
+    #[must_use]
+    pub fn csrf_failed() -> Self {
+        let message = "this did not come from the dashboard of this router, or its page is out of date: reload it; \
+                       scripts send the `csrf_token` of `GET /api/auth/session` as `X-CSRF-Token`";
+        Self::new(403, "csrf_failed", message)
+    }
+
+    /// Too many attempts.
+    #[must_use]
+    pub fn rate_limited(retry_after_s: u32) -> Self {
+        let message = format!("too many attempts; try again in {retry_after_s} s");
+        Self::new(429, "rate_limited", message).with("retry_after_s", retry_after_s.into())
+    }
+
+    /// What would be done could not be noted in the audit log (SEC-AUD-6).
+    #[must_use]
+    pub fn audit_unavailable() -> Self {
+        let message = "the audit log cannot be written now, and this must be noted there: nothing was changed; \
+                       make room on the disk (see the server's log) and repeat it";
+        Self::new(503, "audit_unavailable", message)
+    }
+
     /// The service cannot do this now.
     #[must_use]
     pub fn unavailable(message: impl Into<String>) -> Self {
@@ -161,6 +197,10 @@ impl From<StoreError> for ApiError {
             }
             StoreError::DiskFull(_) => {
                 Self::new(507, "storage_full", "the disk is full; make room and try again")
+            }
+            StoreError::NoRoom { .. } => Self::new(507, "storage_full", store.to_string()),
+            StoreError::Unusable { .. } | StoreError::Newer { .. } => {
+                Self::new(422, "validation_failed", store.to_string())
             }
             StoreError::SecretsUnreadable | StoreError::Unsealable { .. } => Self::new(
                 503,

@@ -12,6 +12,7 @@ use crate::actors::router::{Candidate, Explain, Explained};
 use crate::actors::snapshot::Snapshot;
 use crate::api::Api;
 use crate::api::call::{Call, Reply};
+use crate::api::dialect;
 use crate::api::error::ApiError;
 use crate::clock::UnixMs;
 use crate::id::{ComboId, EntryId, KeyId};
@@ -66,7 +67,8 @@ impl Api {
         resolved: Resolved,
         question: &Question,
     ) -> Result<Reply, ApiError> {
-        let dialect = question.dialect.as_deref().map_or(Ok(Dialect::Chat), dialect_of)?;
+        let dialect = question.dialect.as_deref();
+        let dialect = dialect.map_or(Ok(Dialect::Chat), |word| dialect::named("dialect", word))?;
         let needs = needs_of(&question.needs)?;
         let mut pretend_out = Vec::with_capacity(question.pretend_out.len());
         for (index, text) in question.pretend_out.iter().enumerate() {
@@ -119,19 +121,6 @@ impl Api {
             standings.add(&combo, &order, &snapshot);
         }
         Ok(standings)
-    }
-}
-
-fn dialect_of(word: &str) -> Result<Dialect, ApiError> {
-    match word {
-        "openai" | "chat" => Ok(Dialect::Chat),
-        "responses" => Ok(Dialect::Resp),
-        "anthropic" => Ok(Dialect::Anth),
-        "gemini" => Ok(Dialect::Gem),
-        _ => Err(ApiError::invalid(
-            "dialect",
-            "expected one of `openai`, `responses`, `anthropic`, `gemini`",
-        )),
     }
 }
 

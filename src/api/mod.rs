@@ -10,34 +10,61 @@
 //! |---|---|
 //! | `routes` | every route with its class |
 //! | `call`, `error`, `page`, `merge` | conventions of `api.md` §1 |
+//! | `auth` | the caller's session |
+//! | `openapi` | all of this as an OpenAPI document |
+//! | `jobs`, `alerts` | long work; what needs the operator |
 //! | `status`, `server` | what runs here, and reading its files again |
 //! | `accounts/` | accounts |
 //! | `combos`, `aliases`, `explain` | names, and what a request for one would meet |
 //! | `keys` | router keys |
 //! | `providers`, `models`, `prices` | the catalog and what the operator says over it |
-//! | `usage` | what was used |
+//! | `usage`, `period`, `series`, `report`, `csv` | what was used: in sum, over time, month by month, as a table to take away |
+//! | `audit`, `recorded` | who did what, and which call leaves which event |
+//! | `requests`, `bodies` | the request log, and captured bodies |
+//! | `logs` | the operational log |
+//! | `export` | long lists as files |
+//! | `nodes/` | custom nodes, and what one would answer |
 //! | `budgets`, `proxies` | spending limits; ways out |
 //! | `settings`, `config_file` | settings one by one, and the config file |
 
 mod accounts;
+pub mod alerts;
 mod aliases;
+mod audit;
+mod auth;
+mod backups;
+mod bodies;
 mod budgets;
 mod call;
 mod combos;
 mod config_file;
+mod csv;
+mod dialect;
 mod error;
+pub mod events;
 mod explain;
+mod export;
+pub mod jobs;
 mod keys;
+mod logs;
 mod merge;
 mod models;
+mod nodes;
+mod openapi;
 mod page;
+mod period;
 mod prices;
 mod providers;
 mod proxies;
+mod recorded;
+mod report;
+mod requests;
 mod routes;
+mod series;
 mod server;
 mod settings;
 mod status;
+mod translate;
 mod usage;
 
 use std::fmt;
@@ -57,7 +84,11 @@ use crate::actors::configured::{Configured, Reread};
 use crate::actors::desk::RouterDesk;
 use crate::actors::router::Router;
 use crate::actors::shared::Shared;
+use crate::api::jobs::Jobs;
+use crate::api::recorded::Noted;
 use crate::api::routes::Found;
+use crate::auth::audit::{Authority, Caller};
+use crate::clock::Clock;
 use crate::config::options::Options;
 use crate::net::Clients;
 use crate::oauth::SignIns;
@@ -81,6 +112,8 @@ pub struct Service {
     pub reread: Reread,
     /// What start-up found and decided.
     pub options: Arc<Options>,
+    /// Long work.
+    pub jobs: Jobs,
     /// What runs here, for people.
     pub about: Arc<About>,
 }
@@ -127,12 +160,42 @@ impl Api {
         if request.body.len() > route.body {
             return Err(too_large(route));
         }
-        if route.class == Class::Sudo && !request.caller.is_sudo() {
-            return Err(ApiError::sudo_required());
+        if request.caller.authority == Authority::Anonymous && route.method != "GET" {
+            return Err(ApiError::not_signed_in());
         }
-        let Request { body, if_match, caller, .. } = request;
-        let call = Call { body, if_match, caller, ..call };
-        route.run(self, call).await
+        if route.class == Class::Sudo {
+            match route.is_own_judge() {
+                true => self.require_audit()?,
+                false => self.require_sudo(&request.caller)?,
+            }
+        }
+        let Request { body, if_match, last_event_id, caller, .. } = request;
+        let call = Call { body, if_match, last_event_id, caller, ..call };
+        let (noted, caller) = (Noted::of(route, &call), call.caller.clone());
+        let reply = route.run(self, call).await?;
+        if let Some(event) = noted.and_then(|noted| noted.after(&reply)) {
+            self.shared().audit.record(&caller, event);
+        }
+        Ok(reply)
+    }
+
+    /// Refuses who may not do what needs the password again.
+    fn require_sudo(&self, caller: &Caller) -> Result<(), ApiError> {
+        if caller.is_sudo() { self.require_audit() } else { Err(ApiError::sudo_required()) }
+    }
+
+    /// Refuses what must be noted while nothing can be (SEC-AUD-6).
+    fn require_audit(&self) -> Result<(), ApiError> {
+        match self.shared().audit.is_available() {
+            true => Ok(()),
+            false => Err(ApiError::audit_unavailable()),
+        }
+    }
+
+    /// The router's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.service.shared.clock
     }
 
     fn sign_ins(&self) -> &SignIns {

@@ -24,15 +24,7 @@ pub(super) fn page(
     call: &Call,
     items: impl IntoIterator<Item = (String, Value)>,
 ) -> Result<Reply, ApiError> {
-    let limit = match call.query("limit") {
-        None => USUAL,
-        Some(text) => {
-            let number = text.parse().ok().filter(|n| (1..=MOST).contains(n));
-            number.ok_or_else(|| {
-                ApiError::invalid("limit", format!("must be a number from 1 to {MOST}"))
-            })?
-        }
-    };
+    let limit = limit(call)?;
     let after = call.query("cursor").map(read_cursor).transpose()?;
     let items: Vec<(String, Value)> = items.into_iter().collect();
     let total = items.len();
@@ -53,10 +45,76 @@ pub(super) fn page(
     Ok(Reply::ok(json!({"data": data, "next": next, "total": total})))
 }
 
+/// Where a page of a stored list begins and how long it is. The store reads one row more than `limit`, which tells
+/// whether another page follows.
+pub(super) struct Cut {
+    /// Rows of the page.
+    pub limit: usize,
+    /// Key of the last row that was shown.
+    after: Option<String>,
+}
+
+impl Cut {
+    /// As the query says.
+    ///
+    /// # Errors
+    /// 422 when limit or cursor cannot be read.
+    pub(super) fn of(call: &Call) -> Result<Self, ApiError> {
+        let after = call.query("cursor").map(read_cursor).transpose()?;
+        Ok(Self { limit: limit(call)?, after })
+    }
+
+    /// The key, where keys are numbers.
+    ///
+    /// # Errors
+    /// 422 when it is none.
+    pub(super) fn number(&self) -> Result<Option<i64>, ApiError> {
+        self.after.as_deref().map(|key| key.parse().map_err(|_no_number| bad_cursor())).transpose()
+    }
+
+    /// The key, where it is a time and an id.
+    ///
+    /// # Errors
+    /// 422 when it is none.
+    pub(super) fn moment(&self) -> Result<Option<(i64, String)>, ApiError> {
+        let read = |key: &str| {
+            let (at, id) = key.split_once(' ')?;
+            Some((at.parse().ok()?, id.to_owned()))
+        };
+        self.after.as_deref().map(|key| read(key).ok_or_else(bad_cursor)).transpose()
+    }
+}
+
+/// A page of rows that the store has cut, each with its key.
+pub(super) fn keyset(cut: &Cut, rows: impl IntoIterator<Item = (String, Value)>) -> Reply {
+    let mut data = Vec::new();
+    let mut last = None;
+    let mut next = None;
+    for (key, value) in rows {
+        if data.len() == cut.limit {
+            next = last.take().map(|key: String| URL_SAFE_NO_PAD.encode(key));
+            break;
+        }
+        data.push(value);
+        last = Some(key);
+    }
+    Reply::ok(json!({"data": data, "next": next}))
+}
+
+fn limit(call: &Call) -> Result<usize, ApiError> {
+    let Some(text) = call.query("limit") else { return Ok(USUAL) };
+    let number = text.parse().ok().filter(|n| (1..=MOST).contains(n));
+    number.ok_or_else(|| ApiError::invalid("limit", format!("must be a number from 1 to {MOST}")))
+}
+
+fn bad_cursor() -> ApiError {
+    ApiError::invalid("cursor", "is none of this list; begin without one")
+}
+
 fn read_cursor(text: &str) -> Result<String, ApiError> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     let key = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    key.ok_or_else(|| ApiError::invalid("cursor", "is none of this list; begin without one"))
+    key.ok_or_else(bad_cursor)
 }
 
 /// True when the search text of the query stands in one of `texts`, without regard to case.

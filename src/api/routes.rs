@@ -8,8 +8,9 @@ use crate::api::accounts::connect;
 use crate::api::call::{Call, Reply, decoded};
 use crate::api::error::ApiError;
 use crate::api::{
-    Api, accounts, aliases, budgets, combos, config_file, explain, keys, models, prices, providers,
-    proxies, server, settings, status, usage,
+    Api, accounts, alerts, aliases, audit, auth, backups, bodies, budgets, combos, config_file,
+    events, explain, jobs, keys, logs, models, nodes, openapi, prices, providers, proxies, report,
+    requests, series, server, settings, status, translate, usage,
 };
 
 /// What a caller needs beside an admitted transport (security §2).
@@ -44,6 +45,11 @@ impl std::fmt::Debug for Route {
 }
 
 impl Route {
+    /// Its handler looks at the caller's rights itself: the first password is set without a password to enter again.
+    pub(super) fn is_own_judge(&self) -> bool {
+        self.path == "/api/auth/password"
+    }
+
     pub(super) fn run<'a>(&self, api: &'a Api, call: Call) -> Pending<'a> {
         (self.handler)(api, call)
     }
@@ -51,7 +57,9 @@ impl Route {
 
 /// Largest body of most routes.
 const BODY: usize = 1 << 20;
-/// Largest config file, escaped.
+/// Two passwords, escaped.
+const LOGIN: usize = 16 << 10;
+/// Largest config file, escaped; largest pasted request or answer.
 const FILE: usize = 8 << 20;
 /// A credential file of 1 MiB as a JSON text.
 const IMPORT: usize = 3 << 20;
@@ -70,11 +78,32 @@ macro_rules! routes {
 
 /// All of them. A path that is not here does not exist, whoever asks.
 pub static ROUTES: &[Route] = routes! {
+    GET "/api/openapi.json" Admin BODY => openapi::show;
+
+    GET "/api/auth/session" Admin BODY => auth::session;
+    POST "/api/auth/sudo" Admin LOGIN => auth::sudo;
+    POST "/api/auth/password" Sudo LOGIN => auth::password;
+    POST "/api/auth/logout" Admin LOGIN => auth::logout;
+    POST "/api/auth/logout-all" Sudo LOGIN => auth::logout_all;
+    GET "/api/auth/sessions" Admin BODY => auth::sessions;
+    DELETE "/api/auth/sessions/{id}" Admin BODY => auth::end_session;
+
     GET "/api/status" Admin BODY => status::show;
+    GET "/api/events" Admin BODY => events::feed;
     POST "/api/server/reload" Admin BODY => server::reload;
+
+    GET "/api/alerts" Admin BODY => alerts::list;
+    POST "/api/alerts/{id}/dismiss" Admin BODY => alerts::dismiss;
+    GET "/api/jobs" Admin BODY => jobs::list;
+    GET "/api/jobs/{id}" Admin BODY => jobs::show;
+    POST "/api/jobs/{id}/cancel" Admin BODY => jobs::cancel;
+    GET "/api/jobs/{id}/report" Admin BODY => jobs::report;
 
     GET "/api/accounts" Admin BODY => accounts::list;
     POST "/api/accounts" Admin BODY => accounts::change::create;
+    POST "/api/accounts/bulk" Admin IMPORT => accounts::many::bulk;
+    POST "/api/accounts/batch" Admin BODY => accounts::many::batch;
+    POST "/api/accounts/reorder" Admin BODY => accounts::many::reorder;
     GET "/api/accounts/{id}" Admin BODY => accounts::show;
     PATCH "/api/accounts/{id}" Admin BODY => accounts::change::change;
     DELETE "/api/accounts/{id}" Admin BODY => accounts::change::remove;
@@ -98,6 +127,7 @@ pub static ROUTES: &[Route] = routes! {
     DELETE "/api/combos/{id}" Admin BODY => combos::remove;
     POST "/api/combos/{id}/simulate" Admin BODY => explain::simulate;
     POST "/api/explain" Admin BODY => explain::explain;
+    POST "/api/translate" Admin FILE => translate::translate;
     GET "/api/aliases" Admin BODY => aliases::list;
     PUT "/api/aliases/{alias...}" Admin BODY => aliases::put;
     DELETE "/api/aliases/{alias...}" Admin BODY => aliases::remove;
@@ -113,6 +143,12 @@ pub static ROUTES: &[Route] = routes! {
     GET "/api/providers" Admin BODY => providers::list;
     GET "/api/providers/{id}" Admin BODY => providers::show;
     PATCH "/api/providers/{id}" Admin BODY => providers::change;
+    GET "/api/nodes" Admin BODY => nodes::list;
+    POST "/api/nodes" Admin BODY => nodes::create;
+    POST "/api/nodes/validate" Admin BODY => nodes::validate::validate;
+    GET "/api/nodes/{id}" Admin BODY => nodes::show;
+    PATCH "/api/nodes/{id}" Admin BODY => nodes::change;
+    DELETE "/api/nodes/{id}" Admin BODY => nodes::remove;
     GET "/api/models" Admin BODY => models::list;
     POST "/api/models" Admin BODY => models::create;
     PATCH "/api/models/{provider}/{model...}" Admin BODY => models::change;
@@ -123,7 +159,26 @@ pub static ROUTES: &[Route] = routes! {
 
     GET "/api/usage/summary" Admin BODY => usage::summary;
     GET "/api/usage/table" Admin BODY => usage::table;
-    GET "/api/requests/{id}" Admin BODY => usage::request;
+    GET "/api/usage/series" Admin BODY => series::series;
+    GET "/api/usage/report" Admin BODY => report::month;
+    DELETE "/api/usage" Sudo BODY => requests::remove_usage;
+    GET "/api/usage/unpriced" Admin BODY => requests::unpriced;
+    GET "/api/requests" Admin BODY => requests::list;
+    DELETE "/api/requests" Sudo BODY => requests::remove;
+    GET "/api/requests/export" Admin BODY => requests::export;
+    GET "/api/requests/{id}" Admin BODY => requests::show;
+    POST "/api/requests/{id}/cancel" Admin BODY => requests::cancel;
+    GET "/api/requests/{id}/bodies" Sudo BODY => bodies::show;
+    GET "/api/requests/{id}/report" Admin BODY => bodies::report;
+    POST "/api/capture" Sudo BODY => bodies::begin;
+    DELETE "/api/capture" Sudo BODY => bodies::end;
+
+    GET "/api/logs" Admin BODY => logs::list;
+    GET "/api/logs/export" Admin BODY => logs::export;
+    PATCH "/api/logs/level" Admin BODY => logs::change_level;
+    GET "/api/audit" Admin BODY => audit::list;
+    GET "/api/audit/export" Admin BODY => audit::export;
+    POST "/api/audit/verify" Admin BODY => audit::verify;
 
     GET "/api/budgets" Admin BODY => budgets::list;
     POST "/api/budgets" Admin BODY => budgets::create;
@@ -137,11 +192,19 @@ pub static ROUTES: &[Route] = routes! {
     POST "/api/proxies/{id}/test" Admin BODY => proxies::test;
 
     GET "/api/settings" Admin BODY => settings::show;
-    PATCH "/api/settings" Sudo BODY => settings::change;
+    PATCH "/api/settings" Admin BODY => settings::change;
     POST "/api/config/validate" Admin FILE => config_file::validate;
     POST "/api/config/diff" Admin FILE => config_file::diff;
     POST "/api/config/apply" Sudo FILE => config_file::apply;
     GET "/api/config/export" Admin BODY => config_file::export;
+
+    GET "/api/backups" Admin BODY => backups::list;
+    POST "/api/backups" Admin BODY => backups::create;
+    GET "/api/backups/{name}" Sudo BODY => backups::download;
+    POST "/api/backups/{name}/restore" Sudo BODY => backups::restore;
+    DELETE "/api/backups/{name}" Sudo BODY => backups::remove;
+    POST "/api/db/check" Admin BODY => backups::check;
+    POST "/api/db/vacuum" Sudo BODY => backups::vacuum;
 };
 
 /// What a method and a path lead to.

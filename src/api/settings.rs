@@ -1,29 +1,39 @@
 //! Settings: all of them with where each value comes from, and changes of several at once.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::actors::audit::AuditSettings;
+use crate::actors::snapshot::Snapshot;
 use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
 use crate::api::{Api, blocking};
-use crate::config::stored_settings::{self, PatchError};
+use crate::auth::audit::{Authority, Caller, Event, EventName};
+use crate::config::stored_settings::{self, PatchError, Requester, needs_sudo};
 
 pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
     call.only_query(&[])?;
     Ok(Reply::ok(api.settings().await?))
 }
 
+/// Class `Admin`; a change of a setting that says who may do what needs the password again (`api.md` §6).
 pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let mut changes = call.object()?;
     let rev = call.rev(&mut changes)?;
+    let requester = requester(api, &call, &mut changes)?;
+    if needs_sudo(&changes) {
+        api.require_sudo(&call.caller)?;
+    }
     let store = api.shared().store.clone();
     let options = Arc::clone(&api.service.options);
     let patched = blocking(move || {
-        stored_settings::patch(&store, &options, &changes, rev).map_err(ApiError::from)
+        stored_settings::patch(&store, &options, &changes, rev, &requester).map_err(ApiError::from)
     })
     .await?;
     if !patched.changed.is_empty() {
+        api.note_settings(&call.caller, &patched.changed, "api").await;
         api.reload().await?;
     }
     let mut now = api.settings().await?;
@@ -35,7 +45,60 @@ pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::ok(now))
 }
 
+/// Who asks; takes `confirm` out of the changes. A command is shut out by nothing.
+fn requester(
+    api: &Api,
+    call: &Call,
+    changes: &mut Map<String, Value>,
+) -> Result<Requester, ApiError> {
+    let confirmed = match changes.remove("confirm") {
+        None | Some(Value::Null) => None,
+        Some(value) => match value.as_str().map(str::parse::<IpAddr>) {
+            Some(Ok(address)) => Some(address.to_canonical()),
+            Some(Err(_)) | None => {
+                return Err(ApiError::invalid("confirm", "must be your own address"));
+            }
+        },
+    };
+    let is_session = matches!(call.caller.authority, Authority::Session(_));
+    let seen = call.caller.client_ip.zip(call.caller.peer_ip).filter(|_| is_session);
+    let is_network_open = !api.shared().snapshot.load().fixed.loopback_only;
+    Ok(Requester { seen, confirmed, is_network_open })
+}
+
 impl Api {
+    /// Notes which settings were changed, before they take effect: the last event of an audit log that is switched off
+    /// says so itself (SEC-AUD-7).
+    pub(super) async fn note_settings(&self, caller: &Caller, keys: &[String], source: &str) {
+        let is_among = |prefix: &str| keys.iter().any(|key| key.starts_with(prefix));
+        let name = if is_among("ip_whitelist") {
+            EventName::WhitelistChanged
+        } else if is_among("trusted_prox") {
+            EventName::TrustedProxiesChanged
+        } else {
+            EventName::SettingsChanged
+        };
+        let event = Event::ok(name).with("keys", keys.to_vec()).with("source", source);
+        let audit = &self.shared().audit;
+        audit.record(caller, event);
+        if is_among("audit_log_") {
+            self.switch_audit(caller).await;
+        }
+    }
+
+    /// Takes what is stored about the audit log, in the name of the one who changed it.
+    async fn switch_audit(&self, caller: &Caller) {
+        let shared = Arc::clone(self.shared());
+        let read = blocking(move || {
+            let fixed = Arc::clone(&shared.snapshot.load().fixed);
+            let loaded = Snapshot::load(&shared.store, &fixed).map(|(snapshot, _)| snapshot);
+            Ok(loaded.map(|snapshot| AuditSettings::of(&snapshot.settings)).ok())
+        });
+        if let Ok(Some(settings)) = read.await {
+            self.shared().audit.switch(caller, settings);
+        }
+    }
+
     async fn settings(&self) -> Result<Value, ApiError> {
         let store = self.shared().store.clone();
         let options = Arc::clone(&self.service.options);
@@ -54,6 +117,10 @@ impl From<PatchError> for ApiError {
                 let error = Self::new(422, "validation_failed", message);
                 wrong.into_iter().fold(error, |error, (key, why)| error.field(&key, why))
             }
+            PatchError::LockOut { address } => {
+                Self::new(409, "lock_out", message).with("address", address.to_string().into())
+            }
+            PatchError::OpenDashboard => Self::new(409, "conflict", message),
             PatchError::Conflict => Self::new(409, "conflict", message),
             PatchError::Store(error) => error.into(),
         }

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 use crate::actors::router::Views;
 use crate::api::Api;
 use crate::api::accounts::status;
+use crate::api::bodies;
 use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
 use crate::clock::UnixMs;
 use crate::config::boot::{Finding, Severity};
+use crate::store::alerts;
 
 /// What start-up knows of this process, for people.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +41,7 @@ pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let views = api.ask(Views).await?;
     // Their newest tokens would be lost with this process.
     let unsaved = shared.exchanges.unsaved_accounts();
+    let open = api.read(alerts::open).await?.len();
     let snapshot = shared.snapshot.load();
     let base = match &snapshot.settings.base_url {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -56,9 +59,11 @@ pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
         "mode": about.mode,
         "accounts": status::counts(now, &views, &snapshot),
         "in_flight": shared.in_flight.used(),
-        "alerts": unsaved.len(),
+        "alerts": open,
+        "jobs": api.service.jobs.running(),
         "unsaved_accounts": unsaved.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "redis": "off",
+        "capture": bodies::state(shared.capture.running()),
         "db": database(&shared.store),
         "boot_findings": about.findings.iter().map(finding).collect::<Vec<_>>(),
     })))

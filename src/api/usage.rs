@@ -1,24 +1,22 @@
-//! What was used: sums of a period, as a whole or by one dimension, and one request's row.
+//! What was used: sums of a period, as a whole or by one dimension.
 
 use std::collections::HashMap;
 
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use serde_json::{Map, Value, json};
 
 use crate::actors::snapshot::Snapshot;
 use crate::api::Api;
 use crate::api::call::{Call, Reply};
+use crate::api::csv;
 use crate::api::error::ApiError;
 use crate::api::merge::members;
 use crate::api::page::page;
-use crate::clock::UnixMs;
-use crate::store::usage::{self, Dimension, Filter, Period, Totals};
+use crate::api::period::span;
+use crate::store::usage::{self, Dimension, Filter, Totals};
 use crate::store::{Connection, StoreError, accounts, api_keys, combos};
 
 /// Members of the query that every route here knows.
-const FILTER: [&str; 10] = [
+pub(super) const FILTER: [&str; 10] = [
     "period",
     "from",
     "to",
@@ -30,9 +28,6 @@ const FILTER: [&str; 10] = [
     "tool",
     "tier",
 ];
-/// Hourly sums are kept so long (storage §5).
-const KEPT_DAYS: i64 = 400;
-const DAY_MS: i64 = 86_400_000;
 
 pub(super) async fn summary(api: &Api, call: Call) -> Result<Reply, ApiError> {
     call.only_query(&[&FILTER[..], &["compare"]].concat())?;
@@ -57,7 +52,8 @@ pub(super) async fn summary(api: &Api, call: Call) -> Result<Reply, ApiError> {
 }
 
 pub(super) async fn table(api: &Api, call: Call) -> Result<Reply, ApiError> {
-    call.only_query(&[&FILTER[..], &["by", "sort", "limit", "cursor"]].concat())?;
+    call.only_query(&[&FILTER[..], &["by", "sort", "limit", "cursor", "format"]].concat())?;
+    let as_csv = csv::is_wanted(&call)?;
     let by = call.query("by").unwrap_or("model");
     let dimension = Dimension::parse(by).ok_or_else(|| {
         ApiError::invalid("by", "expected provider, model, account, key, combo, tool or tier")
@@ -83,15 +79,11 @@ pub(super) async fn table(api: &Api, call: Call) -> Result<Reply, ApiError> {
         row.insert("last_used_at".to_owned(), Some(totals.last_hour).filter(|at| *at > 0).into());
         (format!("{place:08}"), Value::Object(row))
     });
+    if as_csv {
+        let rows: Vec<Value> = rows.map(|(_, row)| row).collect();
+        return Ok(csv::reply("usage.csv", &csv::COLUMNS, &rows));
+    }
     page(&call, rows)
-}
-
-pub(super) async fn request(api: &Api, call: Call) -> Result<Reply, ApiError> {
-    call.only_query(&[])?;
-    let id = call.param("id").to_owned();
-    let row = api.read(move |conn| usage::request(conn, &id)).await?;
-    let row = row.ok_or_else(|| ApiError::not_found("request", call.param("id")))?;
-    Ok(Reply::ok(serde_json::to_value(row).unwrap_or_default()))
 }
 
 /// What a table is sorted by, the largest first.
@@ -128,7 +120,7 @@ impl Order {
 }
 
 impl Api {
-    fn usage_filter(&self, call: &Call) -> Result<Filter, ApiError> {
+    pub(super) fn usage_filter(&self, call: &Call) -> Result<Filter, ApiError> {
         let now = self.shared().clock.now_ms();
         let snapshot = self.shared().snapshot.load();
         let (from, to) = span(call, now, &snapshot.settings.timezone)?;
@@ -151,56 +143,7 @@ impl Api {
     }
 }
 
-/// Begin and end of what is asked for; whole hours are what is stored.
-fn span(call: &Call, now: UnixMs, zone: &TimeZone) -> Result<(UnixMs, UnixMs), ApiError> {
-    let instant = |name: &str| {
-        let read = |text: &str| {
-            text.parse::<i64>()
-                .ok()
-                .or_else(|| text.parse::<Timestamp>().ok().map(|instant| instant.as_millisecond()))
-        };
-        let bad = || ApiError::invalid(name, "expected Unix milliseconds or an RFC 3339 instant");
-        call.query(name).map(|text| read(text).ok_or_else(bad)).transpose()
-    };
-    let (from, to) = (instant("from")?, instant("to")?);
-    if from.is_some() || to.is_some() {
-        if call.query("period").is_some() {
-            return Err(ApiError::invalid("period", "stands beside `from` or `to`; keep one"));
-        }
-        let (from, to) = (from.unwrap_or(now - KEPT_DAYS * DAY_MS), to.unwrap_or(now));
-        return if from < to {
-            Ok((from, to))
-        } else {
-            Err(ApiError::invalid("to", "must be later than `from`"))
-        };
-    }
-    let word = call.query("period").unwrap_or("7d");
-    if let Some(period) = Period::parse(word) {
-        return Ok((period.start(now, zone), now));
-    }
-    match word {
-        "90d" => Ok((now - 90 * DAY_MS, now)),
-        "all" => Ok((now - KEPT_DAYS * DAY_MS, now)),
-        "last_month" => {
-            let this = Period::Month.start(now, zone);
-            Ok((month_before(this, zone).unwrap_or(this), this))
-        }
-        _ => Err(ApiError::invalid(
-            "period",
-            "expected today, 24h, 7d, 30d, 90d, month, last_month or all",
-        )),
-    }
-}
-
-/// The first of the month before the one that begins at `start`.
-fn month_before(start: UnixMs, zone: &TimeZone) -> Option<UnixMs> {
-    let first: DateTime = zone.to_datetime(Timestamp::from_millisecond(start).ok()?);
-    let before = first.date().checked_sub(1.month()).ok()?;
-    let begin = zone.to_ambiguous_zoned(before.at(0, 0, 0, 0)).compatible().ok()?;
-    Some(begin.timestamp().as_millisecond())
-}
-
-fn figures(totals: &Totals) -> Map<String, Value> {
+pub(super) fn figures(totals: &Totals) -> Map<String, Value> {
     members(json!({
         "requests": totals.requests,
         "ok": totals.ok,
@@ -221,7 +164,7 @@ fn figures(totals: &Totals) -> Map<String, Value> {
 }
 
 /// With one digit behind the point; null of nothing.
-fn percent(part: i64, whole: i64) -> Value {
+pub(super) fn percent(part: i64, whole: i64) -> Value {
     if whole <= 0 {
         return Value::Null;
     }
@@ -231,7 +174,7 @@ fn percent(part: i64, whole: i64) -> Value {
 }
 
 /// Names of what has an id.
-fn labels(
+pub(super) fn labels(
     conn: &mut Connection,
     dimension: Dimension,
 ) -> Result<HashMap<String, String>, StoreError> {
@@ -254,7 +197,7 @@ fn labels(
 }
 
 /// Id and label of a row. What was removed keeps its id as its label.
-fn named(
+pub(super) fn named(
     dimension: Dimension,
     (id, model): &(String, String),
     labels: &HashMap<String, String>,
@@ -281,34 +224,6 @@ fn named(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn of(query: &[(&str, &str)]) -> Result<(UnixMs, UnixMs), ApiError> {
-        let query = query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        span(&Call { query, ..Call::default() }, ms("2026-03-30T12:34:56Z"), &berlin)
-    }
-
-    fn ms(text: &str) -> UnixMs {
-        text.parse::<Timestamp>().unwrap().as_millisecond()
-    }
-
-    #[test]
-    fn spans_begin_where_they_say() {
-        let month = of(&[("period", "month")]).unwrap();
-        assert_eq!(month.0, ms("2026-02-28T23:00:00Z"));
-        let last = of(&[("period", "last_month")]).unwrap();
-        assert_eq!(last, (ms("2026-01-31T23:00:00Z"), month.0));
-        let own = of(&[("from", "2026-03-01T00:00:00Z"), ("to", "1774800000000")]).unwrap();
-        assert_eq!(own, (ms("2026-03-01T00:00:00Z"), 1_774_800_000_000));
-        for bad in [
-            &[("period", "year")][..],
-            &[("from", "yesterday")],
-            &[("from", "5"), ("to", "4")],
-            &[("from", "5"), ("period", "7d")],
-        ] {
-            assert_eq!(of(bad).unwrap_err().status, 422, "{bad:?}");
-        }
-    }
 
     #[test]
     fn percents_have_one_digit() {

@@ -396,6 +396,27 @@ mod tests {
             (vec![("host", "localhost:1"), ("origin", "http://localhost:1")], true),
             (vec![("host", "localhost:1"), ("origin", "http://localhost:2")], false),
             (vec![("host", "localhost:1"), ("origin", "null")], false),
+            (
+                vec![("host", "localhost:1"), ("origin", "null"), ("sec-fetch-site", "cross-site")],
+                false,
+            ),
+            // A form of our own page: it names no referrer, so the browser names no origin.
+            (
+                vec![
+                    ("host", "localhost:1"),
+                    ("origin", "null"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                true,
+            ),
+            (
+                vec![
+                    ("host", "evil.example"),
+                    ("origin", "null"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                false,
+            ),
         ] {
             assert_eq!(is_local("::1", &lines), want, "{lines:?}");
         }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use actix_web::http::header::HeaderMap;
 
-use super::address::{
-    ClientAddr, Peer, client_addr, has_forwarding_header, has_tunnel_header, local,
-};
+use super::address::{ClientAddr, Peer};
+use super::arrival::Arrival;
 use super::candidate::Candidates;
 use super::failed::FailedKeys;
 use super::host::{HostPolicy, RequestHost, is_cross_site, request_host};
@@ -85,19 +84,19 @@ pub struct Admitted {
 /// # Errors
 /// Why the request is turned away.
 pub fn admit(cx: &AdmitCx<'_>) -> Result<Admitted, Refusal> {
-    let host = request_host(cx.headers, cx.target_authority)?;
-    let addr = client_addr(cx.peer, cx.headers, &cx.policy.proxy);
+    let arrival = Arrival::of(cx.peer, cx.headers, cx.target_authority, cx.policy)?;
+    let addr = arrival.addr;
     let candidates = Candidates::of(cx.headers, cx.key_query);
     let caller = match try_keys(&candidates, cx) {
         Keys::Valid(key) => {
-            check_listed(&cx.policy.hosts, &host, cx.local_ip)?;
+            check_listed(&cx.policy.hosts, &arrival.host, cx.local_ip)?;
             check_key(&key, addr.client, cx.scope)?;
             Caller::Key(key)
         }
         // Known and refused: not even a keyless caller gets in with it.
         Keys::Refused(fault) => return Err(count_failure(cx, addr, fault.into())),
         Keys::None { mistyped } => {
-            admit_keyless(cx, &host, addr, &candidates, mistyped)?;
+            admit_keyless(cx, &arrival, &candidates, mistyped)?;
             Caller::Local
         }
     };
@@ -165,17 +164,17 @@ fn check_key(key: &KeyRecord, client: IpAddr, scope: Scope) -> Result<(), Refusa
 
 fn admit_keyless(
     cx: &AdmitCx<'_>,
-    host: &RequestHost<'_>,
-    addr: ClientAddr,
+    arrival: &Arrival<'_>,
     candidates: &Candidates<'_>,
     mistyped: bool,
 ) -> Result<(), Refusal> {
+    let (host, addr) = (&arrival.host, arrival.addr);
     let needs_key = || match (candidates.offered, mistyped) {
         (false, _) => Refusal::KeyMissing,
         (true, false) => count_failure(cx, addr, Refusal::KeyUnknown),
         (true, true) => count_failure(cx, addr, Refusal::KeyMistyped),
     };
-    let place = keyless_place(cx, host, addr);
+    let place = keyless_place(cx, arrival);
     // The key holder's own view makes no sense without a key (endpoints §4.10).
     if place == Place::Nowhere || candidates.in_query || cx.scope == Scope::UsageOwn {
         return Err(needs_key());
@@ -186,7 +185,7 @@ fn admit_keyless(
     if is_cross_site(cx.headers, host) {
         return Err(Refusal::ForeignOrigin);
     }
-    if place == Place::IfLocal && !local(cx.peer, cx.headers, host) {
+    if place == Place::IfLocal && !arrival.is_local() {
         return Err(needs_key());
     }
     if cx.is_post && !is_json(cx.headers) {
@@ -208,20 +207,16 @@ enum Place {
 }
 
 /// The table of security §7.3.
-fn keyless_place(cx: &AdmitCx<'_>, host: &RequestHost<'_>, addr: ClientAddr) -> Place {
-    let tunnelled = cx.policy.hosts.is_tunnel(host)
-        || (addr.peer.is_loopback() && has_tunnel_header(cx.headers));
-    if tunnelled {
+fn keyless_place(cx: &AdmitCx<'_>, arrival: &Arrival<'_>) -> Place {
+    if arrival.is_tunnelled() {
         return Place::Nowhere;
     }
-    let forwarded = has_forwarding_header(cx.headers);
-    let near = if addr.peer.is_loopback() && !forwarded { Place::IfLocal } else { Place::Nowhere };
-    // SEC-IP-5: a proxied request never profits from the proxy's own address.
-    let whitelisted = (addr.derived || !forwarded) && cx.policy.whitelist.contains(addr.client);
+    let near = arrival.addr.peer.is_loopback() && !arrival.is_forwarded();
+    let near = if near { Place::IfLocal } else { Place::Nowhere };
     match (cx.policy.require, cx.listener_loopback_only) {
         (RequireApiKey::Always, _) | (RequireApiKey::Auto, false) => Place::Nowhere,
         (RequireApiKey::Auto | RequireApiKey::Never, true) => near,
-        (RequireApiKey::Never, false) if whitelisted => Place::Admitted,
+        (RequireApiKey::Never, false) if arrival.is_whitelisted() => Place::Admitted,
         (RequireApiKey::Never, false) => near,
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::secret::Secret;
+
 /// On what a management call rests.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Authority {
@@ -24,6 +26,8 @@ pub enum Authority {
 pub struct Session {
     /// First 16 hex digits of the session id's hash: names the session to people.
     pub id: Arc<str>,
+    /// Its CSRF token.
+    pub csrf: Secret,
     /// The password was entered again, at most five minutes ago (class `Sudo`).
     pub is_sudo: bool,
     /// It began with a default password: nothing but a new password may be set (security §5.2).
@@ -114,7 +118,7 @@ pub struct Event {
     pub name: EventName,
     /// How it ended.
     pub outcome: Outcome,
-    /// Further members, at most 2 KiB as JSON. Never a secret's value.
+    /// Further members, at most 2 KiB as JSON. Never a secret's value. A number `status` goes to the column of that name.
     pub detail: Map<String, Value>,
 }
 
@@ -231,7 +235,43 @@ names! {
     AuditEnabled "audit_enabled";
     AuditDisabled "audit_disabled";
     AuditPruned "audit_pruned";
+    AuditLost "audit_lost";
     ClockJump "clock_jump";
+}
+
+impl EventName {
+    /// Says that something was changed on purpose: such an event has a row each, however many there are (SEC-AUD-5).
+    #[must_use]
+    pub fn is_change(self) -> bool {
+        matches!(
+            self,
+            Self::PasswordChanged
+                | Self::ApiKeyCreated
+                | Self::ApiKeyUpdated
+                | Self::ApiKeyRevoked
+                | Self::ProviderAccountAdded
+                | Self::ProviderAccountUpdated
+                | Self::ProviderAccountRemoved
+                | Self::NodeBaseUrlChanged
+                | Self::NodePolicyChanged
+                | Self::SettingsChanged
+                | Self::WhitelistChanged
+                | Self::TrustedProxiesChanged
+                | Self::ImportApplied
+                | Self::BackupRestored
+                | Self::SyncEnabled
+                | Self::SyncDisabled
+                | Self::MasterKeyRotated
+                | Self::DekRotated
+                | Self::DebugLoggingOn
+                | Self::DebugLoggingOff
+                | Self::MigrationApplied
+                | Self::AuditEnabled
+                | Self::AuditDisabled
+                | Self::AuditPruned
+                | Self::AuditLost
+        )
+    }
 }
 
 #[cfg(test)]
@@ -241,7 +281,12 @@ mod tests {
     #[test]
     fn only_a_fresh_password_or_the_servers_own_user_is_sudo() {
         let session = |is_sudo, must_change| Caller {
-            authority: Authority::Session(Session { id: "0".into(), is_sudo, must_change }),
+            authority: Authority::Session(Session {
+                id: "0".into(),
+                csrf: Secret::new(String::new()),
+                is_sudo,
+                must_change,
+            }),
             ..Caller::default()
         };
         assert!(session(true, false).is_sudo() && Caller::command().is_sudo());

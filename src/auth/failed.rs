@@ -68,7 +68,7 @@ impl fmt::Debug for FailedKeys {
 const CROWD: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// One IPv6 subscriber has a whole /64.
-fn site(client: IpAddr) -> IpAddr {
+pub(super) fn site(client: IpAddr) -> IpAddr {
     match client {
         IpAddr::V4(_) => client,
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
@@ -77,7 +77,13 @@ fn site(client: IpAddr) -> IpAddr {
 
 /// The monotonic side of the injected clock, as governor wants it.
 #[derive(Clone, Debug)]
-struct MonoClock(Clock);
+pub(super) struct MonoClock(Clock);
+
+impl MonoClock {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self(clock)
+    }
+}
 
 impl GovernorClock for MonoClock {
     type Instant = Instant;

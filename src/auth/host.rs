@@ -171,13 +171,19 @@ pub fn request_host<'a>(
     Ok(RequestHost::Named(host))
 }
 
-/// True without `Origin`, and when the one `Origin` is the place that `Host` names.
+/// True without `Origin`, and when the one `Origin` is the place that `Host` names. Our pages name no referrer
+/// (SEC-HDR-1), so a browser calls the origin of their forms `null`; that they are ours it says in `Sec-Fetch-Site`,
+/// which no script can set.
 #[must_use]
 pub fn is_same_origin(headers: &HeaderMap, host: &RequestHost<'_>) -> bool {
     let mut lines = headers.get_all("origin");
     let Some(line) = lines.next() else { return true };
     if lines.next().is_some() {
         return false;
+    }
+    if line == "null" {
+        let mut sites = headers.get_all("sec-fetch-site").peekable();
+        return sites.peek().is_some() && sites.all(|site| site == "same-origin");
     }
     let Some(host) = host.name() else { return false };
     let Some((default_port, authority)) = line.to_str().ok().and_then(split_origin) else {

@@ -23,13 +23,13 @@ pub struct AdmitPolicy {
 }
 
 impl AdmitPolicy {
-    /// Takes a settings snapshot. `tunnel_hosts` has no setting in this release.
+    /// Takes a settings snapshot.
     #[must_use]
-    pub fn new(settings: &Settings, tunnel_hosts: &[String]) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         let base_url = settings.base_url.as_ref().map(url::Url::as_str);
         Self {
             require: settings.require_api_key,
-            hosts: HostPolicy::new(&settings.allowed_hosts, base_url, tunnel_hosts),
+            hosts: HostPolicy::new(&settings.allowed_hosts, base_url, &settings.tunnel_hosts),
             whitelist: whitelist(&settings.ip_whitelist, settings.ip_whitelist_strict),
             proxy: ProxySettings {
                 enabled: settings.trusted_proxy_enabled,
@@ -66,7 +66,7 @@ mod tests {
             ("ip_whitelist".to_owned(), json!(["10.0.0.0/8"])),
             ("trusted_proxy_enabled".to_owned(), json!(true)),
         ]);
-        let policy = AdmitPolicy::new(&Settings::from_map(&stored).unwrap(), &[]);
+        let policy = AdmitPolicy::new(&Settings::from_map(&stored).unwrap());
         assert_eq!(policy.require, RequireApiKey::Never);
         assert!(policy.hosts.is_restricted());
         assert!(policy.proxy.enabled);

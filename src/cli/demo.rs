@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::{DemoArgs, GlobalArgs};
+use crate::cli::process;
 use crate::cli::run::colour;
 use crate::cli::start::{Kind, StartError, open, run};
-use crate::cli::{logging, process};
 use crate::clock::Clock;
 use crate::config::options::{Flags, Inputs, Options};
-use crate::config::settings::LogFormat;
 use crate::demo::{DemoWorld, SimError};
+use crate::log::{self, LogOptions};
 use crate::server::Ended;
 use crate::store::combos::{self, ComboRow};
 use crate::store::nodes::{self, NodeRow};
@@ -33,7 +33,13 @@ pub fn demo(global: &GlobalArgs, args: &DemoArgs) -> Result<Ended, StartError> {
         options = Options::resolve(inputs.clone())?;
     }
     let filter = global.log_level.as_deref().unwrap_or("warn");
-    logging::start(filter, LogFormat::Text, false, colour(global.color, &options));
+    let log_options = LogOptions {
+        level: filter.to_owned(),
+        colour: colour(global.color, &options),
+        file: global.log_file.clone(),
+        ..LogOptions::default()
+    };
+    let _log = log::start(&log_options)?;
     let world = DemoWorld::start(&clock).map_err(simulator)?;
     let kind = Kind { demo: true, quiet: global.quiet, ..Kind::default() };
     let opened = open(options, inputs, &kind, &clock)?;

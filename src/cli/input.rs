@@ -46,6 +46,32 @@ pub fn secret(question: &str, from_stdin: bool) -> Result<Secret, Failed> {
     Ok(Secret::new(text.to_owned()))
 }
 
+/// A password, exactly as given but for the line end: asked for without echo on a terminal, else all of standard input.
+///
+/// # Errors
+/// Nothing was given, it is too long, or it cannot be read.
+pub fn password(question: &str, from_stdin: bool) -> Result<Secret, Failed> {
+    let text = if from_stdin {
+        read_all(io::stdin().lock(), LONGEST_SECRET, "standard input")?
+    } else if is_terminal() {
+        print_error(question);
+        let line = without_echo(read_line);
+        print_error("\n");
+        line?
+    } else {
+        return Err(Failed::Usage(
+            "standard input is no terminal, so nothing can be asked\n  Give the password on standard input with --password-stdin; as an argument others could read it."
+                .to_owned(),
+        ));
+    };
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(Failed::Usage("no password was given".to_owned()));
+    }
+    Ok(Secret::new(line.to_owned()))
+}
+
 /// A text file, or standard input for `-`.
 ///
 /// # Errors
@@ -131,10 +157,13 @@ pub fn events() -> Result<Receiver<Event>, Failed> {
     let (sender, receiver) = sync_channel(16);
     let signals = sender.clone();
     let failed = |error| Failed::Input { what: "signals".to_owned(), error };
+    let (watches, begun) = sync_channel(1);
     std::thread::Builder::new()
         .name("signals".into())
-        .spawn(move || watch(&signals))
+        .spawn(move || watch(&signals, watches))
         .map_err(failed)?;
+    // Only then is Ctrl+C an event and not the end of the process. An error means that it cannot be watched.
+    let _watched = begun.recv();
     std::thread::Builder::new()
         .name("input".into())
         .spawn(move || {
@@ -153,10 +182,12 @@ pub fn events() -> Result<Receiver<Event>, Failed> {
     Ok(receiver)
 }
 
-fn watch(sender: &SyncSender<Event>) {
-    actix_web::rt::System::new().block_on(async {
+fn watch(sender: &SyncSender<Event>, watches: SyncSender<()>) {
+    actix_web::rt::System::new().block_on(async move {
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let [Ok(mut int), Ok(mut term), Ok(mut hangup)] = kinds.map(signal) else { return };
+        // Whoever waits for it cannot be gone.
+        let _heard = watches.send(());
         tokio::select! {
             _ = int.recv() => {}
             _ = term.recv() => {}

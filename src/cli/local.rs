@@ -15,6 +15,7 @@ use crate::actors::quota_poller::QuotaPoller;
 use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
+use crate::api::jobs::Jobs;
 use crate::api::{About, Api, Reply, Request, Service};
 use crate::auth::audit::Caller;
 use crate::cli::start::{Kind, Opened, StartError, open, reread, share};
@@ -65,6 +66,7 @@ impl Local {
         let opened = open(options, inputs, &kind, &clock)?;
         let Opened { store, fixed, options, inputs } = opened;
         let (snapshot, accounts) = Snapshot::load(&store, &fixed)?;
+        let jobs = Jobs::load(&store, &clock)?;
         let shared = share(store, snapshot, &accounts, clock.clone())?;
         let runner = System::new();
         let (about, started) = (about(&clock), Arc::clone(&shared));
@@ -88,6 +90,7 @@ impl Local {
                 sign_ins,
                 reread,
                 options: Arc::new(options),
+                jobs,
                 about: Arc::new(about),
             };
             (Api::new(service), desk)
@@ -128,6 +131,9 @@ impl Local {
                 warn!("accounts did not save their state in time");
             }
         });
+        if let Err(error) = shared.audit.stop(LAST_WRITES) {
+            warn!(%error, "rows of the audit log were not all written");
+        }
         if let Err(error) = shared.ledger.stop(LAST_WRITES) {
             warn!(%error, "usage rows were not all written");
         }

@@ -10,7 +10,6 @@ mod fields;
 pub mod healthcheck;
 pub mod input;
 pub mod local;
-pub mod logging;
 pub mod output;
 pub mod pages;
 pub mod port;

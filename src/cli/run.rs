@@ -14,11 +14,13 @@ use crate::cli::commands::{self, Session};
 use crate::cli::output::Output;
 use crate::cli::service::Unit;
 use crate::cli::start::{Kind, StartError, open, run};
-use crate::cli::{demo, doctor, healthcheck, logging, pages, process, service};
+use crate::cli::{demo, doctor, healthcheck, pages, process, service};
 use crate::clock::Clock;
 use crate::config::environment::Level;
+use crate::config::error::exit;
 use crate::config::options::{Inputs, Options};
-use crate::config::settings::Settings;
+use crate::config::settings::{LogFormat, Settings};
+use crate::log::{self, LogGuard, LogOptions};
 use crate::server::Ended;
 
 /// Exit code after a second signal (REL-RUN-3).
@@ -53,7 +55,10 @@ fn ask(global: &GlobalArgs, command: Command) -> u8 {
     // What a command has to say it says itself.
     let filter = global.log_level.as_deref().unwrap_or("error");
     let log_colour = colour(global.color, &options);
-    logging::start(filter, crate::config::settings::LogFormat::Text, false, log_colour);
+    let log_options =
+        LogOptions { level: filter.to_owned(), colour: log_colour, ..LogOptions::default() };
+    // Without a file nothing can go wrong, and nothing waits to be written.
+    let _log = log::start(&log_options);
     let out = Output::new(global, Some(&options));
     for note in options.notes.iter().filter(|note| note.level == Level::Warning) {
         out.warn(&note.text);
@@ -71,8 +76,13 @@ fn ask(global: &GlobalArgs, command: Command) -> u8 {
         Command::Usage(args) => commands::usage::run(&session, &args),
         Command::Budget(command) => commands::budget::run(&session, command),
         Command::Proxy(command) => commands::proxy::run(&session, command),
+        Command::Logs(args) => commands::logs::run(&session, &args),
+        Command::Audit(command) => commands::audit::run(&session, &command),
         Command::Config(command) => commands::config_file::run(&session, &command),
+        Command::Admin(command) => commands::admin::run(&session, &command),
         Command::Status => commands::status::run(&session),
+        Command::Backup(args) => commands::backup::run(&session, &args),
+        Command::Restore(args) => commands::backup::restore(&session, &args),
         // Done before.
         Command::Serve(_)
         | Command::Demo(_)
@@ -92,6 +102,13 @@ fn server(outcome: Result<Ended, StartError>) -> u8 {
     match outcome {
         Ok(Ended::Drained) => 0,
         Ok(Ended::Cut) => INTERRUPTED,
+        Ok(Ended::Damaged) => {
+            complain(
+                "the database is damaged; what was not written to it is lost\n  \
+                 Restore one of `backups/` in the data folder: ninerouter restore NAME",
+            );
+            exit::IO
+        }
         Err(error) => {
             complain(&error.to_string());
             error.exit_code()
@@ -104,7 +121,7 @@ fn serve(global: &GlobalArgs, args: &ServeArgs) -> Result<Ended, StartError> {
     let flags = global.flags(&args.address, args.require_api_key);
     let inputs = Inputs::of_process(flags);
     let options = Options::resolve(inputs.clone())?;
-    log(&options, global.color);
+    let _log = log(&options, global)?;
     let kind = Kind {
         fresh: args.fresh,
         no_background: args.no_background,
@@ -117,17 +134,31 @@ fn serve(global: &GlobalArgs, args: &ServeArgs) -> Result<Ended, StartError> {
 }
 
 /// Starts the log as flags and environment say, and repeats what reading them brought up.
-pub fn log(options: &Options, color: Color) {
+///
+/// # Errors
+/// The file it is to be written to cannot be opened.
+pub fn log(options: &Options, global: &GlobalArgs) -> io::Result<LogGuard> {
     let (settings, _) =
         Settings::resolve(&std::collections::BTreeMap::new(), &options.locked, &options.found);
-    let colour = colour(color, options);
-    logging::start(&settings.log_level, settings.log_format, options.container, colour);
+    let json = match settings.log_format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => options.container && !io::stderr().is_terminal(),
+    };
+    let log_options = LogOptions {
+        level: settings.log_level,
+        json,
+        colour: colour(global.color, options) && !json,
+        file: global.log_file.clone(),
+    };
+    let guard = log::start(&log_options)?;
     for note in &options.notes {
         match note.level {
             Level::Info => info!("{}", note.text),
             Level::Warning => warn!("{}", note.text),
         }
     }
+    Ok(guard)
 }
 
 /// Whether the log on standard error is coloured.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use arc_swap::ArcSwap;
+use sha2::{Digest as _, Sha256};
 use tracing::{info, warn};
 
 use crate::actors::affinity::Affinity;
-use crate::actors::audit::Audit;
+use crate::actors::audit::{Audit, AuditSettings};
 use crate::actors::breakers::Breakers;
 use crate::actors::budgets::Budgets;
+use crate::actors::capture::{Capture, CaptureMode, Capturing};
 use crate::actors::configured::{Adopted, Reread};
 use crate::actors::discovery;
 use crate::actors::exchanges::Exchanges;
@@ -22,30 +24,35 @@ use crate::actors::revoked::RevokedKeys;
 use crate::actors::shared::{Drain, Shared, StreamUsage};
 use crate::actors::snapshot::{AccountSource, Fixed, KeySecret, Snapshot, SnapshotError};
 use crate::api::About;
+use crate::auth::audit::{Caller, Event, EventName};
 use crate::auth::failed::FailedKeys;
 use crate::auth::key::KeyHasher;
 use crate::auth::limits::{Limits, Spent};
 use crate::auth::load::Capacity;
+use crate::auth::login::{Login, LoginSecrets};
+use crate::auth::session::SessionKeys;
 use crate::cli::banner::{self, Banner, Run};
-use crate::cli::logging;
 use crate::cli::port::{busy_text, find_holder};
 use crate::cli::version;
 use crate::clock::Clock;
-use crate::config::apply::{ApplyError, apply_file};
+use crate::config::apply::{ApplyError, Change, Plan, apply_file};
 use crate::config::boot::{self, Facts, Finding};
 use crate::config::data_dir;
 use crate::config::error::{ConfigError, exit};
 use crate::config::options::{Inputs, Options};
 use crate::config::restart::{self, Restarts};
 use crate::config::settings::Settings;
+use crate::config::stored_settings;
 use crate::config::watched::Watched;
-use crate::dashboard::start::curl;
+use crate::dashboard::curl;
 use crate::demo::DEMO_COMBO;
+use crate::log;
 use crate::net::NetShared;
 use crate::server::admin::{AdminSocket, AdminSocketError};
 use crate::server::{self, BindError, Ended, Server};
+use crate::store::master_key::INFO_CSRF;
 use crate::store::usage::key_spend;
-use crate::store::{MasterKey, Store, StoreError, StoreOptions};
+use crate::store::{MasterKey, Store, StoreError, StoreOptions, auth_state};
 
 /// Why a server does not start. `Display` names cause and remedy.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +178,14 @@ pub fn open(
         loopback_only: options.is_loopback_only(),
         demo: kind.demo,
         key_secret: KeySecret { current: key.api_key_key(secrets.api_key.as_ref()), previous },
+        login: LoginSecrets {
+            keys: SessionKeys {
+                current: key.session_key(secrets.jwt.as_ref()),
+                previous: secrets.jwt_previous.as_ref().map(|old| key.session_key(Some(old))),
+                csrf: key.derive(INFO_CSRF),
+            },
+            initial_password: secrets.initial_password.clone(),
+        },
     };
     Ok(Opened { store, fixed: Arc::new(fixed), options, inputs })
 }
@@ -182,9 +197,10 @@ pub fn open(
 pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartError> {
     let started = clock.now();
     let Opened { store, mut fixed, options, inputs } = opened;
-    if let Some(file) = &options.config_file {
-        apply(&store, file, &options, &fixed)?;
-    }
+    let applied = match &options.config_file {
+        Some(file) => apply(&store, file, &options, &fixed)?,
+        None => None,
+    };
     let inherited = server::inherited()?;
     let socket_activated = !inherited.is_empty();
     if socket_activated {
@@ -193,9 +209,10 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     }
     let (snapshot, accounts) = Snapshot::load(&store, &fixed)?;
     if !kind.demo {
-        logging::set_level(&snapshot.settings.log_level);
+        log::set_level(&snapshot.settings.log_level);
     }
-    let findings = audit(&options, &snapshot.settings, fixed.loopback_only);
+    let password_stored = store.read(auth_state::load)?.password_hash.is_some();
+    let findings = audit(&options, &snapshot.settings, fixed.loopback_only, password_stored);
     boot::refuse_fatal(&findings)?;
     let bound = if socket_activated { inherited } else { server::bind(&options.listen)? };
     let (listeners, sockets): (Vec<_>, Vec<_>) = bound.into_iter().unzip();
@@ -220,6 +237,10 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         findings: findings.clone(),
     };
     let shared = share(store, snapshot, &accounts, clock.clone())?;
+    note_start(&shared, &options, &findings, applied);
+    if options.request_logs {
+        capture_all(&shared);
+    }
     let managed = options.service_manager;
     let fixed_options = Arc::new(options.clone());
     let workers = options.workers;
@@ -229,7 +250,7 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
     let demo = kind.demo;
     let adopted: Adopted = Box::new(move |settings| {
         if !demo {
-            logging::set_level(&settings.log_level);
+            log::set_level(&settings.log_level);
         }
     });
     let ready = Box::new(move || {
@@ -251,8 +272,61 @@ pub fn run(opened: Opened, kind: &Kind, clock: Clock) -> Result<Ended, StartErro
         background: !kind.no_background,
         managed,
     };
-    let ended = actix_web::rt::System::new().block_on(server.run())?;
+    // A task of its own: what the runtime blocks on is polled again whenever any task of this thread is woken, which
+    // is twice per request.
+    let serving = async { actix_web::rt::spawn(server.run()).await };
+    let ended = actix_web::rt::System::new().block_on(serving).map_err(io::Error::other)??;
     Ok(ended)
+}
+
+/// Changes of a config file that a row of the audit log names.
+const NOTED_CHANGES: usize = 20;
+
+/// What the audit log has to say of a start.
+fn note_start(shared: &Shared, options: &Options, findings: &[Finding], applied: Option<Event>) {
+    let record = |event| shared.audit.record(&Caller::system(), event);
+    if let Some((from, to)) = shared.store.migrated() {
+        record(Event::ok(EventName::MigrationApplied).with("from", from).with("to", to));
+    }
+    let started = Event::ok(EventName::ServerStarted).with("version", env!("CARGO_PKG_VERSION"));
+    record(started.with("config_hash", config_hash(&shared.store, options)));
+    if let Some(applied) = applied {
+        record(applied);
+    }
+    let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+    record(Event::ok(EventName::BootSecurityReport).with("findings", ids));
+    if !shared.store.sealer().is_ready() {
+        record(Event::failed(EventName::SecretsUnreadable));
+    }
+}
+
+/// `ENABLE_REQUEST_LOGS`: bodies of all requests, for the time that the settings say.
+fn capture_all(shared: &Shared) {
+    let time = shared.snapshot.load().settings.request_log_time;
+    let span = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let until = shared.clock.now_ms().saturating_add(span);
+    let event = Event::ok(EventName::DebugLoggingOn).with("mode", "all").with("until", until);
+    shared.audit.record(&Caller::system(), event.with("source", "environment"));
+    shared.capture.begin(Capturing { mode: CaptureMode::All, until });
+    warn!(
+        hours = time.as_secs() / 3_600,
+        "bodies of all requests are captured in `logs/requests` (ENABLE_REQUEST_LOGS); prompts and answers lie there readable"
+    );
+}
+
+/// Tells configurations apart: 16 hex digits over every setting as it is shown, secrets as their last characters.
+fn config_hash(store: &Store, options: &Options) -> String {
+    match stored_settings::view(store, options) {
+        Ok(view) => {
+            let text = view.get("settings").map(ToString::to_string).unwrap_or_default();
+            let digest = Sha256::digest(text.as_bytes());
+            digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        }
+        Err(error) => {
+            warn!(%error, "the settings cannot be read for the audit log");
+            String::new()
+        }
+    }
 }
 
 /// The socket of the commands. One in its usual place that cannot be had is told of and done without: the router
@@ -270,7 +344,12 @@ fn admin_socket(options: &Options) -> Result<Option<AdminSocket>, StartError> {
 }
 
 /// Brings the database into the state the config file describes.
-fn apply(store: &Store, path: &Path, options: &Options, fixed: &Fixed) -> Result<(), StartError> {
+fn apply(
+    store: &Store,
+    path: &Path,
+    options: &Options,
+    fixed: &Fixed,
+) -> Result<Option<Event>, StartError> {
     let hasher = KeyHasher::new(&fixed.key_secret.current);
     let plan = apply_file(store, path, options, &hasher, false)?;
     if plan.is_empty() {
@@ -281,16 +360,32 @@ fn apply(store: &Store, path: &Path, options: &Options, fixed: &Fixed) -> Result
     for warning in &plan.warnings {
         warn!("{warning}");
     }
-    Ok(())
+    Ok(noted(&plan))
 }
 
-fn audit(options: &Options, settings: &Settings, loopback_only: bool) -> Vec<Finding> {
+/// What the audit log has to know of an applied file; `None` = it changed nothing.
+fn noted(plan: &Plan) -> Option<Event> {
+    if plan.changes.is_empty() {
+        return None;
+    }
+    let told = |change: &Change| [change.action.as_str(), change.kind, &change.name].join(" ");
+    let objects: Vec<String> = plan.changes.iter().take(NOTED_CHANGES).map(told).collect();
+    let event = Event::ok(EventName::SettingsChanged).with("source", "config_file");
+    Some(event.with("changes", plan.changes.len()).with("objects", objects))
+}
+
+fn audit(
+    options: &Options,
+    settings: &Settings,
+    loopback_only: bool,
+    password_stored: bool,
+) -> Vec<Finding> {
     boot::audit(&Facts {
         options,
         settings,
         setting_errors: &[],
         loopback_only,
-        password_stored: false,
+        password_stored,
         root: boot::is_root(),
     })
 }
@@ -311,14 +406,32 @@ pub(crate) fn share(
         let spent = Spent { day: spend.day, month: spend.month, total: spend.total };
         limits.seed(spend.key, spent, now);
     }
-    let live = LiveEvents::default();
+    let live = LiveEvents::of_process(now);
     let budgets = Budgets::new(live.clone());
     budgets.adopt(&snapshot, &store, now, || {})?;
     let writer = store.usage_writer(settings.timezone.clone())?;
+    let fixed = &snapshot.fixed;
+    let login = Login::new(store.clone(), clock.clone(), fixed.data_dir.clone(), &fixed.login);
+    let capture = if store.is_read_only() {
+        Capture::default()
+    } else {
+        Capture::start(&snapshot.fixed.data_dir, settings.request_log_bytes, clock.clone())?
+    };
+    let audit = if store.is_read_only() {
+        Audit::default()
+    } else {
+        Audit::start(
+            store.clone(),
+            snapshot.fixed.data_dir.clone(),
+            AuditSettings::of(settings),
+            clock.clone(),
+        )?
+    };
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     Ok(Arc::new(Shared {
         ledger: Ledger::start(writer, clock.clone())?,
         affinity: Affinity::default(),
+        login,
         in_flight: Capacity::new(wide(settings.limits.in_flight)),
         bodies: Capacity::new(wide(settings.limits.bodies_in_memory)),
         revoked: RevokedKeys::default(),
@@ -326,7 +439,8 @@ pub(crate) fn share(
         breakers: Breakers::new(clock.clone()),
         exchanges: Exchanges::default(),
         live,
-        audit: Audit::default(),
+        audit,
+        capture,
         budgets,
         quota_polls: QuotaPolls::default(),
         stream_usage: StreamUsage::default(),
@@ -359,7 +473,10 @@ pub(super) fn reread(
             ..Fixed::clone(&fixed)
         });
         if let Some(file) = &options.config_file {
-            apply(&shared.store, file, &options, &fixed).map_err(|error| error.to_string())?;
+            let applied = apply(&shared.store, file, &options, &fixed);
+            if let Some(event) = applied.map_err(|error| error.to_string())? {
+                shared.audit.record(&Caller::system(), event);
+            }
         }
         let cold = restart::cold_changes(&first, &options);
         if !cold.is_empty() {

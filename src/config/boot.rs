@@ -136,13 +136,13 @@ fn passwords(facts: &Facts<'_>) -> Option<Finding> {
         (false, Some(_)) if is_common => Some(warning(
             "B3",
             "`INITIAL_PASSWORD` is one everybody tries first and is not accepted while the server is reachable \
-             from the network",
+             from the network; the first sign-in needs the one-time set-up code",
         )),
         (false, Some(_)) => None,
         (false, None) => Some(warning(
             "B2",
-            "no dashboard password is stored and `INITIAL_PASSWORD` is unset; dashboard sign-in from the network \
-             is closed",
+            "no dashboard password is stored and `INITIAL_PASSWORD` is unset; the first sign-in needs the one-time \
+             set-up code",
         )),
     }
 }

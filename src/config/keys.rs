@@ -171,7 +171,6 @@ pub fn snake_case(name: &str) -> String {
 }
 
 const MS_DAY: i64 = 86_400_000;
-const ANY: i64 = i64::MAX;
 const TIERS: &[&str] = &["subscription", "cheap", "paid", "free"];
 
 /// Time limit in ms that may not be switched off.
@@ -221,7 +220,7 @@ pub static SETTINGS: &[Key] = &[
         .env(&["REQUIRE_API_KEY"])
         .flag("--require-api-key")
         .sudo(),
-    switch("require_login", true, "Dashboard needs a password").sudo().later(),
+    switch("require_login", true, "Dashboard needs a password; when off, this computer may look without one, and change nothing").sudo(),
     Key::new("ip_whitelist", Kind::Addresses, Preset::List(&["127.0.0.0/8", "::1/128", "172.17.0.0/16"]), "Client addresses admitted to the dashboard; never a replacement for sign-in")
         .env(&["NINEROUTER_IP_WHITELIST"])
         .sudo(),
@@ -237,16 +236,15 @@ pub static SETTINGS: &[Key] = &[
     unset("base_url", Kind::Origin, "Public address of this router: links, host check")
         .env(&["BASE_URL", "NEXT_PUBLIC_BASE_URL"])
         .sudo(),
-    Key::new("auth_cookie_secure", Kind::AutoBool, Preset::Text("auto"), "Send the session cookie over https only")
+    Key::new("auth_cookie_secure", Kind::AutoBool, Preset::Text("auto"), "Send the session cookie over https only; auto: when a trusted proxy says that the browser came by https")
         .env(&["AUTH_COOKIE_SECURE"])
-        .sudo()
-        .later(),
-    switch("hsts", false, "Tell browsers to use https only").sudo().later(),
+        .sudo(),
+    switch("hsts", false, "Tell browsers to use https only").sudo(),
     Key::new("cors_allow_origins", Kind::Origins, Preset::List(&[]), "Web origins that may call the inference paths").sudo(),
-    switch("audit_log_enabled", true, "Write the audit log file").sudo().later(),
-    number("audit_log_max_size", 65_536, ANY, 10_485_760, "Bytes of an audit log file before it rotates").sudo().later(),
-    Key::new("tunnel_hosts", Kind::Hosts, Preset::List(&[]), "Host names of tunnels to this router").sudo().later(),
-    switch("tunnel_dashboard_access", false, "Serve the dashboard through tunnels").sudo().later(),
+    switch("audit_log_enabled", true, "Keep the audit log, table and file").sudo(),
+    number("audit_log_max_size", 65_536, 1_073_741_824, 10_485_760, "Bytes of an audit log file before it rotates").sudo(),
+    Key::new("tunnel_hosts", Kind::Hosts, Preset::List(&[]), "Host names of tunnels to this router").sudo(),
+    switch("tunnel_dashboard_access", false, "Serve the dashboard through tunnels").sudo(),
     switch("metrics_enabled", false, "Serve Prometheus metrics").sudo().later(),
     unset("metrics_token", Kind::Secret, "Token for metrics from elsewhere").sudo().later(),
     switch("public_status_page", false, "Serve a status page without sign-in").sudo().later(),
@@ -318,8 +316,8 @@ pub static SETTINGS: &[Key] = &[
     unset("morph", Kind::Json, "Settings of the Morph namespace").later(),
     number("usage_retention_days", 0, 36_500, 90, "Days request rows are kept; 0 = for ever"),
     number("attempt_retention_days", 0, 36_500, 30, "Days attempt rows are kept; 0 = for ever"),
-    number("request_log_max_mib", 1, 1_048_576, 200, "MiB of captured bodies").later(),
-    number("request_log_hours", 1, 8_760, 24, "Hours a body capture runs").env(&["NINEROUTER_REQUEST_LOG_HOURS"]).later(),
+    number("request_log_max_mib", 1, 1_048_576, 200, "MiB of captured bodies"),
+    number("request_log_hours", 1, 8_760, 24, "Hours a body capture runs that was switched on by the environment").env(&["NINEROUTER_REQUEST_LOG_HOURS"]),
     Key::new("log_level", Kind::LogFilter, Preset::Text("info"), "Log level or filter")
         .env(&["NINEROUTER_LOG", "RUST_LOG"])
         .flag("--log-level"),
@@ -327,8 +325,8 @@ pub static SETTINGS: &[Key] = &[
         .env(&["NINEROUTER_LOG_FORMAT"])
         .flag("--log-format")
         .restart(),
-    switch("backup.daily", true, "Make a backup every day").later(),
-    number("backup.keep", 1, 1_000, 7, "Backups kept").later(),
+    switch("backup.daily", true, "Make a backup every day"),
+    number("backup.keep", 1, 1_000, 7, "Daily backups kept"),
     unset("backup.s3_endpoint", Kind::Url, "Object storage for backups").sudo().later(),
     unset("backup.s3_bucket", Kind::Text { max: 255 }, "Its bucket").sudo().later(),
     unset("backup.s3_prefix", Kind::Text { max: 255 }, "Its prefix").sudo().later(),

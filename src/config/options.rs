@@ -143,6 +143,8 @@ pub struct Options {
     pub container: bool,
     /// Started by a service manager that wants to be told.
     pub service_manager: bool,
+    /// Bodies of all requests are captured from the start (`ENABLE_REQUEST_LOGS`).
+    pub request_logs: bool,
     /// Something else starts the program again when it ends (`NINEROUTER_AUTO_RESTART`).
     pub auto_restart: bool,
     /// All variables, for references of the config file.
@@ -201,6 +203,7 @@ impl Options {
             found: found(&mut env, container)?,
             container,
             service_manager: env.is_set("NOTIFY_SOCKET"),
+            request_logs: switch(&mut env, "ENABLE_REQUEST_LOGS")?,
             auto_restart: switch(&mut env, "NINEROUTER_AUTO_RESTART")?,
             notes: env.take_notes(),
             environment: env,

@@ -28,6 +28,8 @@ pub struct Settings {
     pub timezone: TimeZone,
     /// Whether clients need a key (security §7.3).
     pub require_api_key: RequireApiKey,
+    /// The dashboard needs a password, also on this computer (SEC-ROUTE-4).
+    pub require_login: bool,
     /// Admitted client addresses (SEC-IP-4).
     pub ip_whitelist: Vec<IpNet>,
     /// Loopback only when listed (SEC-IP-7).
@@ -42,6 +44,14 @@ pub struct Settings {
     pub trusted_proxy_header: ProxyHeader,
     /// Public origin, without path.
     pub base_url: Option<Url>,
+    /// The session cookie is sent over https only, whatever the connection looks like.
+    pub auth_cookie_secure: bool,
+    /// Browsers on https are told to stay there.
+    pub hsts: bool,
+    /// `Host` names of tunnels, lower case (SEC-TUN-1).
+    pub tunnel_hosts: Vec<String>,
+    /// The dashboard is served through tunnels.
+    pub tunnel_dashboard_access: bool,
     /// Origins that may call inference paths; `*` = any.
     pub cors_allow_origins: Vec<String>,
     /// How an account of a provider is chosen (accounts §7.2).
@@ -104,6 +114,18 @@ pub struct Settings {
     pub usage_retention_days: u32,
     /// Days attempt rows are kept; 0 = for ever.
     pub attempt_retention_days: u32,
+    /// The audit log is kept.
+    pub audit_log_enabled: bool,
+    /// Bytes of an audit log file before it rotates.
+    pub audit_log_max_size: u64,
+    /// Bytes of captured bodies that are kept.
+    pub request_log_bytes: u64,
+    /// How long a capture runs that the environment switched on.
+    pub request_log_time: Duration,
+    /// A backup is made every day.
+    pub backup_daily: bool,
+    /// Daily backups kept.
+    pub backup_keep: u32,
     /// Log filter.
     pub log_level: String,
     /// Log format.
@@ -472,6 +494,10 @@ impl Values {
         u32::try_from(self.int(name)).unwrap_or(u32::MAX)
     }
 
+    fn u64(&self, name: &'static str) -> u64 {
+        self.int(name)
+    }
+
     fn size(&self, name: &'static str) -> usize {
         usize::try_from(self.int(name)).unwrap_or(usize::MAX)
     }
@@ -515,6 +541,7 @@ fn build(values: &Values, found: &Found) -> Settings {
         instance_name: values.text("instance_name").unwrap_or_else(|| found.host_name.clone()),
         timezone: zone.unwrap_or_else(|| found.timezone.clone()),
         require_api_key: values.require_api_key(),
+        require_login: values.bool("require_login"),
         ip_whitelist: whitelist(values, found),
         ip_whitelist_strict: values.bool("ip_whitelist_strict"),
         allowed_hosts: values.list("allowed_hosts"),
@@ -522,6 +549,10 @@ fn build(values: &Values, found: &Found) -> Settings {
         trusted_proxies: proxies::expand(&values.list("trusted_proxies")),
         trusted_proxy_header: proxy_header(values),
         base_url: values.text("base_url").and_then(|url| kind::web_url(&url)),
+        auth_cookie_secure: values.bool("auth_cookie_secure"),
+        hsts: values.bool("hsts"),
+        tunnel_hosts: values.list("tunnel_hosts"),
+        tunnel_dashboard_access: values.bool("tunnel_dashboard_access"),
         cors_allow_origins: values.list("cors_allow_origins"),
         account_strategy: values
             .text("account_strategy")
@@ -562,6 +593,14 @@ fn build(values: &Values, found: &Found) -> Settings {
         allow_http_content: values.bool("allow_http_content"),
         usage_retention_days: values.u32("usage_retention_days"),
         attempt_retention_days: values.u32("attempt_retention_days"),
+        audit_log_enabled: values.bool("audit_log_enabled"),
+        audit_log_max_size: values.u64("audit_log_max_size"),
+        request_log_bytes: values.u64("request_log_max_mib").saturating_mul(1 << 20),
+        request_log_time: Duration::from_secs(
+            values.u64("request_log_hours").saturating_mul(3_600),
+        ),
+        backup_daily: values.bool("backup.daily"),
+        backup_keep: values.u32("backup.keep"),
         log_level: values.text("log_level").unwrap_or_default(),
         log_format: match values.text("log_format").as_deref() {
             Some("text") => LogFormat::Text,

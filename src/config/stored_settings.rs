@@ -1,9 +1,11 @@
 //! Settings as people read and change them: the one service behind `ninerouter config` and `/api/settings` (api.md §6).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use crate::auth::policy::AdmitPolicy;
 use crate::config::environment::Source;
 use crate::config::keys::{self, Key, Preset, SETTINGS, Since};
 use crate::config::options::Options;
@@ -43,6 +45,20 @@ pub enum PatchError {
     /// Values that do not fit: name and what is wrong.
     #[error("{}", lines(.0))]
     Invalid(Vec<(String, String)>),
+    /// The dashboard would no longer admit whoever asks for the change (SEC-IP-7).
+    #[error(
+        "your own address {address} would no longer be admitted to the dashboard; add it, or send it as `confirm` \
+         (`ninerouter admin reset-whitelist` brings the list back)"
+    )]
+    LockOut {
+        /// As the whitelist sees it.
+        address: IpAddr,
+    },
+    /// The dashboard would be open to the network (SEC-ROUTE-4).
+    #[error(
+        "`require_login` cannot be turned off while others than this computer reach the router; listen on loopback alone"
+    )]
+    OpenDashboard,
     /// Somebody changed settings in the meantime.
     #[error("settings were changed in the meantime; read them again")]
     Conflict,
@@ -54,6 +70,55 @@ pub enum PatchError {
 fn lines(errors: &[(String, String)]) -> String {
     let lines: Vec<String> = errors.iter().map(|(key, why)| format!("`{key}`: {why}")).collect();
     lines.join("\n")
+}
+
+/// Whoever changes settings, as far as a change may shut him out. The default is a command, which nothing shuts out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Requester {
+    /// Client address, and the socket's peer.
+    pub seen: Option<(IpAddr, IpAddr)>,
+    /// The address he knows will be shut out.
+    pub confirmed: Option<IpAddr>,
+    /// Others than this computer reach the router.
+    pub is_network_open: bool,
+}
+
+impl Requester {
+    /// # Errors
+    /// The settings would shut him out, or let everybody in.
+    fn check(&self, keys: &[&str], settings: &Settings) -> Result<(), PatchError> {
+        const ADMISSION: [&str; 5] = [
+            "ip_whitelist",
+            "ip_whitelist_strict",
+            "trusted_proxy_enabled",
+            "trusted_proxies",
+            "trusted_proxy_header",
+        ];
+        if self.is_network_open && keys.contains(&"require_login") && !settings.require_login {
+            return Err(PatchError::OpenDashboard);
+        }
+        let Some((client, peer)) = self.seen else { return Ok(()) };
+        if !keys.iter().any(|key| ADMISSION.contains(key)) || self.confirmed == Some(client) {
+            return Ok(());
+        }
+        let policy = AdmitPolicy::new(settings);
+        // Behind a proxy that is no longer trusted only the proxy's own address is left, and that never counts.
+        let is_known =
+            client == peer || policy.proxy.enabled && policy.proxy.trusted.contains(peer);
+        match is_known && policy.whitelist.contains(client) {
+            true => Ok(()),
+            false => Err(PatchError::LockOut { address: client }),
+        }
+    }
+}
+
+/// Whether changing a setting needs the password again. Unknown ones do not: they are refused anyway.
+#[must_use]
+pub fn needs_sudo(changes: &Map<String, Value>) -> bool {
+    let changes: BTreeMap<String, Value> = changes.clone().into_iter().collect();
+    typed::flatten(&changes).iter().any(|(name, _)| {
+        typed::is_oauth_key(name) || keys::setting(name).is_some_and(|key| key.sudo)
+    })
 }
 
 /// What a change of settings did.
@@ -185,6 +250,7 @@ pub fn patch(
     options: &Options,
     changes: &Map<String, Value>,
     rev: Option<i64>,
+    requester: &Requester,
 ) -> Result<Patched, PatchError> {
     let writes = check(options, changes)?;
     let now = store.clock().now_ms();
@@ -200,8 +266,13 @@ pub fn patch(
         if let Some(key) = managed {
             return Ok(Err(PatchError::Managed { key: key.clone() }));
         }
-        if let Err(errors) = together(options, &stored, &writes) {
-            return Ok(Err(PatchError::Invalid(errors)));
+        let settings = match together(options, &stored, &writes) {
+            Ok(settings) => settings,
+            Err(errors) => return Ok(Err(PatchError::Invalid(errors))),
+        };
+        let keys: Vec<&str> = writes.keys().map(String::as_str).collect();
+        if let Err(why) = requester.check(&keys, &settings) {
+            return Ok(Err(why));
         }
         let mut patched = Patched::default();
         for (key, write) in writes {
@@ -325,18 +396,18 @@ fn secret_of(text: String) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// What the changes lead to, as a whole. Mistakes that were there before are not held against them.
+/// The settings that the changes lead to. Mistakes that were there before are not held against them.
 fn together(
     options: &Options,
     stored: &BTreeMap<String, SettingRow>,
     writes: &BTreeMap<String, Write>,
-) -> Result<(), Vec<(String, String)>> {
+) -> Result<Settings, Vec<(String, String)>> {
     let mut values: BTreeMap<String, Value> =
         stored.iter().filter_map(|(key, row)| Some((key.clone(), row.value.clone()?))).collect();
-    let resolve = |values: &BTreeMap<String, Value>| -> Vec<SettingError> {
-        Settings::resolve(values, &options.locked, &options.found).1
+    let resolve = |values: &BTreeMap<String, Value>| {
+        Settings::resolve(values, &options.locked, &options.found)
     };
-    let before: Vec<SettingError> = resolve(&values);
+    let before: Vec<SettingError> = resolve(&values).1;
     for (key, write) in writes {
         match write {
             Write::Default => drop(values.remove(key)),
@@ -344,7 +415,8 @@ fn together(
             Write::Secret(_) => {}
         }
     }
-    let new = resolve(&values).into_iter().filter(|error| !before.contains(error));
+    let (settings, errors) = resolve(&values);
+    let new = errors.into_iter().filter(|error| !before.contains(error));
     let new: Vec<(String, String)> = new
         .map(|error| {
             let told = error.to_string();
@@ -353,7 +425,7 @@ fn together(
             (error.key().to_owned(), why)
         })
         .collect();
-    if new.is_empty() { Ok(()) } else { Err(new) }
+    if new.is_empty() { Ok(settings) } else { Err(new) }
 }
 
 #[cfg(test)]

@@ -24,11 +24,9 @@ pub static VARIABLES: &[Key] = &[
     .flag("--data-dir")
     .restart(),
     secret("JWT_SECRET", GENERATED, "Signs sessions; published values are refused or ignored")
-        .restart()
-        .later(),
+        .restart(),
     secret("JWT_SECRET_PREVIOUS", Preset::Unset, "The one before, while it is being replaced")
-        .restart()
-        .later(),
+        .restart(),
     secret(
         "API_KEY_SECRET",
         GENERATED,
@@ -51,9 +49,8 @@ pub static VARIABLES: &[Key] = &[
         Preset::Unset,
         "First dashboard password; ignored once one is stored",
     )
-    .later(),
-    variable("ENABLE_REQUEST_LOGS", Kind::Bool, Preset::Bool(false), "Capture all request bodies")
-        .later(),
+    .restart(),
+    variable("ENABLE_REQUEST_LOGS", Kind::Bool, Preset::Bool(false), "Capture all request bodies"),
     variable(
         "HTTPS_PROXY",
         Kind::ProxyUrl,

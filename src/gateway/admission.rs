@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
 use ninerouter_dialect::{ErrorKind, ErrorShape};
 
 use crate::actors::snapshot::Snapshot;
@@ -12,6 +13,7 @@ use crate::auth::address::Peer;
 use crate::auth::admit::{AdmitCx, Admitted, Caller, admit as judge};
 use crate::auth::load::{IN_FLIGHT_RETRY_S, Portion};
 use crate::auth::refusal::{Refusal as Denial, RefusalKind};
+use crate::gateway::noted;
 use crate::gateway::reply::Refusal;
 use crate::gateway::route::Matched;
 use crate::gateway::worker::Worker;
@@ -72,8 +74,18 @@ impl Door {
     /// First value of a header, when it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.http.headers().get(name).and_then(|v| v.to_str().ok())
+        text_of(self.http.headers(), name)
     }
+}
+
+/// First value of a header, named in lower case, when it is text.
+///
+/// Clients send a dozen headers. To look through them costs less than to hash the name, which the map of the library
+/// does, and there are dozens of names to ask for.
+#[must_use]
+pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let (_, value) = headers.iter().find(|(known, _)| known.as_str() == name)?;
+    value.to_str().ok()
 }
 
 /// Lets a request in, or says why not.
@@ -131,6 +143,7 @@ impl From<Denial> for Refusal {
         let mut refusal =
             Self::new(kind, denial.to_string()).status(denial.status()).code(denial.code());
         refusal.retry_after_s = denial.retry_after_s().map(u64::from);
+        refusal.noted = Some(Box::new(noted::event(&denial)));
         refusal
     }
 }

@@ -112,6 +112,8 @@ impl Route {
 /// See [`Route::account_mark`].
 #[must_use]
 pub(super) fn account_mark(account: AccountId) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16);
     let digest = Sha256::digest(account.as_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let bytes = digest.iter().take(4);
+    bytes.flat_map(|byte| [byte >> 4, byte & 15]).filter_map(digit).collect()
 }

@@ -13,6 +13,7 @@ use crate::gateway::blame::{Blame, not_built};
 use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::Failure;
 use crate::gateway::opening::Opening;
+use crate::gateway::taped;
 use crate::gateway::translation::{Outbound, outbound};
 use crate::net::{Destination, NetError, Outgoing, Reply, Route, wire_headers};
 use crate::provider::catalog::Endpoint;
@@ -128,7 +129,10 @@ impl Attempt<'_> {
             (None, true) => ExecTier::A,
         });
         let blame = self.blame();
-        let reply = self.send(out, shaped).await.map_err(|error| blame.transport(error))?;
+        let mut reply = self.send(out, shaped).await.map_err(|error| blame.transport(error))?;
+        if let Some(tape) = self.exchange.recorder.tape() {
+            reply = taped::upstream_response(tape, self.number(), reply);
+        }
         let head_at = self.now();
         self.marks.head.set(Some(head_at));
         self.note_quota(&reply);
@@ -175,6 +179,11 @@ impl Attempt<'_> {
     fn route(&self) -> Route {
         let provider = &self.entry.target.provider;
         self.exchange.snapshot.route(&self.lease.account.proxy, provider)
+    }
+
+    /// Which attempt of the request this is, from 1 on.
+    fn number(&self) -> u32 {
+        self.exchange.recorder.attempt_number()
     }
 
     fn now(&self) -> Instant {
@@ -248,6 +257,9 @@ impl Attempt<'_> {
             head_timeout,
             send_stall: timeouts.send_stall,
         };
+        if let Some(tape) = exchange.recorder.tape() {
+            taped::upstream_request(tape, self.number(), &outgoing);
+        }
         let connected = || self.marks.connected.set(Some(self.now()));
         exchange.worker.clients.send_watched(outgoing, connected).await
     }

@@ -4,10 +4,12 @@ use actix_web::http::header::HeaderMap;
 use ninerouter_dialect::translate::TranslateError;
 use ninerouter_dialect::{ApiError, StreamError, UpstreamErrorBody, parse_error_body};
 
+use crate::auth::audit::{Event, EventName};
 use crate::gateway::broken::Broken;
 use crate::gateway::deadline::Deadline;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::failure::{Failure, RawAnswer, Trouble};
+use crate::gateway::noted;
 use crate::gateway::reply::Refusal;
 use crate::net::{NetError, Reply};
 use crate::routing::classify::{
@@ -73,6 +75,7 @@ impl Blame<'_> {
 
     /// A redirect; none is followed.
     pub(super) fn redirected(&self, status: u16) -> Box<Failure> {
+        self.note(Event::denied(EventName::UpstreamRedirectRefused).with("status", status));
         let mut classified = self.classify(Some(status), &HeaderMap::new(), None, None);
         classified.message = format!(
             "upstream answered with redirect {status}, which is never followed; correct the base URL"
@@ -85,6 +88,9 @@ impl Blame<'_> {
     /// A failure below HTTP.
     pub(super) fn transport(&self, error: NetError) -> Box<Failure> {
         let (what, trouble) = symptom(&error);
+        if let NetError::Blocked { why } = &error {
+            self.note(Event::denied(EventName::OutboundBlocked).with("verdict", why.to_string()));
+        }
         self.without_status(what, trouble, error.code(), error.to_string())
     }
 
@@ -146,6 +152,12 @@ impl Blame<'_> {
         }
         let transport = Some(what);
         Box::new(Failure { transport, ..Failure::of(classified, Trouble::BadAnswer) })
+    }
+
+    /// What the audit log has to know of this upstream.
+    fn note(&self, event: Event) {
+        let event = event.with("provider", &*self.target.provider.id);
+        self.exchange.shared.audit.record(&noted::upstream(&self.exchange.request_id), event);
     }
 
     fn without_status(

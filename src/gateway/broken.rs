@@ -28,6 +28,8 @@ pub(super) enum Broken {
     ShuttingDown,
     /// The caller's key was revoked at once (SEC-AK-8).
     Revoked,
+    /// The operator ended it.
+    Cancelled,
 }
 
 impl Broken {
@@ -46,7 +48,7 @@ impl Broken {
     #[must_use]
     pub(super) fn is_ours(self) -> bool {
         match self {
-            Self::ShuttingDown | Self::Revoked | Self::Total => true,
+            Self::ShuttingDown | Self::Revoked | Self::Cancelled | Self::Total => true,
             Self::Upstream
             | Self::Truncated
             | Self::Idle
@@ -65,7 +67,7 @@ impl Broken {
             Self::Truncated => TransportFailure::Truncated,
             Self::Idle | Self::ContentIdle | Self::Total => TransportFailure::ContentTimeout,
             Self::Oversized | Self::MalformedTool | Self::InBand => TransportFailure::BadBody,
-            Self::ShuttingDown | Self::Revoked => TransportFailure::ClientGone,
+            Self::ShuttingDown | Self::Revoked | Self::Cancelled => TransportFailure::ClientGone,
         }
     }
 
@@ -111,6 +113,11 @@ impl Broken {
             Self::Revoked => {
                 (ErrorKind::Auth, "key_revoked", "the API key of this request was revoked")
             }
+            Self::Cancelled => (
+                ErrorKind::Unavailable,
+                "cancelled",
+                "the operator of the router ended this request",
+            ),
             Self::ShuttingDown => (
                 ErrorKind::Unavailable,
                 "shutting_down",

@@ -18,7 +18,7 @@ use crate::auth::admit::Caller;
 use crate::auth::limits::KeyPermit;
 use crate::auth::load::Portion;
 use crate::clock::UnixMs;
-use crate::gateway::admission::{Door, Inside};
+use crate::gateway::admission::{Door, Inside, text_of};
 use crate::gateway::answer::Route;
 use crate::gateway::blame::Blame;
 use crate::gateway::broken::Broken;
@@ -81,8 +81,8 @@ pub(super) struct Exchange {
     pub worker: Rc<Worker>,
     /// Configuration as it was when the request came.
     pub snapshot: Arc<Snapshot>,
-    /// Headers and peer of the client.
-    pub http: HttpRequest,
+    /// Head of the client's request, until the commit point.
+    pub http: Option<HttpRequest>,
     /// `x-request-id` of the answer.
     pub request_id: Arc<str>,
     /// Who asks.
@@ -156,7 +156,7 @@ impl Exchange {
         let Door { worker, http, request_id, .. } = door;
         let shared = Arc::clone(&worker.shared);
         let (started, started_at) = recorder.started();
-        let client = http.headers().get(CLIENT_HEADER).and_then(|v| v.to_str().ok());
+        let client = text_of(http.headers(), CLIENT_HEADER);
         let total = inside.snapshot.settings.timeouts.request_total;
         let deadline = Deadline::of(started, client, combo_limit, total);
         Self {
@@ -166,7 +166,7 @@ impl Exchange {
             deadline,
             shared,
             worker,
-            http,
+            http: Some(http),
             request_id,
             ask,
             decoded: OnceCell::new(),
@@ -181,7 +181,7 @@ impl Exchange {
     /// First value of a client header, when it is text.
     #[must_use]
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.http.headers().get(name).and_then(|v| v.to_str().ok())
+        text_of(self.http.as_ref()?.headers(), name)
     }
 
     /// The earlier of `limit` from now and the request's own deadline.
@@ -209,8 +209,9 @@ impl Exchange {
         self.worker.signatures.record(key, notes);
     }
 
-    /// The commit point: nothing is replayed any more, the body is let go.
-    pub(super) fn release_body(&mut self) {
+    /// The commit point: nothing is replayed any more, the client's request is let go.
+    pub(super) fn release_request(&mut self) {
+        self.http = None;
         self.ask.body = Bytes::new();
         self.decoded = OnceCell::new();
         self.media = Media::default();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::web::Payload;
 use bytes::Bytes;
 use ninerouter_dialect::ollama::{Asked, Form, to_chat};
@@ -14,6 +15,7 @@ use ninerouter_dialect::{
     strip_bom,
 };
 
+use crate::actors::capture::Tape;
 use crate::actors::checkout::Journey;
 use crate::actors::snapshot::Usable;
 use crate::auth::admit::Caller;
@@ -26,6 +28,7 @@ use crate::gateway::edge::{EVENT, Rewritten};
 use crate::gateway::exchange::{Ask, Exchange, Guards};
 use crate::gateway::finale;
 use crate::gateway::models::text;
+use crate::gateway::noted::Witness;
 use crate::gateway::ollama::{self, Lines, Teller};
 use crate::gateway::record::Recorder;
 use crate::gateway::relay::relay;
@@ -33,10 +36,17 @@ use crate::gateway::reply::{self, Refusal};
 use crate::gateway::route::{Endpoint, GemAction};
 use crate::gateway::spending;
 use crate::gateway::stream::{Cut, StreamBody};
+use crate::gateway::taped;
 use crate::routing::affinity::{SessionKey, SessionKeys, session_keys};
 use crate::routing::combo::Entry;
 use crate::routing::resolve::{Resolved, resolve};
 use crate::store::usage::ExecTier;
+
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-ninerouter-attempts");
+const PROVIDER: HeaderName = HeaderName::from_static("x-ninerouter-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-ninerouter-model");
+const ACCOUNT: HeaderName = HeaderName::from_static("x-ninerouter-account");
+const COMBO: HeaderName = HeaderName::from_static("x-ninerouter-combo");
 
 /// Reads, routes and relays one request.
 pub(super) async fn serve(door: Door, payload: Payload) -> HttpResponse {
@@ -53,7 +63,10 @@ pub(super) async fn serve(door: Door, payload: Payload) -> HttpResponse {
             let exchange = Exchange::new(door, ask, inside, guards, recorder, limit);
             run(Box::new(exchange), journey).await
         }
-        Err(refusal) => refused(&mut recorder, *refusal, door.matched.shape, &door.request_id),
+        Err(refusal) => {
+            Witness::of(&door).note(&refusal);
+            refused(&mut recorder, *refusal, door.matched.shape, &door.request_id)
+        }
     }
 }
 
@@ -65,8 +78,9 @@ fn refused(
     request_id: &str,
 ) -> HttpResponse {
     let body = refusal.body(shape, request_id);
+    let tape = recorder.tape().cloned();
     recorder.refused(&refusal, shape, u64::try_from(body.len()).unwrap_or(u64::MAX));
-    refusal.render_with(shape, request_id, body)
+    taped::client_response(tape.as_ref(), refusal.render_with(shape, request_id, body))
 }
 
 /// What is left to do for a request that may go on.
@@ -87,6 +101,7 @@ async fn prepare(
     recorder.admitted(&inside);
     let held = read_body(door, payload, &inside).await?;
     recorder.sized(held.bytes.len());
+    recorder.captures(door, &held.bytes);
     let snapshot = &inside.snapshot;
     let (ask, portion) = match understand(door, held)? {
         Understood::Ask(ask, portion) => (*ask, portion),
@@ -302,6 +317,7 @@ async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {
     let (stream, edge) = (exchange.ask.stream, Edge::of(&exchange));
     let timeouts = exchange.snapshot.settings.timeouts;
     let request_id = Arc::clone(&exchange.request_id);
+    let tape = exchange.recorder.tape().cloned();
     let mut running: Running = Box::pin(async move {
         let mut exchange = exchange;
         let answer = relay(&mut exchange, journey).await;
@@ -309,14 +325,14 @@ async fn run(exchange: Box<Exchange>, journey: Journey) -> HttpResponse {
     });
     if !stream {
         let (exchange, answer) = running.await;
-        return respond(exchange, answer);
+        return respond(exchange, answer, tape.as_ref());
     }
     match early(&mut running, timeouts.early_head).await {
-        Some((exchange, answer)) => respond(exchange, answer),
+        Some((exchange, answer)) => respond(exchange, answer, tape.as_ref()),
         None => {
             let body = EarlyBody::new(running, dialect, framing, timeouts.keep_alive);
             let mut head = reply::stream_head(200, &request_id, dialect, framing);
-            finish_stream(&mut head, body, edge)
+            taped::client_response(tape.as_ref(), finish_stream(&mut head, body, edge))
         }
     }
 }
@@ -354,11 +370,11 @@ async fn early(running: &mut Running, patience: Duration) -> Option<(Box<Exchang
     tokio::time::timeout(patience, running).await.ok()
 }
 
-fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
-    match answer {
+fn respond(mut exchange: Box<Exchange>, answer: Answer, tape: Option<&Tape>) -> HttpResponse {
+    let response = match answer {
         Answer::Whole(whole, route) => {
             let mut head = reply::start(whole.status, &exchange.request_id);
-            head.insert_header(("content-type", "application/json"));
+            head.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json")));
             pass_headers(&mut head, &whole.headers, &route);
             routing_headers(&mut head, &exchange, &route);
             head.body(Edge::of(&exchange).whole(whole.body))
@@ -375,9 +391,10 @@ fn respond(mut exchange: Box<Exchange>, answer: Answer) -> HttpResponse {
         }
         Answer::Refused(refusal) => {
             let (shape, request_id) = (exchange.ask.shape, Arc::clone(&exchange.request_id));
-            refused(&mut exchange.recorder, *refusal, shape, &request_id)
+            return refused(&mut exchange.recorder, *refusal, shape, &request_id);
         }
-    }
+    };
+    taped::client_response(tape, response)
 }
 
 fn finish_stream<B>(head: &mut actix_web::HttpResponseBuilder, body: B, edge: Edge) -> HttpResponse
@@ -411,16 +428,18 @@ fn routing_headers(head: &mut actix_web::HttpResponseBuilder, exchange: &Exchang
         return;
     }
     let target = &route.entry.target;
-    head.insert_header(("x-ninerouter-attempts", route.attempts));
-    let mut text = |name: &'static str, value: &str| {
-        if value.bytes().all(|b| matches!(b, 0x20..=0x7e)) {
+    head.insert_header((ATTEMPTS, HeaderValue::from(route.attempts)));
+    let mut text = |name: HeaderName, value: &str| {
+        if value.bytes().all(|b| matches!(b, 0x20..=0x7e))
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
             head.insert_header((name, value));
         }
     };
-    text("x-ninerouter-provider", &target.provider.id);
-    text("x-ninerouter-model", &target.key);
-    text("x-ninerouter-account", &route.account_mark());
+    text(PROVIDER, &target.provider.id);
+    text(MODEL, &target.key);
+    text(ACCOUNT, &route.account_mark());
     if let Some(combo) = &route.combo {
-        text("x-ninerouter-combo", combo);
+        text(COMBO, combo);
     }
 }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ninerouter_dialect::{Dialect, ErrorShape, Usage};
+use bytes::Bytes;
+use ninerouter_dialect::{Dialect, ErrorShape, TapSummary, Usage};
 use tracing::{Level, debug};
 
+use crate::actors::capture::Tape;
 use crate::actors::checkout::Journey;
-use crate::actors::live::LiveEvent;
+use crate::actors::live::running::{Asked, Entrant, Place, RunningRequest};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Billed;
+use crate::auth::key::KeyRecord;
 use crate::clock::UnixMs;
 use crate::gateway::admission::{Door, Inside};
 use crate::gateway::answer::{Route, account_mark};
@@ -17,6 +20,7 @@ use crate::gateway::attempt::Marks;
 use crate::gateway::exchange::Ask;
 use crate::gateway::failure::Failure;
 use crate::gateway::reply::Refusal;
+use crate::gateway::taped;
 use crate::gateway::tool::tool_of;
 use crate::redact::redact_text;
 use crate::routing::classify::Next;
@@ -51,9 +55,14 @@ pub(super) struct Recorder {
     shared: Arc<Shared>,
     row: RequestRow,
     attempts: Vec<AttemptRow>,
+    /// Place among the requests that run, once it is known what is asked for.
+    place: Option<Place>,
+    key: Option<Arc<KeyRecord>>,
     /// Skips of the journey that have their rows.
     skips: usize,
     started: Instant,
+    /// Its bodies, while they are captured.
+    tape: Option<Tape>,
     written: bool,
 }
 
@@ -82,7 +91,8 @@ impl Recorder {
             ..RequestRow::default()
         };
         let started = shared.clock.now();
-        Self { shared, row, attempts: Vec::new(), skips: 0, started, written: false }
+        let (attempts, place, key, tape) = (Vec::new(), None, None, None);
+        Self { shared, row, attempts, place, key, skips: 0, started, tape, written: false }
     }
 
     /// The request was none that is counted: no row.
@@ -102,12 +112,39 @@ impl Recorder {
         if let Some(key) = inside.caller().key() {
             self.row.api_key_id = Some(key.id);
             self.row.api_key_name = Some(key.name.clone());
+            self.key = Some(Arc::clone(key));
         }
     }
 
     /// The body is there.
     pub(super) fn sized(&mut self, bytes: usize) {
         self.row.bytes_in = u64::try_from(bytes).unwrap_or(u64::MAX);
+    }
+
+    /// Its bodies are captured from now on, when they are wanted.
+    pub(super) fn captures(&mut self, door: &Door, body: &Bytes) {
+        self.tape = self.shared.capture.tape(self.row.api_key_id);
+        if let Some(tape) = &self.tape {
+            taped::client_request(tape, door, body);
+        }
+    }
+
+    /// Its place among the requests that run; `None` = it has none.
+    #[must_use]
+    pub(super) fn running(&self) -> Option<&Arc<RunningRequest>> {
+        self.place.as_ref().map(Place::request)
+    }
+
+    /// Where its bodies go; `None` = they are not captured.
+    #[must_use]
+    pub(super) fn tape(&self) -> Option<&Tape> {
+        self.tape.as_ref()
+    }
+
+    /// Number of the attempt that is under way, from 1 on.
+    #[must_use]
+    pub(super) fn attempt_number(&self) -> u32 {
+        self.row.attempts.into()
     }
 
     /// It is known what is asked for.
@@ -126,6 +163,24 @@ impl Recorder {
         }
         self.row.stream = ask.stream;
         self.row.requested_model.clone_from(&ask.model);
+        self.place = Some(self.shared.live.running().enter(Entrant {
+            request_id: self.row.id.clone(),
+            started_at: self.row.ts,
+            tool: self.row.tool.clone(),
+            key: self.key.take(),
+            dialect: self.row.dialect,
+            stream: self.row.stream,
+            requested_model: self.row.requested_model.clone(),
+        }));
+    }
+
+    /// So much of the answer has come: bytes of text, or the upstream's own count.
+    pub(super) fn has_got(&self, summary: &TapSummary) {
+        if let Some(place) = &self.place {
+            let counted = summary.usage.map_or(0, |usage| usage.output);
+            let text = usize::try_from(summary.content_bytes).unwrap_or(usize::MAX);
+            place.got(counted.max(estimated_tokens(text)));
+        }
     }
 
     /// The conversation, as a keyed hash: equal ids of two installations do not look alike.
@@ -148,6 +203,14 @@ impl Recorder {
         self.row.tier = Some(route.tier);
         self.row.entry_index = Some(route.entry.index);
         self.row.fallback = self.row.attempts > 1 || route.entry.index > 0;
+        if let Some(place) = &self.place {
+            place.asks(Asked {
+                entry: Arc::clone(&route.entry),
+                account: route.account,
+                label: route.label.clone(),
+                attempt: self.row.attempts,
+            });
+        }
         let mut row = self.attempt(&route.entry, position, marks.at, AttemptOutcome::Aborted);
         row.account_id = Some(route.account);
         row.account_label = Some(route.label.clone());
@@ -297,15 +360,19 @@ impl Recorder {
         self.row.total_ms = Some(millis(self.started, self.shared.clock.now()));
         let mut attempts = std::mem::take(&mut self.attempts);
         attempts.truncate(MOST_ATTEMPTS);
-        let request = std::mem::take(&mut self.row);
+        let mut request = std::mem::take(&mut self.row);
+        if let Some(tape) = self.tape.take() {
+            let (kept, bytes) = tape.ended(&request.id, request.ts, request.status);
+            request.captured = kept;
+            request.body_bytes = if kept { bytes } else { 0 };
+        }
         log(&request);
         // Before anything set aside for it is given back.
         self.shared.budgets.charge(&request, self.shared.clock.now_ms());
-        self.shared.live.publish_with(|| LiveEvent::RequestFinished {
-            request_id: request.id.as_str().into(),
-            status: request.status,
-        });
-        self.shared.ledger.record(UsageRecord { request, attempts });
+        self.place = None;
+        let record = UsageRecord { request, attempts };
+        self.shared.live.publish_request(|| Arc::new(record.clone()));
+        self.shared.ledger.record(record);
     }
 }
 

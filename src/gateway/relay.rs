@@ -3,7 +3,9 @@
 //! Before the first content byte it may change account or entry; after it, never.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -44,18 +46,24 @@ pub(super) async fn relay(exchange: &mut Exchange, journey: Journey) -> Answer {
         last_resort_used: false,
         rounds: 0,
     };
-    let answer = {
+    let place = exchange.recorder.running().cloned();
+    let cancelled = poll_fn(|cx| match &place {
+        Some(request) => request.poll_cancelled(cx),
+        None => Poll::Pending,
+    });
+    let done = {
         let running = std::pin::pin!(relay.run(exchange));
         let cut = std::pin::pin!(shared.drain.cut_token().cancelled());
-        match select(running, cut).await {
-            Either::Left((answer, _)) => Some(answer),
-            Either::Right(_) => None,
+        match select(running, select(cut, cancelled)).await {
+            Either::Left((answer, _)) => Ok(answer),
+            Either::Right((Either::Left(_), _)) => Err(Refusal::shutting_down()),
+            Either::Right((Either::Right(_), _)) => Err(Refusal::cancelled()),
         }
     };
-    answer.unwrap_or_else(|| {
+    done.unwrap_or_else(|refusal| {
         // What ran was dropped with its lease: no blame, no bill.
         exchange.running = None;
-        Answer::refused(Refusal::shutting_down())
+        Answer::refused(refusal)
     })
 }
 
@@ -171,7 +179,7 @@ impl Relay {
                 }
                 Ok(Served::Stream(open)) => {
                     self.served(exchange, &route, &marks);
-                    exchange.release_body();
+                    exchange.release_request();
                     let lease = Some(lease);
                     Step::End(Answer::Stream(Box::new(Committed { lease, route, open: *open })))
                 }

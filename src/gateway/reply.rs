@@ -4,22 +4,22 @@ use actix_web::HttpResponse;
 use actix_web::HttpResponseBuilder;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use bytes::Bytes;
 use ninerouter_dialect::{
     ApiError, Dialect, ErrorKind, ErrorShape, Framing, error_body, error_status,
 };
 
+use crate::auth::audit::Event;
 use crate::gateway::failure::RawAnswer;
 use crate::routing::classify::Class;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-const NOSNIFF: (&str, &str) = ("x-content-type-options", "nosniff");
-const NO_REFERRER: (&str, &str) = ("referrer-policy", "no-referrer");
-const SAME_ORIGIN: (&str, &str) = ("cross-origin-resource-policy", "same-origin");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Upstream headers a client may see (endpoints §7).
 const PASSED: [&str; 5] =
@@ -43,6 +43,8 @@ pub struct Refusal {
     pub allow: Option<&'static str>,
     /// Class of the failure that decided, for the usage row.
     pub class: Option<Class>,
+    /// What the audit log has to know of it.
+    pub noted: Option<Box<Event>>,
 }
 
 impl Refusal {
@@ -65,7 +67,17 @@ impl Refusal {
             close: false,
             allow: None,
             class: None,
+            noted: None,
         }
+    }
+
+    /// The operator ended the request. Nobody should send it again by himself.
+    #[must_use]
+    pub(super) fn cancelled() -> Self {
+        let message = "the operator of the router ended this request";
+        let mut refusal = Self::new(ErrorKind::Unavailable, message).code("cancelled");
+        refusal.should_retry = Some(false);
+        refusal
     }
 
     /// The router stops: neither new requests nor waiting ones are served any more (REL-RUN-3).
@@ -176,8 +188,14 @@ pub fn start(status: u16, request_id: &str) -> HttpResponseBuilder {
     if let Ok(id) = HeaderValue::from_str(request_id) {
         reply.insert_header((REQUEST_ID, id));
     }
-    reply.insert_header((CACHE_CONTROL, "no-store"));
-    reply.insert_header(NOSNIFF).insert_header(NO_REFERRER).insert_header(SAME_ORIGIN);
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (RESOURCE_POLICY, "same-origin"),
+    ] {
+        reply.insert_header((name, HeaderValue::from_static(value)));
+    }
     reply
 }
 
@@ -202,10 +220,14 @@ pub(super) fn stream_head(
         (Dialect::Gem, Framing::JsonArray) => "application/json",
         (_, Framing::Sse | Framing::JsonArray) => "text/event-stream; charset=utf-8",
     };
-    reply.insert_header((CONTENT_TYPE, kind));
-    // Proxies must neither hold back nor change the events (cli-and-deploy §7.4).
-    reply.insert_header((CACHE_CONTROL, "no-cache, no-transform"));
-    reply.insert_header((ACCEL_BUFFERING, "no"));
+    for (name, value) in [
+        (CONTENT_TYPE, kind),
+        // Proxies must neither hold back nor change the events (cli-and-deploy §7.4).
+        (CACHE_CONTROL, "no-cache, no-transform"),
+        (ACCEL_BUFFERING, "no"),
+    ] {
+        reply.insert_header((name, HeaderValue::from_static(value)));
+    }
     reply
 }
 

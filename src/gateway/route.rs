@@ -111,6 +111,11 @@ pub fn route(method: &str, raw_path: &str, has_websocket_upgrade: bool) -> Route
     }
 }
 
+/// Every route without parameters: its methods, its path, its class.
+pub fn fixed() -> impl Iterator<Item = (&'static str, &'static str, Class)> {
+    ROWS.iter().map(|row| (row.verbs.allow(), row.path, row.endpoint.class()))
+}
+
 /// True when a model list, or an error on an unknown path, takes the Anthropic shape
 /// (endpoints §3, §4.5). `header` looks a header up by its lower-case name.
 pub fn looks_anthropic<'a>(header: impl Fn(&str) -> Option<&'a str>) -> bool {

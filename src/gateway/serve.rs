@@ -5,6 +5,7 @@ use actix_web::web::Payload;
 use ninerouter_dialect::ErrorKind;
 
 use crate::gateway::admission::{self, Door};
+use crate::gateway::noted::Witness;
 use crate::gateway::reply::Refusal;
 use crate::gateway::route::{Endpoint, GemAction};
 use crate::gateway::{count, inference, models, ollama, usage};
@@ -23,6 +24,20 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         | Endpoint::GemAction { action: GemAction::Generate | GemAction::Stream, .. } => {
             Ok(inference::serve(door, payload).await)
         }
+        _ => {
+            let witness = Witness::of(&door);
+            let served = beside(door, payload).await;
+            if let Err(refusal) = &served {
+                witness.note(refusal);
+            }
+            served
+        }
+    }
+}
+
+/// What is no generation.
+async fn beside(door: Door, payload: Payload) -> Result<HttpResponse, Box<Refusal>> {
+    match &door.matched.endpoint {
         Endpoint::CountTokens
         | Endpoint::ResponsesInputTokens
         | Endpoint::GemAction { action: GemAction::Count, .. } => count::serve(door, payload).await,
@@ -65,7 +80,15 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         | Endpoint::Dashboard { .. }
         | Endpoint::Asset { .. }
         | Endpoint::Callback { .. }
-        | Endpoint::Management { .. } => {
+        | Endpoint::Login
+        | Endpoint::Logout
+        | Endpoint::Management { .. }
+        | Endpoint::ChatCompletions
+        | Endpoint::Completions
+        | Endpoint::Responses
+        | Endpoint::Messages
+        | Endpoint::OllamaAnswer(_)
+        | Endpoint::GemAction { action: GemAction::Generate | GemAction::Stream, .. } => {
             Err(Box::new(Refusal::new(ErrorKind::NotFound, "no such endpoint")))
         }
     }

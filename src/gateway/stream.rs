@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
-use bytes::Bytes;
+use actix_web::http::header::HeaderMap;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use ninerouter_dialect::translate::failure_for_client;
 use ninerouter_dialect::{ApiError, Dialect, StreamEnd};
@@ -36,6 +37,10 @@ const AFTER_FINISH_REASON: Duration = Duration::from_secs(5);
 
 /// Pings of a translated upstream are passed on at most this often (translation §4.1).
 const PING_EVERY: Duration = Duration::from_secs(10);
+
+/// Pieces that are ready at the same time go out as one, up to this size: what the server library does for each piece
+/// costs more than to join small ones.
+const TOGETHER: usize = 16 * 1024;
 
 /// Next look at a stream that has no limit at all.
 const NO_LIMIT: Duration = Duration::from_secs(60);
@@ -71,6 +76,8 @@ pub(super) struct StreamBody {
     exchange: Box<Exchange>,
     committed: Committed,
     out: VecDeque<Bytes>,
+    /// How the upstream's body goes on, when it was asked already.
+    ahead: Option<Option<Result<Bytes, NetError>>>,
     scratch: Vec<Bytes>,
     phase: Phase,
     farewell: Farewell,
@@ -128,6 +135,8 @@ impl StreamBody {
         let key = exchange.caller.key().map(|key| key.id);
         let revoked = key.map(|key| Revoked::of(exchange.shared.revoked.token(key)));
         let out = VecDeque::from(std::mem::take(&mut committed.open.held));
+        // The client has its head; a stream may take long, and there may be thousands.
+        committed.open.headers = HeaderMap::new();
         let times =
             Times { byte: now, content: now, keep_alive: now, end: None, client_since: None };
         let mut body = Self {
@@ -135,6 +144,7 @@ impl StreamBody {
             exchange,
             committed,
             out,
+            ahead: None,
             scratch: Vec::new(),
             phase: Phase::Open,
             farewell: Farewell::of([]),
@@ -146,6 +156,7 @@ impl StreamBody {
             revoked,
         };
         body.remember();
+        body.exchange.recorder.has_got(body.committed.open.passage.summary());
         body.note_end(now);
         body.set_timer(now);
         body
@@ -160,10 +171,7 @@ impl StreamBody {
         if let Some(broken) = self.broken_already() {
             return Some(Err(broken));
         }
-        let Some(upstream) = &mut self.committed.open.body else {
-            return Some(self.upstream_ended());
-        };
-        match Pin::new(upstream).poll_next(cx) {
+        match self.poll_upstream(cx) {
             Poll::Pending => None,
             Poll::Ready(Some(Ok(chunk))) => Some(self.take(chunk)),
             Poll::Ready(Some(Err(error))) => {
@@ -175,6 +183,56 @@ impl StreamBody {
                 Some(self.upstream_ended())
             }
         }
+    }
+
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, NetError>>> {
+        if let Some(known) = self.ahead.take() {
+            return Poll::Ready(known);
+        }
+        match &mut self.committed.open.body {
+            Some(upstream) => Pin::new(upstream).poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Takes more of what is ready beside what is there to go out. Of an end it is only noted that it comes.
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        let mut size = self.waiting();
+        while self.phase == Phase::Open && size < TOGETHER && self.broken_already().is_none() {
+            match self.poll_upstream(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(chunk))) => {
+                    if let Err(broken) = self.take(chunk) {
+                        self.fail(broken);
+                    }
+                }
+                Poll::Ready(end) => {
+                    self.ahead = Some(end);
+                    return;
+                }
+            }
+            size = self.waiting();
+        }
+    }
+
+    /// Bytes that are there to go out.
+    fn waiting(&self) -> usize {
+        self.out.iter().map(Bytes::len).sum()
+    }
+
+    /// Everything that is there to go out, in one piece.
+    fn joined(&mut self) -> Option<Bytes> {
+        if self.out.len() < 2 {
+            return self.out.pop_front();
+        }
+        let mut whole = BytesMut::with_capacity(self.waiting());
+        self.out.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
+        Some(whole.freeze())
+    }
+
+    /// Bytes that the client gets, whatever comes after.
+    fn sent(&self) -> u64 {
+        self.bytes_out.saturating_add(u64::try_from(self.waiting()).unwrap_or(u64::MAX))
     }
 
     fn take(&mut self, chunk: Bytes) -> Result<(), Broken> {
@@ -191,6 +249,7 @@ impl StreamBody {
         if contents != self.contents {
             self.contents = contents;
             self.times.content = now;
+            self.exchange.recorder.has_got(self.committed.open.passage.summary());
         }
         // The upstream is alive but says nothing that could be passed on.
         let pings = self.committed.open.passage.take_ping();
@@ -243,7 +302,8 @@ impl StreamBody {
     fn succeed(&mut self) {
         self.phase = Phase::Done;
         let summary = self.committed.open.passage.summary().clone();
-        self.exchange.settle(&self.committed.route, &summary, Ending::Complete, self.bytes_out);
+        let sent = self.sent();
+        self.exchange.settle(&self.committed.route, &summary, Ending::Complete, sent);
         if let Some(lease) = self.committed.lease.take() {
             lease.report(Outcome::Success);
         }
@@ -256,7 +316,8 @@ impl StreamBody {
         let summary = passage.summary().clone();
         let failure = self.exchange.broke(&self.committed.route, why, passage.error());
         let ending = Ending::Broken(&failure);
-        self.exchange.settle(&self.committed.route, &summary, ending, self.bytes_out);
+        let sent = self.sent();
+        self.exchange.settle(&self.committed.route, &summary, ending, sent);
         if let Some(lease) = self.committed.lease.take() {
             lease.report(if why.is_ours() {
                 Outcome::Aborted
@@ -391,7 +452,10 @@ impl MessageBody for StreamBody {
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let this = &mut *self;
         loop {
-            if let Some(bytes) = this.out.pop_front() {
+            if !this.out.is_empty() {
+                this.gather(cx);
+            }
+            if let Some(bytes) = this.joined() {
                 this.bytes_out += u64::try_from(bytes.len()).unwrap_or(0);
                 // The piece was made at one of these instants: no look at the clock for each.
                 let made = this.times.byte.max(this.times.keep_alive);
@@ -407,11 +471,17 @@ impl MessageBody for StreamBody {
                     }
                     None => return Poll::Ready(Some(Err(Cut))),
                 },
-                // An upstream that always has something ready never lets us wait for the token below.
+                // An upstream that always has something ready never lets us wait for what is below.
                 Phase::Open
                     if this.revoked.as_ref().is_some_and(|key| key.token.is_cancelled()) =>
                 {
                     this.fail(Broken::Revoked);
+                    continue;
+                }
+                Phase::Open
+                    if this.exchange.recorder.running().is_some_and(|r| r.is_cancelled()) =>
+                {
+                    this.fail(Broken::Cancelled);
                     continue;
                 }
                 Phase::Open => {}
@@ -427,6 +497,11 @@ impl MessageBody for StreamBody {
             }
             if this.cut.as_mut().poll(cx).is_ready() {
                 this.fail(Broken::ShuttingDown);
+                continue;
+            }
+            let place = this.exchange.recorder.running();
+            if place.is_some_and(|request| request.poll_cancelled(cx).is_ready()) {
+                this.fail(Broken::Cancelled);
                 continue;
             }
             if this.revoked.as_mut().is_some_and(|key| key.fired.as_mut().poll(cx).is_ready()) {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actors::checkout::{Checked, Checkout, Journey};
 use crate::actors::desk::RouterDesk;
+use crate::actors::reports;
 use crate::actors::router::{Router, ServedProviders};
 use crate::actors::shared::Shared;
 use crate::gateway::signatures::SignatureStore;
@@ -43,20 +44,25 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, desk: Arc<RouterDesk>, signatures: SignatureStore) -> Self {
         let clients = Clients::new(Arc::clone(&shared.net));
         let router = std::cell::RefCell::new(desk.addr());
+        reports::hold_here();
         Self { shared, clients, signatures, router, desk, refused: tokio::sync::Mutex::new(None) }
     }
 
     /// The router, started again when it died (REL-ACT-1). A dead address when that fails.
     pub async fn router(&self) -> Addr<Router> {
-        let known = self.router.borrow().clone();
-        if known.connected() {
-            return known;
+        self.revive_router().await;
+        self.router.borrow().clone()
+    }
+
+    async fn revive_router(&self) {
+        if self.router.borrow().connected() {
+            return;
         }
         let (shared, desk) = (Arc::clone(&self.shared), Arc::clone(&self.desk));
         let revived = tokio::task::spawn_blocking(move || desk.respawn(&shared)).await;
-        let Ok(Some(addr)) = revived else { return known };
-        self.router.replace(addr.clone());
-        addr
+        if let Ok(Some(addr)) = revived {
+            self.router.replace(addr);
+        }
     }
 
     /// True while the router answers, or can be asked to.
@@ -106,9 +112,12 @@ impl Worker {
     ) -> Result<Checked, MailboxError> {
         let patience =
             deadline.saturating_duration_since(self.shared.clock.now()) + Duration::from_secs(1);
-        let router = self.router().await;
+        self.revive_router().await;
         let caller = CancellationToken::new();
         let _leaves = caller.clone().drop_guard();
-        router.send(Checkout { journey, deadline, caller }).timeout(patience).await
+        reports::send_held();
+        // Asked without a copy of the address, which costs more than the question.
+        let asked = self.router.borrow().send(Checkout { journey, deadline, caller });
+        asked.timeout(patience).await
     }
 }

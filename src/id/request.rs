@@ -9,7 +9,7 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 pub fn request_id(from_client: Option<&str>) -> String {
     match from_client {
         Some(id) if is_acceptable(id) => id.to_owned(),
-        _ => format!("req_{}", crockford(Uuid::now_v7())),
+        _ => new_id(Uuid::now_v7()),
     }
 }
 
@@ -18,16 +18,17 @@ fn is_acceptable(id: &str) -> bool {
         && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// 26 characters, sortable like the id itself.
-fn crockford(id: Uuid) -> String {
+/// `req_` and 26 characters, sortable like the id itself.
+fn new_id(id: Uuid) -> String {
+    const PREFIX: &str = "req_";
+    let mut text = String::with_capacity(PREFIX.len() + 26);
+    text.push_str(PREFIX);
     let bits = id.as_u128();
-    (0..26_u32)
-        .rev()
-        .filter_map(|place| {
-            let digit = usize::try_from((bits >> (place * 5)) & 31).ok()?;
-            CROCKFORD.get(digit).copied().map(char::from)
-        })
-        .collect()
+    for place in (0..26_u32).rev() {
+        let digit = usize::try_from((bits >> (place * 5)) & 31).unwrap_or(0);
+        text.push(char::from(CROCKFORD.get(digit).copied().unwrap_or(b'0')));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -49,8 +50,9 @@ mod tests {
 
     #[test]
     fn ids_are_crockford_and_keep_all_bits() {
-        assert_eq!(crockford(Uuid::from_u128(0)), "0".repeat(26));
-        assert_eq!(crockford(Uuid::from_u128(u128::MAX)), format!("7{}", "Z".repeat(25)));
-        assert_eq!(crockford(Uuid::from_u128(32)), format!("{}10", "0".repeat(24)));
+        let id = |bits| new_id(Uuid::from_u128(bits));
+        assert_eq!(id(0), format!("req_{}", "0".repeat(26)));
+        assert_eq!(id(u128::MAX), format!("req_7{}", "Z".repeat(25)));
+        assert_eq!(id(32), format!("req_{}10", "0".repeat(24)));
     }
 }

@@ -30,7 +30,7 @@ pub use client::{Clients, DestClass, Destination, Outgoing, wire_headers};
 pub use decode::{DecodeError, decode_request_body};
 pub use error::{DnsFailure, NetError, ProxyFailure, Refusal};
 pub use local::{LocalClient, LocalError, LocalReply, Place};
-pub use reply::{Reply, ReplyBody};
+pub use reply::{Reply, ReplyBody, Watcher};
 pub use shared::{NetSettings, NetShared};
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ impl Reply {
                 ended: false,
             },
             decoding: coding.map(|coding| Box::new(Decoding::new(coding))),
+            watcher: None,
         };
         Ok(Self { status, headers, body: body.settle() })
     }
@@ -120,7 +121,11 @@ impl Framing {
 pub struct ReplyBody {
     raw: Raw,
     decoding: Option<Box<Decoding>>,
+    watcher: Option<Watcher>,
 }
+
+/// Sees each piece of a body as it is read, decoded.
+pub type Watcher = Box<dyn FnMut(&Bytes)>;
 
 impl fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,6 +140,11 @@ impl ReplyBody {
             self.raw.finish();
         }
         self
+    }
+
+    /// Has `watcher` see what is read from now on.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
     }
 
     /// Length the upstream declared, before decoding.
@@ -201,10 +211,14 @@ impl Stream for ReplyBody {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        match &mut this.decoding {
-            None => this.raw.poll_next(cx),
-            Some(decoding) => decoding.poll_next(&mut this.raw, cx),
+        let next = match &mut this.decoding {
+            None => ready!(this.raw.poll_next(cx)),
+            Some(decoding) => ready!(decoding.poll_next(&mut this.raw, cx)),
+        };
+        if let (Some(watcher), Some(Ok(piece))) = (&mut this.watcher, &next) {
+            watcher(piece);
         }
+        Poll::Ready(next)
     }
 }
 

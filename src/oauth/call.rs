@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::desk::Inner;
 use crate::net::{Destination, Method, NetError, Outgoing, wire_headers};
 use crate::provider::catalog::{Provider, Role};
-use crate::provider::oauth::connect::{Object, Profile, SignIn};
+use crate::provider::oauth::connect::{Object, SignIn};
 use crate::provider::oauth::reply::MAX_BODY;
 use crate::provider::oauth::{TokenAnswer, TokenCall};
 use crate::routing::account::ProxyChoice;
@@ -74,9 +74,23 @@ impl Inner {
         let failed = |error: NetError| format!("the token endpoint: {error}");
         match tokio::time::timeout(EXCHANGE, work).await {
             Ok(answer) => answer.map_err(failed),
-            Err(_elapsed) => {
-                Err(format!("no answer of the token endpoint in {} s", EXCHANGE.as_secs()))
-            }
+            Err(_elapsed) => Err(unanswered()),
+        }
+    }
+
+    /// Sends one question, and does not repeat it.
+    ///
+    /// # Errors
+    /// What went wrong, for people, when no whole answer came.
+    pub(super) async fn ask(
+        &self,
+        provider: &Provider,
+        way: &ProxyChoice,
+        call: &TokenCall,
+    ) -> Result<Answer, String> {
+        match tokio::time::timeout(EXCHANGE, self.post(provider, way, call)).await {
+            Ok(answer) => answer.map_err(|error| format!("the token endpoint: {error}")),
+            Err(_elapsed) => Err(unanswered()),
         }
     }
 
@@ -116,10 +130,13 @@ impl Inner {
         sign_in: &SignIn,
         token: &Secret,
     ) -> LookUp {
+        let Some(profile) = &sign_in.profile else {
+            return LookUp::Unknown("the vendor has no call that says whose a token is".to_owned());
+        };
         let own = provider.role_urls.iter().find(|(role, _)| *role == Role::Profile);
         let listed = provider.oauth.as_ref().and_then(|oauth| oauth.userinfo_url.as_deref());
-        let url = own.map(|(_, url)| url.as_str()).or(listed).unwrap_or(sign_in.profile.url);
-        self.look_up(provider, way, &sign_in.profile, url, token).await
+        let url = own.map(|(_, url)| url.as_str()).or(listed).unwrap_or(profile.url);
+        self.look_up(provider, way, profile.headers, url, token).await
     }
 
     /// Asks the vendor for its models: the cheapest call that every token is good for.
@@ -131,7 +148,10 @@ impl Inner {
         token: &Secret,
     ) -> LookUp {
         match &provider.apis.models {
-            Some(url) => self.look_up(provider, way, &sign_in.profile, url, token).await,
+            Some(url) => {
+                let headers = sign_in.profile.map_or(&[][..], |profile| profile.headers);
+                self.look_up(provider, way, headers, url, token).await
+            }
             None => LookUp::Unknown("there is no cheap call to check the token with".to_owned()),
         }
     }
@@ -140,12 +160,12 @@ impl Inner {
         &self,
         provider: &Provider,
         way: &ProxyChoice,
-        profile: &Profile,
+        headers: &[(&'static str, &'static str)],
         url: &str,
         token: &Secret,
     ) -> LookUp {
         let bearer = format!("Bearer {}", token.expose());
-        let fixed = profile.headers.iter().map(|(name, value)| (*name, *value));
+        let fixed = headers.iter().map(|(name, value)| (*name, *value));
         let agent = [("user-agent", crate::provider::header::USER_AGENT)];
         let headers: Vec<(String, String)> = fixed
             .chain(agent)
@@ -182,6 +202,10 @@ impl Inner {
             (status, _) => LookUp::Unknown(format!("the vendor answered {status}")),
         }
     }
+}
+
+fn unanswered() -> String {
+    format!("no answer of the token endpoint in {} s", EXCHANGE.as_secs())
 }
 
 /// True when the request cannot have reached anybody.

@@ -1,7 +1,7 @@
 //! The owner of sign-ins under way: takes the calls, keeps the opened ports, lets what is late expire.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) clients: Clients,
     /// Ports opened for a browser to come back to.
     pub(super) opened: RefCell<HashMap<u16, Opened>>,
+    /// Sign-ins whose account is stored and is being taken into use: they are done when it is.
+    pub(super) settling: RefCell<HashSet<FlowId>>,
     /// For the servers on those ports.
     pub(super) desk: RefCell<Option<Addr<Desk>>>,
 }
@@ -64,6 +66,7 @@ impl Desk {
             surroundings,
             clients,
             opened: RefCell::default(),
+            settling: RefCell::default(),
             desk: RefCell::default(),
         };
         Self(Rc::new(inner)).start()
@@ -144,15 +147,22 @@ impl Actor for Desk {
         let (inner, started_at) = (Rc::clone(&self.0), self.0.shared.clock.now_ms());
         let recover = async move {
             const MESSAGE: &str = "the router stopped while it exchanged the code; start again";
-            let failed = inner.write(move |conn, _| {
+            let recovered = inner.write(move |conn, _| {
                 oauth_flows::fail_interrupted(conn, started_at, MESSAGE)?;
-                oauth_flows::settle(conn, started_at)
+                oauth_flows::settle(conn, started_at)?;
+                oauth_flows::all_awaited(conn, started_at)
             });
-            if let Err(error) = failed.await {
+            recovered.await.unwrap_or_else(|error| {
                 warn!(%error, "sign-ins of the last run could not be looked at");
-            }
+                Vec::new()
+            })
         };
-        ctx.wait(recover.into_actor(self));
+        let watch_again = recover.into_actor(self).map(|awaited, act, ctx| {
+            for id in awaited {
+                ctx.spawn(Rc::clone(&act.0).watch(id).into_actor(act));
+            }
+        });
+        ctx.wait(watch_again);
         ctx.run_interval(SETTLE_EVERY, |act, ctx| {
             let inner = Rc::clone(&act.0);
             ctx.spawn(async move { inner.settle().await }.into_actor(act));
@@ -164,6 +174,11 @@ impl Actor for Desk {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Started, SignInError>")]
 pub(super) struct Start(pub(super) StartSignIn);
+
+/// Asks for the code of a sign-in until it is entered.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Watch(pub(super) FlowId);
 
 /// See [`super::SignIns::session`].
 #[derive(Debug, Message)]
@@ -206,6 +221,14 @@ impl Handler<Start> for Desk {
     fn handle(&mut self, Start(ask): Start, _: &mut Self::Context) -> Self::Result {
         let inner = Rc::clone(&self.0);
         Box::pin(async move { inner.start(ask).await })
+    }
+}
+
+impl Handler<Watch> for Desk {
+    type Result = ();
+
+    fn handle(&mut self, Watch(id): Watch, ctx: &mut Self::Context) {
+        ctx.spawn(Rc::clone(&self.0).watch(id).into_actor(self));
     }
 }
 

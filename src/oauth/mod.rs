@@ -1,16 +1,19 @@
-//! Connecting accounts: sign-ins through a browser, by paste, and from the files of official clients (accounts §1, §2).
+//! Connecting accounts: sign-ins through a browser, by paste, by a code entered elsewhere, and from the files of official
+//! clients (accounts §1, §2).
 //!
 //! [`SignIns`] is the handle everybody calls; behind it one actor on the control thread owns what is under way:
 //!
 //! ```text
 //! start ──► row in oauth_flows (state hashed, verifier sealed) ──► authorize URL for the browser
-//! callback / paste ──► claim: pending → exchanging, once ──► exchange ──► profile ──► account stored ──► reload
+//!   or a code to enter elsewhere, which a task of the desk then asks for until it is entered (device)
+//! callback / paste / code entered ──► claim: pending → exchanging, once ──► exchange ──► profile ──► account stored ──► reload
 //! ```
 //!
 //! What a vendor's sign-in is like is data of `provider::oauth::connect`; nothing here knows a vendor.
 
 mod call;
 mod desk;
+mod device;
 mod error;
 mod files;
 mod import;
@@ -33,12 +36,13 @@ use crate::config::options::Options;
 use crate::id::FlowId;
 use crate::secret::Secret;
 use desk::Desk;
+pub use device::ShownCode;
 pub use error::{SignInError, SignInErrorKind};
 pub use files::Candidate;
 pub use import::{ImportRequest, ImportSource, Imported};
 pub use page::Page;
 pub use redeem::Session;
-pub use start::{Browser, StartSignIn, Started};
+pub use start::{Browser, Means, StartSignIn, Started};
 
 /// What sign-ins find around them.
 #[derive(Clone, Debug, Default)]

@@ -1,5 +1,6 @@
 //! What comes back of a sign-in, once: claimed, exchanged, stored. By the browser itself or by paste.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,12 +9,16 @@ use tracing::{info, warn};
 use super::Callback;
 use super::call::LookUp;
 use super::desk::Inner;
+use super::device::ShownCode;
 use super::error::SignInError;
 use super::page::Page;
 use super::save::{Brought, Saved, Target, save, scope_extra};
+use crate::actors::live::LiveEvent;
+use crate::auth::audit::{Caller, Event, EventName};
 use crate::id::{AccountId, FlowId};
 use crate::provider::catalog::Provider;
 use crate::provider::oauth::connect::{Exchange, Identity, Object, Pasted, SignIn, paste};
+use crate::provider::oauth::refresh::CLIENT_ID;
 use crate::provider::oauth::{FailureKind, Family, Tokens, judge};
 use crate::redact::redact_text;
 use crate::routing::account::{AccountKind, Ownership, ProxyChoice};
@@ -25,7 +30,8 @@ use crate::store::secrets::NewSecrets;
 /// Longest text of a vendor that is shown.
 const LONGEST_TEXT: usize = 200;
 /// What is said when a sign-in has ended while its code was exchanged.
-const ENDED: &str = "the sign-in was ended before its code was exchanged; nothing was saved";
+pub(super) const ENDED: &str =
+    "the sign-in was ended before its code was exchanged; nothing was saved";
 
 /// How far a sign-in is, for people and the API.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,11 +48,13 @@ pub struct Session {
     pub account_id: Option<AccountId>,
     /// That account was there before.
     pub existed: bool,
+    /// The code somebody has still to enter.
+    pub device: Option<ShownCode>,
 }
 
 /// What an exchange brought.
 #[derive(Debug)]
-struct Granted {
+pub(super) struct Granted {
     kind: AccountKind,
     tokens: Tokens,
     identity: Identity,
@@ -56,19 +64,27 @@ struct Granted {
 impl Inner {
     pub(super) async fn session(&self, id: FlowId) -> Result<Session, SignInError> {
         let now = self.shared.clock.now_ms();
+        let sealer = self.shared.store.sealer().clone();
         let found = self.read(move |conn| {
             let Some(row) = oauth_flows::find(conn, id)? else { return Ok(None) };
+            let awaited = oauth_flows::awaited(conn, &sealer, id, now)?;
+            let device =
+                awaited.map(|awaited| ShownCode::of(&awaited.device, awaited.row.expires_at));
             let account = row.result_account_id.map(|id| accounts::find(conn, id)).transpose()?;
             let made_at = account.flatten().map(|account| account.config.created_at);
-            Ok(Some((row, made_at)))
+            Ok(Some((row, made_at, device)))
         });
-        let (row, made_at) = found.await?.ok_or_else(gone)?;
+        let (row, made_at, device) = found.await?.ok_or_else(gone)?;
         let under_way = matches!(row.status, FlowStatus::Pending | FlowStatus::Exchanging);
         // Late is late before anybody has marked it so.
-        let status =
-            if under_way && row.expires_at <= now { FlowStatus::Expired } else { row.status };
+        let status = match row.status {
+            _ if under_way && row.expires_at <= now => FlowStatus::Expired,
+            // Whoever is told that it is done sends a request next.
+            FlowStatus::Done if self.settling.borrow().contains(&id) => FlowStatus::Exchanging,
+            status => status,
+        };
         let message = match status {
-            FlowStatus::Expired => Some("nobody came back in time; start again".to_owned()),
+            FlowStatus::Expired => Some("nobody finished it in time; start again".to_owned()),
             _ => row.message,
         };
         Ok(Session {
@@ -78,6 +94,7 @@ impl Inner {
             message,
             account_id: row.result_account_id,
             existed: made_at.is_some_and(|made_at| made_at < row.created_at),
+            device,
         })
     }
 
@@ -138,6 +155,8 @@ impl Inner {
     ) -> Result<Page, SignInError> {
         let now = self.shared.clock.now_ms();
         let why = refusal_text(error, description.as_deref());
+        let event = Event::failed(EventName::OauthFailed).with("why", why.as_str());
+        self.audit(&row.provider, event);
         self.end(row.id, End::Failed(why.clone()), now).await?;
         Ok(if error == "access_denied" { Page::declined() } else { Page::failed(&why) })
     }
@@ -150,6 +169,11 @@ impl Inner {
             return Err(SignInError::conflict(format!(
                 "this sign-in is not waiting any more ({state}); start again"
             )));
+        }
+        if !row.takes_paste {
+            return Err(SignInError::invalid(
+                "nothing needs to be pasted for this sign-in; enter its code at the vendor's page",
+            ));
         }
         let (provider, sign_in) = self.provider(&row.provider)?;
         if let Some(token) = long_lived(sign_in, input) {
@@ -178,9 +202,17 @@ impl Inner {
         self.session(id).await
     }
 
-    async fn claim(&self, id: FlowId) -> Result<Option<Claimed>, SignInError> {
+    pub(super) async fn claim(&self, id: FlowId) -> Result<Option<Claimed>, SignInError> {
         let now = self.shared.clock.now_ms();
-        self.write(move |conn, sealer| oauth_flows::claim(conn, sealer, id, now)).await
+        let claimed =
+            self.write(move |conn, sealer| oauth_flows::claim(conn, sealer, id, now)).await;
+        self.tell(id);
+        claimed
+    }
+
+    /// Whoever watches this sign-in looks at it again.
+    pub(super) fn tell(&self, id: FlowId) {
+        self.shared.live.publish_with(|| LiveEvent::SignIn(id));
     }
 
     /// Exchanges the code of a claimed sign-in and stores what it brings.
@@ -198,7 +230,8 @@ impl Inner {
         code: &Secret,
     ) -> Result<Granted, String> {
         let way = &claimed.way;
-        let client = self.client(provider).map_err(|error| error.message)?;
+        let client = self.client(provider, claimed.options.client_id.as_deref());
+        let client = client.map_err(|error| error.message)?;
         let (Some(oauth), Some(family)) = (&provider.oauth, Family::of(provider)) else {
             return Err(format!("`{}` has no sign-in", provider.id));
         };
@@ -224,15 +257,27 @@ impl Inner {
                 Err(failure) => return Err(failure.text),
             }
         };
-        // `judge` has seen that it is an object; the tokens in it are not looked at again.
-        let reply: Object = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(self.owned(provider, way, sign_in, tokens, &body).await)
+    }
+
+    /// New tokens, with whose they are. `body` is the reply that brought them.
+    pub(super) async fn owned(
+        &self,
+        provider: &Provider,
+        way: &ProxyChoice,
+        sign_in: &'static SignIn,
+        tokens: Tokens,
+        body: &[u8],
+    ) -> Granted {
+        // It has been seen to be an object; the tokens in it are not looked at again.
+        let reply: Object = serde_json::from_slice(body).unwrap_or_default();
         let profile = match self.profile(provider, way, sign_in, &tokens.access_token).await {
             LookUp::Found(profile) => Some(profile),
             // The exchange has shown that the token is good.
             LookUp::Refused(_) | LookUp::Unknown(_) => None,
         };
         let identity = (sign_in.identity)(&reply, profile.as_ref());
-        Ok(Granted { kind: AccountKind::OAuth, tokens, identity, validation: "verified" })
+        Granted { kind: AccountKind::OAuth, tokens, identity, validation: "verified" }
     }
 
     /// A token that was pasted in place of a code.
@@ -266,7 +311,22 @@ impl Inner {
     }
 
     /// Ends a claimed sign-in: with an account, or with what went wrong.
-    async fn conclude(
+    pub(super) async fn conclude(
+        &self,
+        claimed: Claimed,
+        provider: &Arc<Provider>,
+        granted: Result<Granted, String>,
+    ) -> Result<Saved, SignInError> {
+        let id = claimed.row.id;
+        self.settling.borrow_mut().insert(id);
+        let concluded = self.store_granted(claimed, provider, granted).await;
+        self.settling.borrow_mut().remove(&id);
+        self.close_port(id);
+        self.tell(id);
+        concluded
+    }
+
+    async fn store_granted(
         &self,
         claimed: Claimed,
         provider: &Arc<Provider>,
@@ -291,15 +351,24 @@ impl Inner {
         match &saved {
             Saved::Account { id: account, existed, .. } => {
                 info!(provider = %provider.id, flow.id = %id, account.id = %account, existed, "signed in");
+                let event =
+                    Event::ok(EventName::OauthCompleted).with("account_id", account.to_string());
+                self.audit(&provider.id, event.with("existed", *existed));
+                let added = match existed {
+                    true => EventName::ProviderAccountUpdated,
+                    false => EventName::ProviderAccountAdded,
+                };
+                self.audit(&provider.id, Event::ok(added).with("id", account.to_string()));
                 self.reload().await;
             }
             Saved::Ended => info!(provider = %provider.id, flow.id = %id, "{ENDED}"),
             Saved::Refused(why) => {
                 warn!(provider = %provider.id, flow.id = %id, "a sign-in failed: {why}");
+                let event = Event::failed(EventName::OauthFailed).with("why", why.as_str());
+                self.audit(&provider.id, event);
                 self.end(id, End::Failed(why.clone()), now).await?;
             }
         }
-        self.close_port(id);
         Ok(saved)
     }
 
@@ -310,9 +379,15 @@ impl Inner {
         }
     }
 
-    async fn end(&self, id: FlowId, end: End, now: i64) -> Result<(), SignInError> {
+    /// Tells the audit log what became of a sign-in. The browser that came back is no caller of the router.
+    fn audit(&self, provider: &str, event: Event) {
+        self.shared.audit.record(&Caller::system(), event.with("provider", provider));
+    }
+
+    pub(super) async fn end(&self, id: FlowId, end: End, now: i64) -> Result<(), SignInError> {
         self.write(move |conn, _| oauth_flows::finish(conn, id, &end, now)).await?;
         self.close_port(id);
+        self.tell(id);
         Ok(())
     }
 }
@@ -332,7 +407,7 @@ fn brought(claimed: &Claimed, provider: &Provider, granted: Granted, now: i64) -
             refresh_token: tokens.refresh_token,
             id_token: tokens.id_token,
             expires_at: Some(tokens.expires_at),
-            extra: scope_extra(tokens.scope),
+            extra: extra(tokens.scope, claimed.options.client_id.as_ref()),
             api_key: None,
         },
         target,
@@ -345,6 +420,12 @@ fn brought(claimed: &Claimed, provider: &Provider, granted: Granted, now: i64) -
         flow: Some(claimed.row.id),
         now,
     }
+}
+
+/// What an account's refreshes need beside its tokens.
+fn extra(scope: Option<String>, client_id: Option<&String>) -> BTreeMap<String, Secret> {
+    let own = client_id.map(|id| (CLIENT_ID.to_owned(), Secret::new(id.clone())));
+    scope_extra(scope).into_iter().chain(own).collect()
 }
 
 /// The pasted text as a long-lived token, when it is one.

@@ -1,5 +1,7 @@
 //! Sign-ins and imports from end to end: real actors, a real store, a simulated vendor on a real socket.
 
+mod device;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -20,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::environment::Environment;
 use crate::demo::authority::{Authority, Hold, Person, Place, Scripted};
 use crate::id::AccountId;
+use crate::provider::catalog::EndpointOverride;
 use crate::routing::account::{AccountKind, Ownership};
 use crate::store::accounts::{self, AccountRow};
 use crate::store::hot_state::{self, HotState, StoredAuth};
@@ -46,10 +49,21 @@ impl World {
     }
 
     fn with(own_port: Option<u16>, container: bool, vars: &[(&str, &str)]) -> Self {
+        Self::reaching(own_port, container, vars, &[])
+    }
+
+    /// With further endpoints in place of the vendor's.
+    fn reaching(
+        own_port: Option<u16>,
+        container: bool,
+        vars: &[(&str, &str)],
+        endpoints: &[EndpointOverride],
+    ) -> Self {
         let clock = Clock::manual(NOW);
         let vendor = Arc::new(Authority::start(&clock).unwrap());
         let folder = tempfile::tempdir().unwrap();
-        let (store, fixed) = opened(folder.path(), &clock, vendor.overrides());
+        let endpoints = vendor.overrides().into_iter().chain(endpoints.iter().cloned()).collect();
+        let (store, fixed) = opened(folder.path(), &clock, endpoints);
         let (snapshot, sources) = Snapshot::load(&store, &fixed).unwrap();
         let shared = share(store, snapshot, &sources, clock.clone()).unwrap();
         let arbiter = actix::Arbiter::current();
@@ -71,7 +85,7 @@ impl World {
 
     /// The person at the browser agrees: where it is sent.
     fn agree(&self, started: &Started) -> String {
-        let page = get(self.vendor.address(), path_of(&started.authorize_url), "vendor");
+        let page = get(self.vendor.address(), path_of(url(started)), "vendor");
         let location = page.lines().find_map(|line| line.strip_prefix("location: "));
         location.unwrap_or_else(|| panic!("{page}")).to_owned()
     }
@@ -125,6 +139,11 @@ fn ask() -> StartSignIn {
     StartSignIn { provider: "cc".to_owned(), ..StartSignIn::default() }
 }
 
+/// Where the browser is sent.
+fn url(started: &Started) -> &str {
+    started.authorize_url.as_deref().unwrap()
+}
+
 fn path_of(url: &str) -> &str {
     url.split_at(url.match_indices('/').nth(2).unwrap().0).1
 }
@@ -173,7 +192,7 @@ async fn browser_comes_back_and_the_account_is_in_use() {
     let world = World::new();
     let started = world.start().await;
     assert_eq!((started.mode, started.paste_allowed), ("loopback_path", true));
-    assert_eq!(started.redirect_uri, "http://localhost:20128/callback");
+    assert_eq!(started.redirect_uri.as_deref(), Some("http://localhost:20128/callback"));
     assert_eq!(world.session(&started).await.status, FlowStatus::Pending);
     let location = world.agree(&started);
     let names: Vec<_> = world.vendor.last_authorize().into_iter().map(|(name, _)| name).collect();
@@ -200,7 +219,7 @@ async fn browser_comes_back_and_the_account_is_in_use() {
     assert_eq!(world.arrive(&location).await.status, 400, "a callback works once");
     assert_eq!((world.vendor.counts().token_calls, world.vendor.counts().exchanges), (1, 1));
     let mut needles = world.vendor.secrets();
-    needles.push(parameter(&started.authorize_url, "state"));
+    needles.push(parameter(url(&started), "state"));
     assert_nowhere(&world.folder.path().join("data"), &needles);
     for text in [format!("{started:?}"), format!("{session:?}"), page.html()] {
         assert!(world.vendor.secrets().iter().all(|secret| !text.contains(secret)), "{text}");
@@ -261,12 +280,12 @@ async fn t_oa_03_the_code_of_somebody_else_buys_nothing() {
     world.vendor.sign_in_as(&Person::new("mallory"));
     let other = World::new();
     let attack = other.start().await;
-    let url = attack.authorize_url.replace(&other.vendor.url(""), &world.vendor.url(""));
-    let page = get(world.vendor.address(), path_of(&url), "vendor");
+    let moved = url(&attack).replace(&other.vendor.url(""), &world.vendor.url(""));
+    let page = get(world.vendor.address(), path_of(&moved), "vendor");
     let location = page.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
     assert_eq!(world.arrive(location).await, Page::no_longer_valid());
     // Even with the victim's state, the verifier does not fit the code.
-    let state = parameter(&victim.authorize_url, "state");
+    let state = parameter(url(&victim), "state");
     let forged = format!("code={}&state={state}", parameter(location, "code"));
     let page = world.arrive_at(None, &forged).await;
     assert_eq!((page.status, world.accounts().len()), (400, 0), "{page:?}");
@@ -285,7 +304,7 @@ async fn t_oa_06_refusals_of_the_vendor_are_text() {
     assert!(session.message.unwrap().contains("you declined"));
 
     let started = world.start().await;
-    let state = parameter(&started.authorize_url, "state");
+    let state = parameter(url(&started), "state");
     let query = format!(
         "error=server_error&error_description=%3Cscript%3Ealert(1)%3C/script%3E&state={state}"
     );
@@ -345,7 +364,7 @@ async fn pasted_forms_finish_and_wrong_ones_leave_it_pending() {
     let started = world.start().await;
     let other = world.start().await;
     for (text, says) in [
-        (started.authorize_url.as_str(), "sign-in link"),
+        (url(&started), "sign-in link"),
         (&*world.agree(&other), "another sign-in attempt"),
         ("https://claude.ai/", "no code"),
         ("", "nothing was pasted"),
@@ -514,7 +533,7 @@ async fn browsers_elsewhere_are_shown_the_code() {
     let elsewhere = StartSignIn { browser: Browser::Elsewhere, ..ask() };
     let started = world.sign_ins.start(elsewhere).await.unwrap();
     assert_eq!(started.mode, "hosted_page");
-    let page = get(world.vendor.address(), path_of(&started.authorize_url), "vendor");
+    let page = get(world.vendor.address(), path_of(url(&started)), "vendor");
     let (_, shown) = page.split_once("<code>").unwrap();
     let (shown, _) = shown.split_once("</code>").unwrap();
     let session = world.paste(started.session_id, shown).await.unwrap();

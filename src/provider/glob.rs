@@ -1,10 +1,20 @@
 //! Patterns with `*` for any run of characters, compared without case.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-/// A list of patterns over model ids, asked as one: every request asks, so all are matched in one pass.
+/// Answers remembered; with more models than these all are forgotten, and asked for again.
+const REMEMBERED: usize = 1_024;
+
+/// A list of patterns over model ids, asked as one: all are matched in one pass. Every request asks several times, and
+/// nearly always for a model that was asked for before, so answers are remembered. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Patterns(RegexSet);
+pub struct Patterns {
+    set: RegexSet,
+    known: Arc<Mutex<HashMap<String, Option<usize>>>>,
+}
 
 impl Patterns {
     /// Compiles a list.
@@ -22,13 +32,28 @@ impl Patterns {
             .unicode(false)
             .dot_matches_new_line(true)
             .build()
-            .map(Self)
+            .map(|set| Self { set, known: Arc::default() })
     }
 
     /// Place of the first pattern that fits `model`, as [`fits_model`] says.
     #[must_use]
     pub fn first(&self, model: &str) -> Option<usize> {
-        let first = |text: &str| self.0.matches(text.as_bytes()).iter().next();
+        // Held for nanoseconds; an entry is whole or not there.
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known().get(model) {
+            return *found;
+        }
+        let found = self.find(model);
+        let mut known = known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(model.to_owned(), found);
+        found
+    }
+
+    fn find(&self, model: &str) -> Option<usize> {
+        let first = |text: &str| self.set.matches(text.as_bytes()).iter().next();
         let tail = model.rsplit_once('/').and_then(|(_, tail)| first(tail));
         match (first(model), tail) {
             (Some(whole), Some(tail)) => Some(whole.min(tail)),
@@ -125,7 +150,13 @@ mod tests {
         {
             let want = list.iter().position(|pattern| fits_model(pattern, model));
             assert_eq!(patterns.first(model), want, "{model}");
+            assert_eq!(patterns.first(model), want, "{model}, remembered");
         }
+        for n in 0..2 * REMEMBERED {
+            assert_eq!(patterns.first(&format!("model-{n}")), Some(2));
+        }
+        assert!(patterns.known.lock().unwrap().len() <= REMEMBERED);
+        assert_eq!(patterns.first("gpt-5-mini"), Some(0));
         assert_eq!(Patterns::new(["o.1*"]).unwrap().first("oa1"), None);
         assert_eq!(Patterns::new([]).unwrap().first("x"), None);
     }

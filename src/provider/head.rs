@@ -66,7 +66,7 @@ pub(super) fn headers<'c>(
     values: &Values<'c, '_>,
     betas: &[&str],
 ) -> Result<Vec<(String, String)>, ShapeError> {
-    let mut list = List::default();
+    let mut list = List(Vec::with_capacity(12));
     list.set("content-type", "application/json");
     let events = streams_as_events(cx);
     list.set("accept", if events { "text/event-stream" } else { "application/json" });
@@ -152,9 +152,11 @@ fn session_header<'c>(
 
 /// `None` for everybody but Anthropic itself. The host an override names plays Anthropic's part.
 fn anthropic_sign_in(cx: &ShapeCx<'_>) -> Option<Anthropic> {
-    let own = matches!(&*cx.provider.id, "claude" | "anthropic")
-        || (cx.provider.node && is_anthropic_host(&cx.endpoint.base_url));
-    if !own || cx.dialect != Dialect::Anth {
+    let own = || {
+        matches!(&*cx.provider.id, "claude" | "anthropic")
+            || (cx.provider.node && is_anthropic_host(&cx.endpoint.base_url))
+    };
+    if cx.dialect != Dialect::Anth || !own() {
         return None;
     }
     let token = cx.credential.access_token.as_ref().is_some_and(|t| !t.is_empty());

@@ -337,5 +337,7 @@ fn prefix_problem(node: &Node, catalog: &Catalog) -> Option<NodeProblem> {
         .then(|| NodeProblem::PrefixTaken { prefix: prefix.clone(), owner: owner.id.to_string() })
 }
 
+pub mod trial;
+
 #[cfg(test)]
 mod tests;

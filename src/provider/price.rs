@@ -103,19 +103,20 @@ pub struct PricePattern {
     pub price: Price,
 }
 
-/// Cost of a reply in micro-USD, rounded half up once; `None` when a price it needs is unknown or
-/// the sum does not fit.
-///
-/// # Examples
-/// ```
-/// use ninerouter::provider::price::{Price, cost_umicro};
-/// use ninerouter_dialect::Usage;
-/// let price = Price { input: Some(5_000_000), output: Some(25_000_000), ..Price::default() };
-/// let usage = Usage { input: 1_000, output: 10, ..Usage::default() };
-/// assert_eq!(cost_umicro(&usage, &price), Some(5_250));
-/// ```
+/// One kind of tokens and what they cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// Which tokens, in words.
+    pub what: &'static str,
+    /// How many.
+    pub tokens: u64,
+    /// Micro-USD per million; `None` = not known.
+    pub per_million: Option<i64>,
+}
+
+/// The kinds of tokens a usage is made of, each counted once, with the price it has.
 #[must_use]
-pub fn cost_umicro(usage: &Usage, price: &Price) -> Option<i64> {
+pub fn shares(usage: &Usage, price: &Price) -> [Share; 6] {
     let cached = usage.cached.min(usage.input);
     let write_5m = usage.cache_write_5m.min(usage.input.saturating_sub(cached));
     let write_1h =
@@ -132,16 +133,32 @@ pub fn cost_umicro(usage: &Usage, price: &Price) -> Option<i64> {
         (None, Some(_)) => input.map(|p| p.saturating_mul(2)),
         (None, None) => input,
     };
-    let parts = [
-        (fresh, input),
-        (cached, price.cached.or(input)),
-        (write_5m, price.cache_write_5m.or(input)),
-        (write_1h, long_write),
-        (spoken, price.output),
-        (reasoning, price.reasoning.or(price.output)),
-    ];
+    let share = |what, tokens, per_million| Share { what, tokens, per_million };
+    [
+        share("input", fresh, input),
+        share("cached", cached, price.cached.or(input)),
+        share("written to the 5-minute cache", write_5m, price.cache_write_5m.or(input)),
+        share("written to the 1-hour cache", write_1h, long_write),
+        share("output", spoken, price.output),
+        share("reasoning", reasoning, price.reasoning.or(price.output)),
+    ]
+}
+
+/// Cost of a reply in micro-USD, rounded half up once; `None` when a price it needs is unknown or
+/// the sum does not fit.
+///
+/// # Examples
+/// ```
+/// use ninerouter::provider::price::{Price, cost_umicro};
+/// use ninerouter_dialect::Usage;
+/// let price = Price { input: Some(5_000_000), output: Some(25_000_000), ..Price::default() };
+/// let usage = Usage { input: 1_000, output: 10, ..Usage::default() };
+/// assert_eq!(cost_umicro(&usage, &price), Some(5_250));
+/// ```
+#[must_use]
+pub fn cost_umicro(usage: &Usage, price: &Price) -> Option<i64> {
     let mut sum = i128::from(price.per_request.unwrap_or(0)).checked_mul(TOKENS_PER_PRICE)?;
-    for (tokens, per_million) in parts {
+    for Share { tokens, per_million, .. } in shares(usage, price) {
         if tokens > 0 {
             let part = i128::from(tokens).checked_mul(i128::from(per_million?))?;
             sum = sum.checked_add(part)?;

@@ -172,7 +172,7 @@ fn ping(cx: &BesideCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
     }))
 }
 
-fn smallest(dialect: Dialect, model: &str) -> Bytes {
+pub(super) fn smallest(dialect: Dialect, model: &str) -> Bytes {
     let body = match dialect {
         Dialect::Chat => {
             json!({"model": model, "messages": [{"role": "user", "content": "ping"}], "max_tokens": 1})
@@ -220,7 +220,7 @@ impl Ask {
 }
 
 /// The upstream's own words, short and without secrets.
-fn said(body: &[u8]) -> Option<String> {
+pub(super) fn said(body: &[u8]) -> Option<String> {
     let root: Value = serde_json::from_slice(body).ok()?;
     let error = root.get("error").unwrap_or(&root);
     let text = error.as_str().or_else(|| error.get("message").and_then(Value::as_str))?;

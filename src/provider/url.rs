@@ -31,15 +31,52 @@ pub(super) fn url<'c>(
         text.push('?');
         text.push_str(&query);
     }
-    let url = Url::parse(&text).ok().ok_or(ShapeError::BadModel)?;
+    // the parser's output, never the text that was put together (SEC §9.2)
+    let text = match is_canonical(&text) {
+        true => text,
+        false => Url::parse(&text).ok().ok_or(ShapeError::BadModel)?.into(),
+    };
     let plain_ok = cx.provider.local || cx.provider.node || cx.provider.overridden;
-    match url.scheme() {
-        "https" => {}
-        "http" if plain_ok => {}
+    match text.split_once(':') {
+        Some(("https", _)) => {}
+        Some(("http", _)) if plain_ok => {}
         _ => return Err(ShapeError::Insecure(cx.provider.id.to_string())),
     }
-    // the parser's output, never the text that was put together (SEC §9.2)
-    Ok((String::from(url), path))
+    Ok((text, path))
+}
+
+/// True for texts that the parser gives back as they are, as nearly all are: a name or an IPv4 address in its usual
+/// form, perhaps a port, and a path of harmless characters. False says nothing.
+fn is_canonical(text: &str) -> bool {
+    let (rest, own_port) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (rest, "443"),
+        (None, Some(rest)) => (rest, "80"),
+        (None, None) => return false,
+    };
+    let Some((authority, path)) = rest.split_once('/') else { return false };
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    is_plain_host(host)
+        && port.is_none_or(|port| {
+            port != own_port && port.parse::<u16>().is_ok_and(|n| n.to_string() == port)
+        })
+        && !path.split('/').any(|part| matches!(part, "." | ".."))
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.~:".contains(&b))
+}
+
+/// A name in lower case that means a name to everybody, or an IPv4 address.
+fn is_plain_host(host: &str) -> bool {
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+        !label.starts_with("xn--") && !bytes.is_empty() && bytes.iter().all(plain)
+    };
+    // What ends in a number is an address to the parser, however it is written.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_name = last.starts_with(|c: char| c.is_ascii_lowercase()) && host.split('.').all(label);
+    is_name || host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 fn path<'c>(cx: &'c ShapeCx<'_>) -> Result<Cow<'c, str>, ShapeError> {
@@ -171,4 +208,48 @@ fn push(out: &mut String, pair: &str) {
 fn name_of(pair: &str) -> Cow<'_, str> {
     let raw = pair.split('=').next().unwrap_or("");
     percent_encoding::percent_decode_str(raw).decode_utf8_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn usual_urls_need_no_parser() {
+        for text in [
+            "https://api.openai.com/v1/chat/completions",
+            "http://127.0.0.1:8080/small/v1/messages",
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5:generateContent",
+        ] {
+            assert!(is_canonical(text), "{text}");
+        }
+        for text in [
+            "https://Api.example/v1",
+            "https://api.example:443/v1",
+            "http://127.1/v1",
+            "http://0x7f.1/v1",
+            "https://api.example",
+            "https://api.example/a/../b",
+            "https://api.example/a?b=c",
+            "https://u@api.example/v1",
+            "https://api.example:0080/v1",
+            "ftp://api.example/v1",
+        ] {
+            assert!(!is_canonical(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_called_canonical_the_parser_gives_back(
+            text in "https?://[a-z0-9.:%xn-]{0,12}(:[0-9]{1,5})?/[a-zA-Z0-9/._~:%-]{0,12}",
+        ) {
+            if is_canonical(&text) {
+                let parsed = Url::parse(&text).map(String::from);
+                prop_assert_eq!(parsed.as_deref(), Ok(text.as_str()));
+            }
+        }
+    }
 }

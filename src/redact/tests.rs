@@ -35,7 +35,7 @@ fn secrets() -> Vec<String> {
 
 #[test]
 fn all_patterns_compile() {
-    assert_eq!(RULES.len(), 15);
+    assert_eq!(RULES.len(), 19);
 }
 
 #[test]
@@ -75,6 +75,15 @@ fn surroundings_stay() {
         ),
         (r#"{"refresh_token" : "a\"b"}"#, r#"{"refresh_token" : "***"}"#),
         (r#"{"client_secret":"x"}"#, r#"{"client_secret":"***"}"#),
+        (
+            r#"{"body":"{\"api_key\":\"abcdefghijkl\"}"}"#,
+            r#"{"body":"{\"api_key\":\"[redacted]\"}"}"#,
+        ),
+        ("x-api-key: abcdefghijkl, accept: */*", "x-api-key: [redacted], accept: */*"),
+        ("Authorization: Basic dXNlcjpwYXNz", "Authorization: Basic [redacted]"),
+        ("set-cookie: sid=abcdefghijkl; b=c\nnext", "set-cookie: [redacted]\nnext"),
+        ("invalid cookie: too long", "invalid cookie: too long"),
+        ("client_secret=abcdefghijkl&a=b", "client_secret=[redacted]&a=b"),
     ];
     for (text, want) in table {
         assert_eq!(redact_text(text), want);
@@ -93,10 +102,22 @@ fn ordinary_error_texts_stay_as_they_are() {
         "see https://platform.openai.com/account/api-keys?tab=all&page=2",
         "no such model `claude-sonnet-4-20250514`",
         "Incorrect API key provided: sk-proj-****abcd",
+        "max_tokens=100 is more than input_tokens=7 allow",
+        "missing header: authorization",
     ] {
         assert_eq!(redact_text(text), text);
         assert!(!contains_secret(text), "{text}");
     }
+}
+
+#[test]
+fn json_loses_the_values_of_secret_names_and_keeps_its_numbers() {
+    let value = serde_json::json!({"max_tokens": 7, "token": "hush", "deep": [{"cookie": {"sid": "hush"}}],
+        "secret": ["hush", 5], "text": "see https://u:hush@h/", "code": "hush"});
+    let clean = redact_json(value);
+    assert!(!clean.to_string().contains("hush"), "{clean}");
+    assert_eq!((&clean["max_tokens"], &clean["secret"][1]), (&7.into(), &5.into()));
+    assert_eq!(redact_json(clean.clone()), clean);
 }
 
 #[test]

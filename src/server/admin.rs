@@ -232,7 +232,10 @@ async fn answer(
         request_id: Some(id.as_str().into()),
         ..Caller::command()
     };
-    Ok(api.call(Request { method, target, body, if_match, caller }, &id).await)
+    let last_event_id = http.headers().get("last-event-id").and_then(|v| v.to_str().ok());
+    let last_event_id = last_event_id.map(str::to_owned);
+    let request = Request { method, target, body, if_match, last_event_id, caller };
+    Ok(api.call(request, &id).await)
 }
 
 /// Nobody but the user the server runs as, root included: who may be everybody can become this user first.
@@ -255,13 +258,13 @@ async fn read(mut payload: Payload, limit: usize) -> Result<Option<Vec<u8>>, Api
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let named = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let essence = named.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn response(reply: Reply, is_head: bool, id: &str) -> HttpResponse {
+pub(super) fn response(reply: Reply, is_head: bool, id: &str) -> HttpResponse {
     let status = actix_web::http::StatusCode::from_u16(reply.status);
     let mut response = HttpResponse::build(status.unwrap_or_default());
     response.insert_header(("x-request-id", id)).insert_header((header::CACHE_CONTROL, "no-store"));

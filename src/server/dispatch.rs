@@ -3,21 +3,21 @@
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use actix_web::http::Method;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName, HeaderValue, VARY};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use ninerouter_dialect::{ErrorKind, ErrorShape};
 use tracing::error;
 
+use crate::api::Api;
 use crate::auth::admit::check_public_host;
 use crate::gateway::route::{Class, Endpoint, Matched, RouteResult, looks_anthropic, route};
 use crate::gateway::worker::Worker;
 use crate::gateway::{self, Door, Refusal, local_ip};
 use crate::id::request::request_id;
 use crate::oauth::SignIns;
-use crate::server::pages;
+use crate::server::{management, pages, ui};
 
 /// Longest request target (security §10).
 const URI: usize = 8 * 1024;
@@ -32,13 +32,15 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 pub(super) async fn dispatch(
     worker: Rc<Worker>,
     sign_ins: Rc<SignIns>,
+    api: Rc<Api>,
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
     let id = request_id(http.headers().get("x-request-id").and_then(|v| v.to_str().ok()));
     let found = find(&http);
     let (shape, class) = (found.shape(), found.class());
-    let work = serve(Rc::clone(&worker), sign_ins, http.clone(), payload, id.clone(), found);
+    let doors = Doors { worker: Rc::clone(&worker), sign_ins, api };
+    let work = serve(doors, http.clone(), payload, id.clone(), found);
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(reply) => reply,
         Err(_panic) => {
@@ -58,13 +60,13 @@ pub(super) async fn dispatch(
 /// (SEC-CORS-1). A preflight has brought its own.
 fn open_to_origin(worker: &Worker, http: &HttpRequest, reply: &mut HttpResponse) {
     let headers = reply.headers_mut();
-    if !headers.contains_key("access-control-allow-origin") && !headers.contains_key("vary") {
+    if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) && !headers.contains_key(VARY) {
         let snapshot = worker.shared.snapshot.load();
         for (name, value) in snapshot.cors.reply_headers(http.headers()) {
             headers.append(name, value);
         }
     }
-    if headers.contains_key("access-control-allow-origin") {
+    if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         // SEC-HDR-1: else the browser withholds what CORS has just allowed.
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     }
@@ -129,9 +131,15 @@ fn shape_of(http: &HttpRequest) -> ErrorShape {
     if looks_anthropic(header) { ErrorShape::Anth } else { ErrorShape::Chat }
 }
 
-async fn serve(
+/// What lies behind the front door, on one thread.
+struct Doors {
     worker: Rc<Worker>,
     sign_ins: Rc<SignIns>,
+    api: Rc<Api>,
+}
+
+async fn serve(
+    doors: Doors,
     http: HttpRequest,
     payload: Payload,
     id: String,
@@ -144,11 +152,13 @@ async fn serve(
     match result {
         RouteResult::Match(matched) => {
             if let Endpoint::Callback { provider } = matched.endpoint {
-                return callback(&worker, &sign_ins, &http, provider, &id).await;
+                return callback(&doors.worker, &doors.sign_ins, &http, provider, &id).await;
             }
-            endpoint(worker, http, payload, id, matched).await
+            endpoint(doors, http, payload, id, matched).await
         }
-        RouteResult::Options { methods, class } => preflight(&worker, &http, &id, methods, class),
+        RouteResult::Options { methods, class } => {
+            preflight(&doors.worker, &http, &id, methods, class)
+        }
         RouteResult::Head => gateway::start(200, &id).finish(),
         RouteResult::NotFound(_) => {
             let path: String = http.path().chars().take(SHOWN_PATH).collect();
@@ -225,13 +235,17 @@ async fn callback(
 }
 
 async fn endpoint(
-    worker: Rc<Worker>,
+    doors: Doors,
     http: HttpRequest,
     payload: Payload,
     id: String,
     matched: Matched,
 ) -> HttpResponse {
+    let Doors { worker, api, .. } = doors;
     match matched.endpoint.class() {
+        Class::Public if matched.endpoint == Endpoint::Login => {
+            ui::login(api, &worker.shared, http, payload, &id).await
+        }
         Class::Public => {
             if let Some(refusal) = unknown_host(&worker, &http) {
                 return refusal.render(matched.shape, &id);
@@ -246,17 +260,15 @@ async fn endpoint(
                 Err(refusal) => refusal.render(shape, &id),
             }
         }
-        Class::Ui => {
-            if let Some(refusal) = unknown_host(&worker, &http) {
-                return refusal.render(matched.shape, &id);
-            }
-            if !matches!(*http.method(), Method::GET | Method::HEAD) {
-                return not_allowed(&http, "GET, HEAD", matched.shape, &id);
-            }
-            pages::dashboard(&worker, &http, &id).await
+        Class::Ui if matched.endpoint == Endpoint::Logout => {
+            ui::logout(api, &worker.shared, http, payload, &id).await
         }
-        Class::Admin | Class::Sudo | Class::Callback | Class::Metrics | Class::Sync => {
-            // No management route exists yet, and none is open by default (P1).
+        Class::Ui => ui::dashboard(api, &worker.shared, http, payload, &id).await,
+        Class::Admin | Class::Sudo => {
+            management::serve(api, &worker.shared, http, payload, &id).await
+        }
+        Class::Callback | Class::Metrics | Class::Sync => {
+            // Callbacks were answered before; the others are not offered, and nothing is open by default (P1).
             Refusal::new(ErrorKind::NotFound, "no such route")
                 .code("not_found")
                 .render(ErrorShape::Chat, &id)

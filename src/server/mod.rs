@@ -1,8 +1,12 @@
 //! The running server: listeners, workers, signals, reload, drain (REL-RUN-1, REL-RUN-3).
 
 pub mod admin;
+mod body;
 mod dispatch;
+mod guard;
+mod management;
 mod pages;
+mod ui;
 mod watch;
 
 use std::io;
@@ -27,7 +31,9 @@ use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::actors::upkeep::Upkeep;
-use crate::api::{About, Service};
+use crate::api::jobs::Jobs;
+use crate::api::{About, Api, Service, alerts};
+use crate::auth::audit::{Caller, Event, EventName};
 use crate::config::listen::Listen;
 use crate::config::options::Options;
 use crate::gateway::LocalEnd;
@@ -171,6 +177,8 @@ pub enum Ended {
     Drained,
     /// By a second signal: what still ran was cut.
     Cut,
+    /// The database was found damaged; what could be finished was.
+    Damaged,
 }
 
 /// What a server needs beside its shared state.
@@ -231,6 +239,7 @@ impl Server {
             managed,
         } = self;
         let mut signals = Signals::watch()?;
+        let jobs = Jobs::load(&shared.store, &shared.clock).map_err(io::Error::other)?;
         let arbiter = actix::Arbiter::current();
         let router = Router::start_on(&arbiter, Arc::clone(&shared), accounts);
         let desk = Arc::new(RouterDesk::new(arbiter, router));
@@ -248,9 +257,6 @@ impl Server {
         ));
         let surroundings = Surroundings::of(&options, loopback_port(&listeners));
         let sign_ins = SignIns::launch(Arc::clone(&shared), Arc::clone(&configured), surroundings);
-        let server = http(&shared, &desk, &sign_ins, listeners, workers)?;
-        let handle = server.handle();
-        let serving = actix_web::rt::spawn(server);
         let service = Service {
             shared: Arc::clone(&shared),
             desk: Arc::clone(&desk),
@@ -258,8 +264,19 @@ impl Server {
             sign_ins: sign_ins.clone(),
             reread: Arc::clone(&reread),
             options,
+            jobs,
             about: Arc::new(about),
         };
+        // Before the first request: who may choose the first password has to be told.
+        if let Err(why) = shared.login.entry(shared.snapshot.load().fixed.loopback_only).await {
+            error!("the first sign-in is not prepared: {why}");
+        }
+        let server = http(&service, listeners, workers)?;
+        let handle = server.handle();
+        let serving = actix_web::rt::spawn(server);
+        if background {
+            actix_web::rt::spawn(alerts::watch(service.clone()));
+        }
         let admin = admin.map(|socket| socket.serve(service)).transpose()?;
         shared.drain.set_ready(shared.clock.now_ms());
         ready();
@@ -285,6 +302,7 @@ impl Server {
             }
         }
         notify(&[NotifyState::Stopping]);
+        shared.audit.record(&Caller::system(), Event::ok(EventName::ServerStopping));
         let signalled = shared.clock.now();
         if let Some(refresher) = &refresher {
             drop(refresher.try_send(refresher::Stop));
@@ -301,7 +319,8 @@ impl Server {
         let ended = last_exchanges(&shared, &mut signals, ended, signalled).await;
         finish(&shared, &desk, ended).await;
         serving.abort();
-        Ok(ended)
+        let damaged = shared.store.is_damaged() || shared.ledger.is_damaged();
+        Ok(if damaged { Ended::Damaged } else { ended })
     }
 }
 
@@ -316,26 +335,26 @@ fn loopback_port(listeners: &[Bound]) -> Option<u16> {
 }
 
 fn http(
-    shared: &Arc<Shared>,
-    desk: &Arc<RouterDesk>,
-    sign_ins: &SignIns,
+    service: &Service,
     listeners: Vec<Bound>,
     workers: usize,
 ) -> io::Result<actix_web::dev::Server> {
+    let service = service.clone();
+    let shared = Arc::clone(&service.shared);
     let (settings, drain) = {
         let snapshot = shared.snapshot.load();
         (snapshot.settings.limits, snapshot.settings.drain)
     };
     let stall = shared.snapshot.load().settings.timeouts.client_stall;
-    let (shared, desk) = (Arc::clone(shared), Arc::clone(desk));
     let signatures = SignatureStore::default();
-    let sign_ins = sign_ins.clone();
     let factory = move || {
-        let (shared, desk) = (Arc::clone(&shared), Arc::clone(&desk));
+        let (shared, desk) = (Arc::clone(&service.shared), Arc::clone(&service.desk));
         let worker = Rc::new(Worker::new(shared, desk, signatures.clone()));
-        let sign_ins = Rc::new(sign_ins.clone());
+        let sign_ins = Rc::new(service.sign_ins.clone());
+        let api = Rc::new(Api::new(service.clone()));
         App::new().default_service(web::to(move |http, payload| {
-            dispatch::dispatch(Rc::clone(&worker), Rc::clone(&sign_ins), http, payload)
+            let (worker, sign_ins) = (Rc::clone(&worker), Rc::clone(&sign_ins));
+            dispatch::dispatch(worker, sign_ins, Rc::clone(&api), http, payload)
         }))
     };
     let mut server = HttpServer::new(factory)
@@ -431,7 +450,7 @@ async fn last_exchanges(
     signalled: Instant,
 ) -> Ended {
     let deadline = match ended {
-        Ended::Drained => signalled + LONGEST_EXCHANGE,
+        Ended::Drained | Ended::Damaged => signalled + LONGEST_EXCHANGE,
         Ended::Cut => shared.clock.now() + SECOND_SIGNAL / 4,
     };
     let settled = shared.exchanges.settle(deadline);
@@ -459,7 +478,7 @@ async fn last_exchanges(
 /// Account state, usage rows, checkpoint.
 async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended) {
     let patience = match ended {
-        Ended::Drained => LAST_FLUSH,
+        Ended::Drained | Ended::Damaged => LAST_FLUSH,
         Ended::Cut => SECOND_SIGNAL * 3 / 4,
     };
     let deadline = shared.clock.now() + patience;
@@ -480,6 +499,9 @@ async fn finish(shared: &Arc<Shared>, desk: &RouterDesk, ended: Ended) {
     let rows = left(shared);
     let shared = Arc::clone(shared);
     let flushed = tokio::task::spawn_blocking(move || {
+        if let Err(error) = shared.audit.stop(rows / 2) {
+            warn!(%error, "rows of the audit log were not all written before the stop");
+        }
         let flushed = shared.ledger.stop(rows);
         if let Err(error) = shared.store.close() {
             warn!(%error, "the database was not closed cleanly");

@@ -1,26 +1,21 @@
-//! What a browser or a probe gets: root, health, readiness, assets, and the start page.
+//! What a browser or a probe gets without signing in: root, health, readiness, the pages' files.
 
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, VARY,
+};
 use actix_web::{HttpRequest, HttpResponse};
 use ninerouter_dialect::{ErrorKind, ErrorShape};
 use serde_json::json;
 
-use crate::auth::address::{Peer, local};
-use crate::auth::host::request_host;
-use crate::dashboard;
+use crate::auth::address::Peer;
+use crate::auth::arrival::Arrival;
+use crate::dashboard::assets::{self, Asset};
 use crate::gateway::route::Endpoint;
 use crate::gateway::worker::Worker;
 use crate::gateway::{self, Refusal};
 use crate::oauth::{Callback, SignIns};
 use crate::secret::Secret;
-
-/// SEC-CSP-1.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-    frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'";
-
-const BASE_CSS: &str = include_str!("../../assets/base.css");
 
 /// Answers a public endpoint.
 pub(super) async fn public(
@@ -32,20 +27,39 @@ pub(super) async fn public(
     match endpoint {
         Endpoint::Health => gateway::json(200, id, r#"{"status":"ok","ok":true}"#),
         Endpoint::Ready => ready(worker, id).await,
-        Endpoint::Asset { path } if path == "/assets/base.css" => {
-            let mut head = gateway::start(200, id);
-            head.insert_header((CONTENT_TYPE, "text/css; charset=utf-8"));
-            head.insert_header((CACHE_CONTROL, "no-cache"));
-            head.body(BASE_CSS)
-        }
-        Endpoint::Root => root(http, id),
-        _ => Refusal::new(ErrorKind::NotFound, "no such file")
-            .code("not_found")
-            .render(ErrorShape::Chat, id),
+        Endpoint::Asset { path } => match assets::find(path) {
+            Some(asset) => file(http, asset, id),
+            None => no_file(id),
+        },
+        Endpoint::Root => root(worker, http, id),
+        _ => no_file(id),
     }
 }
 
-fn root(http: &HttpRequest, id: &str) -> HttpResponse {
+fn no_file(id: &str) -> HttpResponse {
+    Refusal::new(ErrorKind::NotFound, "no such file").code("not_found").render(ErrorShape::Chat, id)
+}
+
+/// A file of the pages: its name changes with its content, so a browser may keep it for ever.
+fn file(http: &HttpRequest, asset: &'static Asset, id: &str) -> HttpResponse {
+    let mut head = gateway::start(200, id);
+    head.insert_header((CONTENT_TYPE, asset.content_type));
+    head.insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    head.insert_header((VARY, "accept-encoding"));
+    let accepts = http.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let takes_gzip = accepts.is_some_and(|codings| {
+        codings.split(',').any(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            parts.next() == Some("gzip") && parts.next() != Some("q=0")
+        })
+    });
+    match takes_gzip {
+        true => head.insert_header((CONTENT_ENCODING, "gzip")).body(asset.gzip.clone()),
+        false => head.body(asset.plain.clone()),
+    }
+}
+
+fn root(worker: &Worker, http: &HttpRequest, id: &str) -> HttpResponse {
     let wants_html = http
         .headers()
         .get("accept")
@@ -54,7 +68,7 @@ fn root(http: &HttpRequest, id: &str) -> HttpResponse {
         // Relative, never from `Host` (SEC-HOST-3).
         return gateway::start(302, id).insert_header((LOCATION, "/dashboard")).finish();
     }
-    let body = if is_local(http) {
+    let body = if is_local(worker, http) {
         json!({"name": "ninerouter", "version": env!("CARGO_PKG_VERSION")})
     } else {
         json!({"name": "ninerouter"})
@@ -95,39 +109,10 @@ pub(super) async fn callback(
     reply
 }
 
-/// The start page. Until sign-in exists it is shown to this computer alone (SEC-ROUTE-4, SEC-IP-9).
-pub(super) async fn dashboard(worker: &Worker, http: &HttpRequest, id: &str) -> HttpResponse {
-    if !is_local(http) {
-        return Refusal::new(
-            ErrorKind::Permission,
-            "the start page is shown only to the computer the router runs on",
-        )
-        .code("local_only")
-        .render(ErrorShape::Chat, id);
-    }
-    if !matches!(http.path(), "/dashboard" | "/dashboard/") {
-        return Refusal::new(ErrorKind::NotFound, "no such page")
-            .code("not_found")
-            .render(ErrorShape::Chat, id);
-    }
-    let host = http.headers().get("host").and_then(|v| v.to_str().ok()).unwrap_or("localhost");
-    // A router that is restarting serves nobody at this moment: the page says so by an empty list.
-    let served = worker.served_providers().await.unwrap_or_default();
-    let page = dashboard::start::render(&worker.shared, &served, host);
-    let mut head = gateway::start(200, id);
-    head.insert_header((CONTENT_TYPE, "text/html; charset=utf-8"));
-    head.insert_header(("content-security-policy", POLICY));
-    head.insert_header(("x-frame-options", "DENY"));
-    head.insert_header(("cross-origin-opener-policy", "same-origin"));
-    head.insert_header((
-        "permissions-policy",
-        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    ));
-    head.body(page)
-}
-
-fn is_local(http: &HttpRequest) -> bool {
+fn is_local(worker: &Worker, http: &HttpRequest) -> bool {
+    let snapshot = worker.shared.snapshot.load();
     let peer = http.peer_addr().map_or(Peer::Unix, Peer::Tcp);
     let authority = http.uri().authority().map(|a| a.as_str());
-    request_host(http.headers(), authority).is_ok_and(|host| local(peer, http.headers(), &host))
+    Arrival::of(peer, http.headers(), authority, &snapshot.admit)
+        .is_ok_and(|arrival| arrival.is_local())
 }

@@ -59,6 +59,12 @@ impl Owner {
     }
 }
 
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
+}
+
 /// Which cell a value was read from, for the message when it cannot be understood.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell<'a> {

@@ -56,7 +56,7 @@ pub enum StoreError {
     /// The database was written by a later version (REL-DB-4). Nothing was touched.
     #[error(
         "the database has schema {database}, ninerouter {app_version} knows up to {known}; \
-         run the newer version, or restore a backup made by this one"
+         run the newer version, or restore a backup made by this one (`ninerouter restore`)"
     )]
     Newer {
         /// Number of migrations the database has.
@@ -100,6 +100,14 @@ pub enum StoreError {
         /// What is left.
         trace: PathBuf,
     },
+    /// A file that was given as a backup is none that can be used. Nothing was changed.
+    #[error("`{}` cannot be restored: {why}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// SQLite met a damaged page at run time.
     #[error("the database is damaged: {0}")]
     Malformed(String),
@@ -113,8 +121,8 @@ pub enum StoreError {
         /// Backup made before it.
         backup: Option<PathBuf>,
     },
-    /// Too little space for the backup before a migration.
-    #[error("a backup before the migration needs {needed} bytes free, {free} are left; make room")]
+    /// Too little space for a copy of the database: a backup, or the one that a clean-up makes.
+    #[error("a copy of the database needs {needed} bytes free, {free} are left; make room")]
     NoRoom {
         /// Bytes needed.
         needed: u64,
@@ -202,7 +210,7 @@ pub enum StoreError {
     #[error("the store is closed")]
     Closed,
     /// Another connection held the write lock for too long.
-    #[error("the database is busy: {0}")]
+    #[error("the database is busy: {0}; another program holds it: close that one, and try again")]
     Busy(String),
     /// Any other error of SQLite.
     #[error("database: {0}")]
@@ -224,6 +232,7 @@ impl StoreError {
             | Self::Older { .. }
             | Self::Damaged { .. }
             | Self::Lost { .. }
+            | Self::Unusable { .. }
             | Self::Malformed(_)
             | Self::Migration { .. }
             | Self::NoRoom { .. }
@@ -290,6 +299,10 @@ impl StoreError {
         what: impl Into<String>,
     ) -> Self {
         Self::Invalid { table, id: id.into(), what: what.into() }
+    }
+
+    pub(crate) fn unusable(path: &Path, why: &str) -> Self {
+        Self::Unusable { path: path.to_owned(), why: why.to_owned() }
     }
 
     pub(crate) fn not_found(table: &'static str, id: impl Into<String>) -> Self {

@@ -126,6 +126,12 @@ pub(crate) fn utc_stamp(now: UnixMs) -> String {
     }
 }
 
+/// The instant of such a stamp.
+pub(crate) fn instant_of(stamp: &str) -> Option<UnixMs> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", stamp).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
+}
+
 /// `base` when free, else `base-1`, `base-2` …
 pub(crate) fn unused_name(base: &Path) -> PathBuf {
     let mut path = base.to_owned();

@@ -9,6 +9,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::store::BACKUPS;
+use crate::store::backup::{self, Reason};
 use crate::store::error::StoreError;
 use crate::store::files;
 use crate::store::open::StoreOptions;
@@ -54,7 +55,7 @@ pub(crate) fn bring_up_to_date(
     if !is_pending(conn)? {
         return Ok(());
     }
-    let backup = back_up(conn, path, options)?;
+    let backup = back_up(path, options)?;
     run_pending(conn, Some(backup))
 }
 
@@ -137,49 +138,25 @@ fn failed(name: &str, message: &str, backup: Option<PathBuf>) -> StoreError {
     StoreError::Migration { name: name.to_owned(), message: message.to_owned(), backup }
 }
 
-fn back_up(
-    conn: &mut SqliteConnection,
-    path: &Path,
-    options: &StoreOptions,
-) -> Result<PathBuf, StoreError> {
+fn back_up(path: &Path, options: &StoreOptions) -> Result<PathBuf, StoreError> {
     let size = fs::metadata(path).map_or(0, |m| m.len());
+    // The copy, and what the migration itself writes.
     let needed = size.saturating_mul(2);
     if let Some(free) = files::free_bytes(&options.data_dir)
         && free < needed
     {
         return Err(StoreError::NoRoom { needed, free });
     }
+    let reason = Reason::PreVersion(options.app_version.clone());
+    let now = options.clock.now_ms();
+    let backup = backup::back_up(&options.data_dir, path, &reason, now)?;
     let dir = options.data_dir.join(BACKUPS);
-    files::make_private_dir(&dir)?;
-    let stamp = files::utc_stamp(options.clock.now_ms());
-    let name = ["pre-", &options.app_version, "-", &stamp, ".sqlite"].concat();
-    let target = files::unused_name(&dir.join(name));
-    let text = target.to_str().ok_or_else(|| StoreError::Path(target.clone()))?;
-    let file = files::create_private(&target)?;
-    sqlite::vacuum_into(conn, text)?;
-    file.sync_all().map_err(|e| StoreError::io(&target, e))?;
-    files::sync_dir(&dir)?;
-    drop_oldest(&dir)?;
-    Ok(target)
-}
-
-/// Keeps the newest five; other kinds of backups are not touched.
-fn drop_oldest(dir: &Path) -> Result<(), StoreError> {
-    let entries = fs::read_dir(dir).map_err(|e| StoreError::io(dir, e))?;
-    let mut backups: Vec<(std::time::SystemTime, PathBuf)> = entries
-        .flatten()
-        .filter(|entry| is_migration_backup(&entry.file_name().to_string_lossy()))
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-        .collect();
-    backups.sort_unstable_by(|a, b| b.cmp(a));
-    for (_, path) in backups.into_iter().skip(KEEP) {
-        fs::remove_file(&path).map_err(|e| StoreError::io(&path, e))?;
-    }
-    Ok(())
-}
-
-/// `pre-<version>-<utc>.sqlite`; `pre-import-…` and `pre-restore-…` are other kinds.
-fn is_migration_backup(name: &str) -> bool {
-    name.strip_prefix("pre-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        && name.contains(".sqlite")
+    // `pre-import` and `pre-restore` are other kinds.
+    let is_migration = |reason: &str| {
+        reason
+            .strip_prefix("pre-")
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    backup::drop_oldest(&dir, KEEP, is_migration)?;
+    Ok(dir.join(backup.name))
 }

@@ -3,8 +3,13 @@
 //! Everything here blocks: call it on the blocking pool or on a thread of its own.
 
 pub mod accounts;
+pub mod alerts;
 pub mod aliases;
 pub mod api_keys;
+pub mod audit;
+pub mod auth_state;
+pub mod backup;
+pub mod bodies;
 pub mod budgets;
 mod column;
 pub mod combos;
@@ -12,6 +17,7 @@ mod error;
 mod files;
 pub mod former_keys;
 pub mod hot_state;
+pub mod jobs;
 mod load;
 pub mod master_key;
 mod migrate;
@@ -26,6 +32,7 @@ pub mod retention;
 mod schema;
 pub mod seal;
 pub mod secrets;
+pub mod sessions;
 pub mod settings;
 mod sqlite;
 pub mod usage;

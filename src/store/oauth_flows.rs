@@ -1,11 +1,14 @@
 //! Table `oauth_flows`: sign-ins under way (SEC-OA-1). The state is stored as a hash, what buys tokens is sealed.
 
+mod device;
+
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::UnixMs;
 use crate::id::{AccountId, FlowId};
+use crate::provider::oauth::connect::DeviceCode;
 use crate::routing::account::ProxyChoice;
 use crate::secret::Secret;
 use crate::store::accounts;
@@ -13,6 +16,7 @@ use crate::store::column::{self, Cell};
 use crate::store::error::StoreError;
 use crate::store::schema::oauth_flows as table;
 use crate::store::seal::{Place, Sealer};
+pub use device::{Awaited, all_awaited, awaited, set_device};
 
 const TABLE: &str = "oauth_flows";
 /// An ended sign-in can be asked for this long.
@@ -63,6 +67,8 @@ pub struct FlowOptions {
     pub proxy: Option<ProxyChoice>,
     /// A reconnected account may become another identity.
     pub replace: bool,
+    /// OAuth client of the account's own; `None` = the provider's.
+    pub client_id: Option<String>,
 }
 
 /// A sign-in that begins.
@@ -80,8 +86,10 @@ pub struct NewFlow {
     pub verifier: Secret,
     /// The rest that is sealed.
     pub options: FlowOptions,
-    /// Where the browser comes back.
-    pub redirect_uri: String,
+    /// Where the browser comes back; `None` = it does not, a code is entered elsewhere.
+    pub redirect_uri: Option<String>,
+    /// The code that is entered elsewhere.
+    pub device: Option<DeviceCode>,
     /// Scopes asked for.
     pub scopes: String,
     /// Unix ms.
@@ -101,6 +109,8 @@ pub struct FlowRow {
     pub provider: String,
     /// The account that is signed in to again.
     pub account_id: Option<AccountId>,
+    /// What a browser ended up at may be pasted.
+    pub takes_paste: bool,
     /// How far it is.
     pub status: FlowStatus,
     /// For people; redacted.
@@ -122,7 +132,7 @@ pub struct Claimed {
     pub verifier: Secret,
     /// As stored.
     pub options: FlowOptions,
-    /// As in the authorize address.
+    /// As in the authorize address; empty when there was none.
     pub redirect_uri: String,
     /// The way out that was chosen, else that of the account that signs in again.
     pub way: ProxyChoice,
@@ -148,6 +158,7 @@ struct Raw {
     account_id: Option<String>,
     mode: String,
     verifier: Option<String>,
+    device: Option<String>,
     options: String,
     redirect_uri: Option<String>,
     scopes: String,
@@ -166,6 +177,8 @@ struct Sealed {
     proxy_mode: Option<String>,
     proxy_id: Option<String>,
     replace: bool,
+    #[serde(default)]
+    client_id: Option<String>,
 }
 
 /// What a state is found by.
@@ -192,7 +205,9 @@ pub fn insert(
         proxy_mode: new.options.proxy.as_ref().map(|p| column::proxy_mode(p).to_owned()),
         proxy_id: new.options.proxy.as_ref().and_then(column::proxy_id),
         replace: new.options.replace,
+        client_id: new.options.client_id.clone(),
     };
+    let device = new.device.as_ref().map(|device| device::seal(sealer, &id, device)).transpose()?;
     let options = serde_json::to_vec(&options)
         .map(zeroize::Zeroizing::new)
         .map_err(|_never_for_texts| StoreError::invalid(TABLE, &id, "`options` are no JSON"))?;
@@ -203,7 +218,8 @@ pub fn insert(
         mode: new.mode.to_owned(),
         verifier: Some(sealer.seal(place("verifier"), new.verifier.expose().as_bytes())?),
         options: sealer.seal(place("options"), &options)?,
-        redirect_uri: Some(new.redirect_uri.clone()),
+        device,
+        redirect_uri: new.redirect_uri.clone(),
         scopes: new.scopes.clone(),
         status: FlowStatus::Pending.as_str().to_owned(),
         message: None,
@@ -279,23 +295,37 @@ pub fn claim(
         return Ok(None);
     }
     let Some(raw) = raw(conn, id)? else { return Ok(None) };
-    let missing = |column: &str| StoreError::corrupt(TABLE, &text, column);
-    let place = |column| Place { table: TABLE, column, row: &text };
-    let verifier = raw.verifier.as_deref().ok_or_else(|| missing("no verifier"))?;
-    let row = read(&raw)?;
-    let options = options(&text, &sealer.open(place("options"), &raw.options)?)?;
+    let Opened { row, verifier, options, way } = opened(conn, sealer, &raw)?;
+    let redirect_uri = raw.redirect_uri.unwrap_or_default();
+    Ok(Some(Claimed { row, verifier, options, redirect_uri, way }))
+}
+
+/// What a row holds beside its open columns.
+struct Opened {
+    row: FlowRow,
+    verifier: Secret,
+    options: FlowOptions,
+    way: ProxyChoice,
+}
+
+fn opened(conn: &mut SqliteConnection, sealer: &Sealer, raw: &Raw) -> Result<Opened, StoreError> {
+    let id = raw.id.as_str();
+    let place = |column| Place { table: TABLE, column, row: id };
+    let verifier = raw.verifier.as_deref();
+    let verifier = verifier.ok_or_else(|| StoreError::corrupt(TABLE, id, "no verifier"))?;
+    let row = read(raw)?;
+    let options = options(id, &sealer.open(place("options"), &raw.options)?)?;
     let own = match (&options.proxy, row.account_id) {
         (Some(chosen), _) => Some(chosen.clone()),
         (None, Some(account)) => accounts::find(conn, account)?.map(|found| found.config.proxy),
         (None, None) => None,
     };
-    Ok(Some(Claimed {
+    Ok(Opened {
         verifier: sealer.open_text(place("verifier"), verifier)?,
-        redirect_uri: raw.redirect_uri.clone().ok_or_else(|| missing("no redirect_uri"))?,
         way: own.unwrap_or_default(),
         options,
         row,
-    }))
+    })
 }
 
 /// Ends a sign-in that is under way. False = it had ended already, and nothing is changed.
@@ -329,6 +359,7 @@ pub fn finish(
             table::message.eq(message),
             table::result_account_id.eq(account),
             table::verifier.eq(None::<String>),
+            table::device.eq(None::<String>),
             table::used_at.eq(now),
         ))
         .execute(conn)?;
@@ -348,6 +379,7 @@ pub fn settle(conn: &mut SqliteConnection, now: UnixMs) -> Result<(), StoreError
         .set((
             table::status.eq(FlowStatus::Expired.as_str()),
             table::verifier.eq(None::<String>),
+            table::device.eq(None::<String>),
             table::used_at.eq(now),
         ))
         .execute(conn)?;
@@ -376,6 +408,7 @@ pub fn fail_interrupted(
             table::status.eq(FlowStatus::Error.as_str()),
             table::message.eq(message),
             table::verifier.eq(None::<String>),
+            table::device.eq(None::<String>),
             table::used_at.eq(started_at),
         ))
         .execute(conn)?;
@@ -397,6 +430,7 @@ fn read(raw: &Raw) -> Result<FlowRow, StoreError> {
         state_hash: hash.ok_or_else(|| StoreError::corrupt(TABLE, &raw.id, "no state"))?,
         provider: raw.provider.clone(),
         account_id: account("account_id", &raw.account_id)?,
+        takes_paste: raw.redirect_uri.is_some(),
         status: cell.name("status", &raw.status, status_from)?,
         message: raw.message.clone(),
         result_account_id: account("result_account_id", &raw.result_account_id)?,
@@ -415,5 +449,6 @@ fn options(id: &str, plain: &[u8]) -> Result<FlowOptions, StoreError> {
         label: sealed.label,
         proxy: proxy.transpose()?,
         replace: sealed.replace,
+        client_id: sealed.client_id,
     })
 }

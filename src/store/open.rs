@@ -11,6 +11,8 @@ use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 
 use crate::clock::Clock;
+use crate::store::audit::AuditKey;
+use crate::store::backup;
 use crate::store::error::StoreError;
 use crate::store::files::{self, DirLock};
 use crate::store::master_key::MasterKey;
@@ -55,11 +57,17 @@ struct Inner {
     /// Empty between [`Store::close`] and the end, and while a writer that panicked is replaced.
     writer: Mutex<Option<SqliteConnection>>,
     closed: AtomicBool,
+    /// A damaged page was met: nothing is written any more (REL-DB-6).
+    damaged: AtomicBool,
+    /// Why the last backup failed.
+    backup_trouble: Mutex<Option<String>>,
     read_only: bool,
     journal: Journal,
     path: PathBuf,
     url: String,
     sealer: Sealer,
+    audit_key: AuditKey,
+    migrated: Option<(i64, i64)>,
     clock: Clock,
     lock: Mutex<Option<DirLock>>,
 }
@@ -77,13 +85,14 @@ impl Store {
         }
         files::make_private_dir(data_dir)?;
         let lock = DirLock::take(data_dir)?;
+        backup::apply_staged(options)?;
         let path = data_dir.join(DATABASE);
         let url = url_of(&path)?;
         if !is_present(&path, options)? {
             migrate::make_new(&path)?;
         }
         let journal = journal_for(data_dir);
-        let mut writer = match open_checked(&path, &url, journal, options) {
+        let (mut writer, migrated) = match open_checked(&path, &url, journal, options) {
             Err(StoreError::Malformed(_)) => {
                 let moved_to = move_aside(&path, options)?;
                 if !options.fresh {
@@ -102,7 +111,14 @@ impl Store {
         }
         let sealer = writer
             .immediate_transaction(|conn| Sealer::load(conn, keys, options.clock.now_ms()))?;
-        Self::assemble(options, path, url, journal, sealer, Some(writer), Some(lock))
+        let audit_key = AuditKey::of(keys);
+        let inner = Inner {
+            writer: Mutex::new(Some(writer)),
+            migrated,
+            lock: Mutex::new(Some(lock)),
+            ..Self::reading(options, path, url, journal, sealer, audit_key)?
+        };
+        Ok(Self(Arc::new(inner)))
     }
 
     fn open_read_only(options: &StoreOptions, keys: &MasterKey) -> Result<Self, StoreError> {
@@ -117,18 +133,19 @@ impl Store {
         migrate::require_current(&mut conn, &options.app_version)?;
         let sealer = Sealer::load_existing(&mut conn, keys)?;
         let journal = journal_for(&options.data_dir);
-        Self::assemble(options, path, url, journal, sealer, None, None)
+        let audit_key = AuditKey::of(keys);
+        Ok(Self(Arc::new(Self::reading(options, path, url, journal, sealer, audit_key)?)))
     }
 
-    fn assemble(
+    /// What every open store has; one that writes has more.
+    fn reading(
         options: &StoreOptions,
         path: PathBuf,
         url: String,
         journal: Journal,
         sealer: Sealer,
-        writer: Option<SqliteConnection>,
-        lock: Option<DirLock>,
-    ) -> Result<Self, StoreError> {
+        audit_key: AuditKey,
+    ) -> Result<Inner, StoreError> {
         let readers = Pool::builder()
             .max_size(READERS)
             // Opened when asked for, so that none appears behind the back of `close`.
@@ -140,18 +157,22 @@ impl Store {
             .connection_customizer(Box::new(ReaderSetup))
             .build(ConnectionManager::new(&url))
             .map_err(|e| StoreError::Busy(e.to_string()))?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Inner {
             readers: Mutex::new(Some(readers)),
-            writer: Mutex::new(writer),
+            writer: Mutex::new(None),
             closed: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
+            backup_trouble: Mutex::default(),
             read_only: options.read_only,
             journal,
             path,
             url,
             sealer,
+            audit_key,
+            migrated: None,
             clock: options.clock.clone(),
-            lock: Mutex::new(lock),
-        })))
+            lock: Mutex::new(None),
+        })
     }
 
     /// Runs `work` in one read transaction: everything it reads is of one instant.
@@ -167,7 +188,7 @@ impl Store {
         let pool = pool.ok_or(StoreError::Closed)?;
         let mut conn = pool.get().map_err(|e| StoreError::Busy(e.to_string()))?;
         let conn: &mut SqliteConnection = &mut conn;
-        conn.transaction(work)
+        self.watched(conn.transaction(work))
     }
 
     /// Runs `work` in one write transaction, on the disk when this returns (REL-DB-1, durable).
@@ -184,6 +205,7 @@ impl Store {
         }
         let mut slot = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_closed()?;
+        self.refuse_damaged()?;
         // Taken out while in use: after a panic inside `work` the connection is gone, and SQLite has
         // rolled back, instead of staying behind in a half-done transaction.
         let mut conn = match slot.take() {
@@ -192,7 +214,7 @@ impl Store {
         };
         let result = conn.immediate_transaction(work);
         *slot = Some(conn);
-        result
+        self.watched(result)
     }
 
     /// A connection of its own for the Ledger's thread (REL-DB-1, batch).
@@ -208,6 +230,22 @@ impl Store {
         self.connect(Durability::Normal)
     }
 
+    /// Why the last backup failed; `None` = it did not.
+    #[must_use]
+    pub fn backup_trouble(&self) -> Option<String> {
+        self.0.backup_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn note_backup(&self, trouble: Option<String>) {
+        *self.0.backup_trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// True once a damaged page was met: nothing is written any more.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.0.damaged.load(Ordering::Acquire)
+    }
+
     /// What is wrong with the database file; empty when nothing is. `full` reads every page and index.
     ///
     /// # Errors
@@ -217,10 +255,52 @@ impl Store {
         self.read(|conn| Ok(sqlite::faults(conn, full)?))
     }
 
+    /// Writes the database file anew, without the space that deleted rows left. Writers wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Too little space for the second file; the database fails; the store is closed or read-only.
+    pub fn vacuum(&self) -> Result<(), StoreError> {
+        if self.0.read_only {
+            return Err(StoreError::ReadOnly);
+        }
+        let needed = fs::metadata(&self.0.path).map_or(0, |meta| meta.len()).saturating_mul(2);
+        if let Some(free) = self.0.path.parent().and_then(files::free_bytes)
+            && free < needed
+        {
+            return Err(StoreError::NoRoom { needed, free });
+        }
+        let mut slot = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refuse_closed()?;
+        if let Some(conn) = slot.as_mut() {
+            sqlite::vacuum(conn)?;
+            sqlite::checkpoint_truncate(conn)?;
+        }
+        Ok(())
+    }
+
     /// Seals and opens secret columns.
     #[must_use]
     pub fn sealer(&self) -> &Sealer {
         &self.0.sealer
+    }
+
+    /// The key that chains the rows of the audit log.
+    #[must_use]
+    pub fn audit_key(&self) -> &AuditKey {
+        &self.0.audit_key
+    }
+
+    /// Schemas before and after the migrations that opening it ran; `None` = none were due.
+    #[must_use]
+    pub fn migrated(&self) -> Option<(i64, i64)> {
+        self.0.migrated
+    }
+
+    /// True when it takes no writes.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.0.read_only
     }
 
     /// The store's source of time.
@@ -275,6 +355,22 @@ impl Store {
         };
         drop(self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         result
+    }
+
+    /// Remembers that a damaged page was met.
+    fn watched<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.as_ref().is_err_and(StoreError::is_damaged) {
+            self.0.damaged.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    fn refuse_damaged(&self) -> Result<(), StoreError> {
+        if !self.is_damaged() {
+            return Ok(());
+        }
+        let text = "nothing is written to it any more; stop the router and restore a backup";
+        Err(StoreError::Malformed(text.to_owned()))
     }
 
     fn refuse_closed(&self) -> Result<(), StoreError> {
@@ -359,7 +455,7 @@ fn trace_of_earlier(data_dir: &Path) -> Option<PathBuf> {
 }
 
 /// Renames the database and its companions; nothing is ever deleted. Returns the new name.
-fn move_aside(path: &Path, options: &StoreOptions) -> Result<PathBuf, StoreError> {
+pub(super) fn move_aside(path: &Path, options: &StoreOptions) -> Result<PathBuf, StoreError> {
     let stamp = files::utc_stamp(options.clock.now_ms());
     let base = files::with_suffix(path, &[".corrupt-", &stamp].concat());
     let moved_to = files::unused_name(&base);
@@ -379,7 +475,7 @@ fn open_checked(
     url: &str,
     journal: Journal,
     options: &StoreOptions,
-) -> Result<SqliteConnection, StoreError> {
+) -> Result<(SqliteConnection, Option<(i64, i64)>), StoreError> {
     let size = fs::metadata(path).map_or(0, |m| m.len());
     let mut conn = SqliteConnection::establish(url)?;
     // Before anything is written: a foreign or newer file stays untouched.
@@ -395,8 +491,10 @@ fn open_checked(
     drop(conn);
     let mut conn = SqliteConnection::establish(url)?;
     sqlite::prepare_writer(&mut conn, Durability::Full, journal)?;
+    let before = sqlite::user_version(&mut conn)?;
     migrate::bring_up_to_date(&mut conn, path, options)?;
-    Ok(conn)
+    let after = sqlite::user_version(&mut conn)?;
+    Ok((conn, (before != after).then_some((before, after))))
 }
 
 fn journal_for(data_dir: &Path) -> Journal {

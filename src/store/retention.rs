@@ -70,6 +70,16 @@ impl Store {
         Ok(pruned)
     }
 
+    /// Deletes hourly sums from before `before`. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// The database fails; what was deleted until then stays deleted.
+    pub fn prune_hours(&self, before: UnixMs) -> Result<usize, StoreError> {
+        let errors = self.steps(|conn| sqlite::delete_old_error_hours(conn, before))?;
+        Ok(self.steps(|conn| sqlite::delete_old_hours(conn, before))?.saturating_add(errors))
+    }
+
     /// Attempts have no index on their time: they are looked up on a reader, so that the scan holds
     /// up nobody, and deleted by key.
     fn prune_attempts(&self, before: UnixMs) -> Result<usize, StoreError> {

@@ -148,6 +148,36 @@ diesel::table! {
 }
 
 diesel::table! {
+    auth_state (id) {
+        id -> BigInt,
+        password_hash -> Nullable<Text>,
+        password_changed_at -> Nullable<BigInt>,
+        session_gen -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit_events (seq) {
+        seq -> BigInt,
+        ts_ms -> BigInt,
+        event -> Text,
+        outcome -> Text,
+        actor -> Text,
+        client_ip -> Nullable<Text>,
+        peer_ip -> Nullable<Text>,
+        ua_hash -> Nullable<Binary>,
+        method -> Nullable<Text>,
+        path -> Nullable<Text>,
+        status -> Nullable<BigInt>,
+        request_id -> Nullable<Text>,
+        count -> BigInt,
+        detail -> Text,
+        prev_mac -> Binary,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
     budgets (id) {
         id -> Text,
         scope -> Text,
@@ -164,6 +194,39 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         managed_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    alerts (id) {
+        id -> Text,
+        kind -> Text,
+        subject -> Text,
+        severity -> Text,
+        title -> Text,
+        consequence -> Text,
+        link -> Text,
+        opened_at -> BigInt,
+        updated_at -> BigInt,
+        closed_at -> Nullable<BigInt>,
+        dismissed_fingerprint -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    jobs (id) {
+        id -> Text,
+        kind -> Text,
+        title -> Text,
+        state -> Text,
+        total -> BigInt,
+        done -> BigInt,
+        ok -> BigInt,
+        failed -> BigInt,
+        items -> Text,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        report -> Nullable<Text>,
     }
 }
 
@@ -431,6 +494,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    sessions (sid_hash) {
+        sid_hash -> Binary,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+        #[sql_name = "gen"]
+        generation -> BigInt,
+        csrf_salt -> Binary,
+        ip -> Text,
+        ua_hash -> Binary,
+        ua_family -> Text,
+        must_change -> Bool,
+        sudo_until -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     settings (key) {
         key -> Text,
         value -> Nullable<Text>,
@@ -516,6 +597,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     aliases,
     api_keys,
     attempts,
+    auth_state,
+    audit_events,
     budgets,
     combo_entries,
     combos,
@@ -531,6 +614,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     provider_overrides,
     proxies,
     requests,
+    sessions,
     settings,
     usage_daily,
     usage_hourly,

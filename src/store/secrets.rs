@@ -92,6 +92,26 @@ pub fn refresh_token(
     open(sealer, &id, "refresh_token", raw.refresh_token.as_deref())
 }
 
+/// Forgets an API key. It counts as a new generation, so that whoever still holds the old one is behind.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn forget_api_key(
+    conn: &mut SqliteConnection,
+    id: AccountId,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    diesel::update(table::table.find(id.to_string()))
+        .set((
+            table::api_key.eq(None::<String>),
+            table::generation.eq(table::generation + 1),
+            table::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// Writes new values over generation `expected` (0 = none stored). Returns the new generation.
 ///
 /// # Errors

@@ -97,6 +97,11 @@ pub(crate) fn prepare_reader(conn: &mut SqliteConnection) -> QueryResult<()> {
     conn.batch_execute("pragma query_only = on;")
 }
 
+/// Sets up a connection that copies the database, which takes a writer's rights.
+pub(crate) fn prepare_copier(conn: &mut SqliteConnection) -> QueryResult<()> {
+    conn.batch_execute(COMMON)
+}
+
 /// Marks a new database as ours.
 pub(crate) fn mark_as_ours(conn: &mut SqliteConnection) -> QueryResult<()> {
     // APPLICATION_ID; a pragma takes no bound value.
@@ -135,6 +140,11 @@ pub(crate) fn faults(conn: &mut SqliteConnection, full: bool) -> QueryResult<Vec
 pub(crate) fn vacuum_into(conn: &mut SqliteConnection, path: &str) -> QueryResult<()> {
     sql_query("vacuum into ?").bind::<Text, _>(path).execute(conn)?;
     Ok(())
+}
+
+/// Writes the database file anew, without the space that deleted rows left.
+pub(crate) fn vacuum(conn: &mut SqliteConnection) -> QueryResult<()> {
+    conn.batch_execute("vacuum;")
 }
 
 /// Moves the write-ahead log into the file and empties it.
@@ -183,6 +193,14 @@ pub(crate) fn delete_old_live_models(
     )
     .bind::<BigInt, _>(before)
     .execute(conn)
+}
+
+/// The highest place the audit chain ever gave; 0 = none. The database remembers it when rows are gone.
+pub(crate) fn highest_audit_seq(conn: &mut SqliteConnection) -> QueryResult<i64> {
+    number(
+        conn,
+        "select coalesce((select seq from sqlite_sequence where name = 'audit_events'), 0) as n",
+    )
 }
 
 fn number(conn: &mut SqliteConnection, query: &'static str) -> QueryResult<i64> {

@@ -310,6 +310,27 @@ fn signing_in_by_paste_works_with_a_router_and_without() {
 }
 
 #[test]
+fn signing_in_by_code_shows_it_and_waits() {
+    let (vendor, mut home) = vendor("dora");
+    home.serve();
+    let mut talk = home.start_command(&["account", "add", "xai", "--device", "--label", "grok"]);
+    talk.wait_for("Enter this code there");
+    let code = format!("SIMA-{}", talk.wait_for("SIMA-"));
+    talk.wait_for("Waiting until");
+    assert!(vendor.enter_code(&Person::new("dora"), code.trim()), "{code}");
+    let done = talk.end().ok();
+    assert!(done.out.contains("Signed in as dora@example.com"), "{done:?}");
+    assert!(done.out.contains("Account xai/grok: "), "{done:?}");
+    let mut declined = home.start_command(&["account", "add", "xai", "--device"]);
+    declined.wait_for("Enter this code there");
+    let code = format!("SIMA-{}", declined.wait_for("SIMA-"));
+    assert!(vendor.decline_code(code.trim()), "{code}");
+    declined.end().ended(1).warns("you declined");
+    let secrets = vendor.secrets();
+    nothing_secret(&home, &secrets.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
 fn the_browser_may_come_back_by_itself() {
     let (_vendor, mut home) = vendor("berta");
     home.serve();

@@ -31,7 +31,7 @@ fn e008_cors_headers_come_once_and_with_inference_alone() {
         let policy = values(&got, "cross-origin-resource-policy");
         assert_eq!(policy, ["cross-origin"], "{method} {path}");
     }
-    for path in ["/healthz", "/readyz", "/", "/dashboard", "/api/keys", "/assets/base.css"] {
+    for path in ["/healthz", "/readyz", "/", "/dashboard", "/api/keys", "/assets/nothing.css"] {
         let got = router.send("GET", path, &[ORIGIN], b"");
         assert!(got.header("access-control-allow-origin").is_none(), "{path}");
         assert_eq!(got.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
@@ -64,12 +64,16 @@ fn public_paths_check_the_host_of_an_absolute_target() {
 }
 
 #[test]
-fn pages_answer_get_alone() {
+fn pages_send_whoever_is_not_signed_in_to_the_sign_in() {
     let router = Setup::new().start();
-    let got = router.post("/dashboard", "{}");
-    assert_eq!((got.status, got.header("allow")), (405, Some("GET, HEAD")), "{}", got.brief());
-    let head = router.send("HEAD", "/dashboard", &[], b"");
+    for method in ["GET", "HEAD", "POST", "PATCH", "DELETE"] {
+        let got = router.send(method, "/dashboard", &[], b"");
+        assert_eq!((got.status, got.header("location")), (303, Some("/login")), "{method}");
+    }
+    let head = router.send("HEAD", "/login", &[], b"");
     assert_eq!((head.status, head.body.len()), (200, 0));
+    let got = router.send("PUT", "/login", &[], b"");
+    assert_eq!((got.status, got.header("allow")), (405, Some("GET, HEAD, POST")));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ninerouter::demo::authority::{Authority, Hold, Person, Place};
 use serde_json::{Value, json};
 
 use crate::support::client::{Conn, request};
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin};
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
 
 const CONNECT: &str = "/api/accounts/connect";
 
@@ -132,6 +132,44 @@ fn pasted_address_connects_and_survives_a_restart() {
     assert_eq!(refused["status"], "error");
     assert!(refused["message"].as_str().unwrap().contains("different account"), "{refused}");
     assert_kept_secret(&router, &vendor, &started);
+}
+
+#[test]
+fn a_code_waits_through_a_restart_and_its_account_serves() {
+    let vendor = Authority::start(&Clock::System).unwrap();
+    let mut router = router_at(&vendor);
+    let start = format!("{CONNECT}/xai/start");
+    let refused = call(&router, "POST", &start, &json!({"region": "eu"}));
+    assert_eq!(refused.status, 422, "{}", refused.brief());
+    assert!(refused.text().contains("`region`"), "{}", refused.brief());
+    let started = call(&router, "POST", &start, &json!({"prefer": "device"})).json();
+    assert_eq!((&started["mode"], &started["authorize_url"]), (&json!("device"), &Value::Null));
+    router.kill();
+    router.launch();
+    let waiting = session(&router, &started);
+    assert_eq!((&waiting["status"], &waiting["device"]), (&json!("pending"), &started["device"]));
+    let code = started["device"]["user_code"].as_str().unwrap();
+    assert!(vendor.enter_code(&Person::new("ada"), code));
+    assert!(vendor.wait(PATIENCE, |counts| counts.exchanges == 1));
+    let done = until(PATIENCE, "the sign-in is over", || {
+        let session = session(&router, &started);
+        (session["status"] != "exchanging" && session["status"] != "pending").then_some(session)
+    });
+    assert_eq!((&done["status"], &done["existed"]), (&json!("done"), &json!(false)), "{done}");
+    for stream in [false, true] {
+        let reply = router.ask(Dialect::Chat, "xai/grok-4.5", stream);
+        assert_eq!(reply.status, 200, "{}", reply.brief());
+        assert!(reply.text().contains("simulated"), "{}", reply.brief());
+    }
+    let counts = vendor.counts();
+    assert_eq!((counts.messages, counts.early_polls), (2, 0));
+    let output = router.output();
+    for secret in vendor.secrets() {
+        assert!(!output.contains(&secret), "`{secret}` was printed");
+        for (name, bytes) in files_below(&router.data_dir()) {
+            assert!(memchr::memmem::find(&bytes, secret.as_bytes()).is_none(), "in {name}");
+        }
+    }
 }
 
 #[test]

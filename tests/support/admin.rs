@@ -24,7 +24,26 @@ pub(crate) fn raw(socket: &Path, bytes: &[u8]) -> Reply {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
         .collect();
-    Reply { status, headers, body: answer[head + 4..].to_vec(), complete: true }
+    let body = answer[head + 4..].to_vec();
+    let mut reply = Reply { status, headers, body, complete: true };
+    if reply.header("transfer-encoding") == Some("chunked") {
+        reply.body = unchunked(&reply.body);
+    }
+    reply
+}
+
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let line = memchr::memmem::find(rest, b"\r\n").expect("a chunk's size");
+        let size = std::str::from_utf8(&rest[..line]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend(&rest[line + 2..line + 2 + size]);
+        rest = &rest[line + 2 + size + 2..];
+    }
 }
 
 /// One call with a JSON body, or none.

@@ -199,15 +199,20 @@ impl Conn {
 
     /// The whole reply.
     pub(crate) fn reply(&mut self, head_only: bool) -> Option<Reply> {
-        let mut reply = self.head(head_only)?;
+        let head = self.head(head_only)?;
+        Some(self.rest(head))
+    }
+
+    /// The answer whose head has been read.
+    pub(crate) fn rest(&mut self, mut reply: Reply) -> Reply {
         loop {
             match self.piece() {
                 Piece::Data(data) => reply.body.extend(data),
                 Piece::End => {
                     reply.complete = true;
-                    return Some(reply);
+                    return reply;
                 }
-                Piece::Cut => return Some(reply),
+                Piece::Cut => return reply,
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What every suite shares: the real binary, a raw HTTP client, the wire formats' stories.
 
 pub(crate) mod admin;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod closed;
 pub(crate) mod database;
+pub(crate) mod feed;
 pub(crate) mod oauth;
 pub(crate) mod router;
 pub(crate) mod story;
@@ -12,6 +14,7 @@ pub(crate) mod tls;
 
 use std::time::{Duration, Instant};
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Conn, Piece, Reply};
 pub(crate) use router::{Router, Setup};
 pub(crate) use story::Dialect;

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,6 +24,10 @@ pub(crate) struct Setup {
     env: Vec<(String, String)>,
     args: Vec<String>,
     background: bool,
+    disk: Option<&'static str>,
+    files: Option<u32>,
+    /// Another build of the router than the one made for the tests.
+    pub(crate) binary: Option<PathBuf>,
 }
 
 impl Setup {
@@ -105,6 +110,18 @@ impl Setup {
         self
     }
 
+    /// Lets the process open so many files at most.
+    pub(crate) fn files(mut self, most: u32) -> Self {
+        self.files = Some(most);
+        self
+    }
+
+    /// Gives the data folder a disk of its own of this size, which nobody but the router sees.
+    pub(crate) fn disk(mut self, size: &'static str) -> Self {
+        self.disk = Some(size);
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub(crate) fn start(self) -> Router {
         let mut router = self.prepare();
@@ -122,6 +139,7 @@ impl Setup {
             setup: self,
             process: None,
             output: Arc::default(),
+            readers: Vec::new(),
             address: (Ipv4Addr::LOCALHOST, 0).into(),
         }
     }
@@ -133,6 +151,8 @@ pub(crate) struct Router {
     setup: Setup,
     process: Option<Child>,
     output: Arc<Mutex<String>>,
+    /// They end with the process's pipes.
+    readers: Vec<JoinHandle<()>>,
     pub(crate) address: SocketAddr,
 }
 
@@ -180,7 +200,26 @@ impl Router {
     /// Starts the process with the given arguments, without waiting for anything.
     #[expect(clippy::disallowed_methods, reason = "tests run the real binary")]
     pub(crate) fn spawn(&mut self, args: &[&str]) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ninerouter"));
+        let built = PathBuf::from(env!("CARGO_BIN_EXE_ninerouter"));
+        let binary = self.setup.binary.as_ref().unwrap_or(&built);
+        let mut command = match (self.setup.disk, self.setup.files) {
+            (None, None) => Command::new(binary),
+            (None, Some(most)) => {
+                let mut command = Command::new("sh");
+                let script = "ulimit -n \"$1\" && shift && exec \"$@\"";
+                command.args(["-c", script, "sh", &most.to_string()]).arg(binary);
+                command
+            }
+            (Some(size), _) => {
+                std::fs::create_dir_all(self.data_dir()).unwrap();
+                // In a mount namespace of its own; each step takes the place of the one before.
+                let script = "mount -t tmpfs -o size=\"$1\",mode=0700 none \"$DATA_DIR\" && shift && exec \"$@\"";
+                let mut command = Command::new("unshare");
+                command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh", size]);
+                command.arg(binary);
+                command
+            }
+        };
         command
             .args(args)
             .args(&self.setup.args)
@@ -196,8 +235,10 @@ impl Router {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
-        collect(child.stdout.take().unwrap(), &self.output);
-        collect(child.stderr.take().unwrap(), &self.output);
+        self.readers = vec![
+            collect(child.stdout.take().unwrap(), &self.output),
+            collect(child.stderr.take().unwrap(), &self.output),
+        ];
         self.process = Some(child);
     }
 
@@ -205,11 +246,14 @@ impl Router {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the end of the process, and for the last that it wrote.
     pub(crate) fn wait(&mut self, limit: Duration) -> ExitStatus {
         let process = self.process.as_mut().expect("it runs");
         let status = until(limit, "the router ends", || process.try_wait().unwrap());
         self.process = None;
+        for reader in self.readers.drain(..) {
+            reader.join().unwrap();
+        }
         status
     }
 
@@ -260,6 +304,13 @@ impl Router {
         self.post(&dialect.path(model, stream), dialect.body(model, stream))
     }
 
+    /// The data folder as the router sees it: with [`Setup::disk`] nobody else does.
+    pub(crate) fn inner_data_dir(&self) -> PathBuf {
+        let own = self.data_dir();
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid().as_raw_nonzero()));
+        root.join(own.strip_prefix("/").unwrap())
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.data_dir().join("ninerouter.sqlite")
     }
@@ -290,7 +341,7 @@ impl Drop for Router {
     }
 }
 
-fn collect(pipe: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
+fn collect(pipe: impl Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let into = Arc::clone(into);
     std::thread::spawn(move || {
         let mut reader = BufReader::new(pipe);
@@ -299,11 +350,11 @@ fn collect(pipe: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {
             into.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
-    });
+    })
 }
 
 /// Port of the first `…:<port>/v1` in the text.
-pub(super) fn printed_port(text: &str) -> Option<u16> {
+pub(crate) fn printed_port(text: &str) -> Option<u16> {
     text.match_indices("/v1").find_map(|(at, _)| {
         let before = &text[..at];
         let digits = before.rfind(|c: char| !c.is_ascii_digit()).map(|i| (i, &before[i + 1..]))?;

@@ -238,6 +238,18 @@ impl Talk {
         })
     }
 
+    /// Waits until standard output holds `mark`.
+    pub(crate) fn hears(&mut self, mark: &str) {
+        let (out, child) = (Arc::clone(&self.out), &mut self.child);
+        until(PATIENCE, mark, || {
+            let found = out.lock().unwrap().contains(mark);
+            if let (false, Ok(Some(status))) = (found, child.try_wait()) {
+                panic!("the command ended with {status}");
+            }
+            found.then_some(())
+        });
+    }
+
     pub(crate) fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(line.as_bytes()).unwrap();

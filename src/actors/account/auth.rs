@@ -10,6 +10,7 @@ use tracing::warn;
 use super::renewal::Rest;
 use super::{Account, UNREADABLE};
 use crate::actors::exchanges::{Unrenewed, Why};
+use crate::auth::audit::{Caller, Event, EventName};
 use crate::clock::UnixMs;
 use crate::provider::catalog::Provider;
 use crate::provider::credential::Credential;
@@ -24,6 +25,9 @@ use crate::store::hot_state::StoredAuth;
 const FILE_AGAIN_MS: i64 = MINUTE;
 /// A refresh token is finished, and nobody knows when the access token ends: it is believed for this long.
 const UNKNOWN_END_MS: i64 = DAY;
+
+/// One refresh in so many is noted in the audit log: they come every hour, and of every account.
+const REFRESH_SAMPLE: u64 = 10;
 
 /// The way to a next token.
 #[derive(Clone, Debug)]
@@ -119,6 +123,10 @@ impl Account {
             return;
         }
         let now = self.shared.clock.now_ms();
+        if credential.generation % REFRESH_SAMPLE == 1 {
+            let event = Event::ok(EventName::ProviderAccountTokenRefreshed);
+            self.audit(event.with("generation", credential.generation).with("of", REFRESH_SAMPLE));
+        }
         self.credential = Some(credential);
         self.renewal.start_over();
         self.look_for_way();
@@ -196,7 +204,15 @@ impl Account {
             account.id = %self.id, provider = %self.config.provider,
             "account needs the operator: {reason}"
         );
+        let event = Event::failed(EventName::ProviderAccountReauthNeeded).with("reason", reason);
+        self.audit(event);
         self.set_auth(StoredAuth::Dead { reason: reason.to_owned(), since }, ctx);
+    }
+
+    /// Tells the audit log what became of this account.
+    fn audit(&self, event: Event) {
+        let event = event.with("id", self.id.to_string()).with("provider", &*self.config.provider);
+        self.shared.audit.record(&Caller::system(), event);
     }
 
     fn note_failure(&mut self, now: UnixMs, class: &str, failed: &Unrenewed) {

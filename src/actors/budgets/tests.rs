@@ -312,7 +312,10 @@ fn thresholds_and_blocks_are_told_once_per_window() {
                 LiveEvent::BudgetBlocked { .. } => -1,
                 LiveEvent::Account(_)
                 | LiveEvent::Quota(_)
-                | LiveEvent::RequestFinished { .. }
+                | LiveEvent::RequestFinished(_)
+                | LiveEvent::Alerts
+                | LiveEvent::Job(_)
+                | LiveEvent::SignIn(_)
                 | LiveEvent::Configuration => 0,
             });
         }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::run::{Brought, Exchange, Held, New};
 use super::{Unrenewed, Why};
 use crate::net::{Destination, Method, NetError, Outgoing, wire_headers};
-use crate::provider::oauth::refresh::SCOPE;
+use crate::provider::oauth::refresh::{CLIENT_ID, SCOPE};
 use crate::provider::oauth::{
     Client, Failure, FailureKind, Family, Refresh, TokenAnswer, TokenCall, Tokens, Variant, judge,
     reply,
@@ -33,7 +33,8 @@ impl Exchange {
             let text = "the account has no refresh token; sign in again";
             return Err(Unrenewed::new(Why::NoWay, text));
         };
-        let client = Client::of(provider, snapshot.oauth_client(&provider.id))
+        let own = held.credential.extra.get(CLIENT_ID).map(Secret::expose);
+        let client = Client::of(provider, snapshot.oauth_client(&provider.id), own)
             .map_err(|error| Unrenewed::new(Why::Dead("client"), error.to_string()))?;
         let granted = held.credential.extra.get(SCOPE).map(Secret::expose);
         let refresh = Refresh { oauth, family, client: &client, refresh_token, granted };

@@ -24,6 +24,7 @@ use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::actors::table::{SharedTable, Table};
 use crate::actors::waiting::WaitingRoom;
+use crate::auth::audit::{Caller, Event, EventName};
 use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::net::Clients;
@@ -154,6 +155,9 @@ impl Router {
             Revival::Wait => return,
             Revival::Fault => {
                 error!(account.id = %id, "account faulted: its actor dies again and again; next try in 5 minutes");
+                let event = Event::failed(EventName::ActorRestarted).with("actor", id.to_string());
+                let event = event.with("why", "it dies again and again");
+                self.desk.shared.audit.record(&Caller::system(), event);
                 self.desk.table.borrow_mut().update(id, |view| view.faulted = true);
                 return;
             }
@@ -168,6 +172,9 @@ impl Router {
             match stored {
                 Ok(Ok(stored)) => {
                     info!(account.id = %id, "account actor restarted");
+                    let event = Event::ok(EventName::ActorRestarted).with("actor", id.to_string());
+                    let event = event.with("why", "it died");
+                    router.desk.shared.audit.record(&Caller::system(), event);
                     router.desk.restart(id, stored);
                 }
                 // The next sweep tries again.

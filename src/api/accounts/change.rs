@@ -240,7 +240,7 @@ impl Api {
     }
 }
 
-fn secret_of(text: String) -> Result<Secret, ApiError> {
+pub(in crate::api) fn secret_of(text: String) -> Result<Secret, ApiError> {
     let secret = Secret::new(text.trim().to_owned());
     let plain = secret.expose().bytes().all(|byte| byte.is_ascii_graphic());
     if secret.is_empty() || secret.expose().len() > KEY || !plain {

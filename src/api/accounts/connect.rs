@@ -10,9 +10,10 @@ use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
 use crate::id::{AccountId, FlowId};
 use crate::oauth::{
-    Browser, ImportRequest, ImportSource, Session, SignInError, SignInErrorKind, StartSignIn,
-    Started,
+    Browser, ImportRequest, ImportSource, Means, Session, ShownCode, SignInError, SignInErrorKind,
+    StartSignIn, Started,
 };
+use crate::provider::oauth::connect::StartOption;
 use crate::routing::account::{Ownership, ProxyChoice};
 use crate::secret::Secret;
 use crate::store::accounts::{self, AccountRow};
@@ -22,7 +23,12 @@ use crate::store::accounts::{self, AccountRow};
 struct Wish {
     label: Option<String>,
     proxy_id: Option<String>,
-    prefer: Option<Means>,
+    region: Option<String>,
+    base_url: Option<String>,
+    start_url: Option<String>,
+    client_id: Option<String>,
+    project: Option<String>,
+    prefer: Option<Prefer>,
     /// Where the browser runs, when it is known.
     browser: Option<Place>,
     /// Of a reconnected account: it may become another identity.
@@ -31,9 +37,18 @@ struct Wish {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Means {
+enum Prefer {
     Browser,
     Device,
+}
+
+impl From<Prefer> for Means {
+    fn from(prefer: Prefer) -> Self {
+        match prefer {
+            Prefer::Browser => Self::Browser,
+            Prefer::Device => Self::Device,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -63,9 +78,14 @@ async fn begin(
     account: Option<AccountId>,
     wish: Wish,
 ) -> Result<Reply, ApiError> {
-    if wish.prefer == Some(Means::Device) {
-        return Err(ApiError::invalid("prefer", format!("`{provider}` has no device sign-in")));
-    }
+    let options = [
+        (StartOption::Region, wish.region),
+        (StartOption::BaseUrl, wish.base_url),
+        (StartOption::StartUrl, wish.start_url),
+        (StartOption::ClientId, wish.client_id),
+        (StartOption::Project, wish.project),
+    ];
+    let options = options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let ask = StartSignIn {
         provider,
         label: wish.label,
@@ -77,6 +97,8 @@ async fn begin(
             Some(Place::Here) => Browser::Here,
             None => Browser::Unknown,
         },
+        prefer: wish.prefer.map(Means::from),
+        options,
     };
     let started = api.sign_ins().start(ask).await?;
     Ok(Reply::ok(started_object(&started)))
@@ -192,7 +214,8 @@ fn started_object(started: &Started) -> Value {
     json!({
         "session_id": started.session_id.to_string(), "provider": started.provider,
         "mode": started.mode, "authorize_url": started.authorize_url,
-        "redirect_uri": started.redirect_uri, "expires_at": started.expires_at,
+        "redirect_uri": started.redirect_uri, "device": started.device.as_ref().map(code_object),
+        "expires_at": started.expires_at,
         "paste_allowed": started.paste_allowed, "note": started.note,
     })
 }
@@ -202,6 +225,14 @@ fn session_object(session: &Session) -> Value {
         "session_id": session.session_id.to_string(), "provider": session.provider,
         "status": session.status.as_str(), "message": session.message,
         "account_id": session.account_id.map(|id| id.to_string()), "existed": session.existed,
+        "device": session.device.as_ref().map(code_object),
+    })
+}
+
+fn code_object(code: &ShownCode) -> Value {
+    json!({
+        "user_code": code.user_code, "verification_uri": code.verification_uri,
+        "verification_uri_complete": code.verification_uri_complete, "expires_at": code.expires_at,
     })
 }
 

@@ -5,10 +5,11 @@ pub(super) mod change;
 mod check;
 pub(super) mod connect;
 pub(super) mod input;
+pub(in crate::api) mod many;
 mod object;
 pub(super) mod status;
 
-pub(super) use object::proxy_object;
+pub(super) use object::{proxy_object, quota_of};
 
 use std::collections::HashMap;
 
@@ -20,6 +21,7 @@ use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
 use crate::api::page::{self, found, page};
 use crate::api::providers::provider_named;
+use crate::clock::UnixMs;
 use crate::id::AccountId;
 use crate::routing::account::AccountView;
 use crate::store::accounts::{self, AccountRow};
@@ -38,9 +40,9 @@ pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
         }
         None => None,
     };
-    let (rows, known) = api.accounts(None).await?;
+    let known = api.accounts(None).await?;
     let mut items = Vec::new();
-    for row in &rows {
+    for row in &known.stored.rows {
         let config = &row.config;
         let email = row.about.email.as_deref().unwrap_or_default();
         let fits = wanted.as_ref().is_none_or(|id| **id == *config.provider)
@@ -62,18 +64,46 @@ pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::ok(api.account(call.id(WHAT)?).await?))
 }
 
-/// What is known of accounts beside their rows.
-pub(super) struct Known {
-    views: HashMap<AccountId, AccountView>,
+/// What the database knows of accounts.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) rows: Vec<AccountRow>,
     last4: HashMap<AccountId, String>,
     day: HashMap<String, Totals>,
+}
+
+impl Stored {
+    /// The same with newer figures of the last day, and the accounts whose figures are others.
+    pub(super) fn with_day(self, day: HashMap<String, Totals>) -> (Self, Vec<AccountId>) {
+        let requests = |day: &HashMap<String, Totals>, id: AccountId| {
+            day.get(&id.to_string()).map_or(0, |totals| totals.requests)
+        };
+        let ids = self.rows.iter().map(|row| row.config.id);
+        let others = ids.filter(|id| requests(&self.day, *id) != requests(&day, *id)).collect();
+        (Self { day, ..self }, others)
+    }
+}
+
+/// What is known of accounts.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) views: HashMap<AccountId, AccountView>,
+    pub(super) stored: Stored,
+}
+
+impl Known {
+    pub(super) fn new(views: Vec<AccountView>, stored: Stored) -> Self {
+        let views = views.into_iter().map(|view| (view.config.id, view)).collect();
+        Self { views, stored }
+    }
 }
 
 impl Api {
     /// The account object of an id.
     pub(super) async fn account(&self, id: AccountId) -> Result<Value, ApiError> {
-        let (rows, known) = self.accounts(Some(id)).await?;
-        let row = rows.first().ok_or_else(|| ApiError::not_found(WHAT, &id.to_string()))?;
+        let known = self.accounts(Some(id)).await?;
+        let row = known.stored.rows.first();
+        let row = row.ok_or_else(|| ApiError::not_found(WHAT, &id.to_string()))?;
         Ok(self.account_object(row, &known))
     }
 
@@ -82,49 +112,70 @@ impl Api {
         row.ok_or_else(|| ApiError::not_found(WHAT, &id.to_string()))
     }
 
-    async fn accounts(
-        &self,
-        only: Option<AccountId>,
-    ) -> Result<(Vec<AccountRow>, Known), ApiError> {
-        let now = self.shared().clock.now_ms();
-        let views = self.ask(Views).await?;
-        let sealer = self.shared().store.sealer().clone();
-        let (rows, last4, day) = self
-            .read(move |conn| {
-                let rows = match only {
-                    Some(id) => accounts::find(conn, id)?.into_iter().collect(),
-                    None => accounts::list(conn)?,
-                };
-                let mut last4 = HashMap::new();
-                for row in &rows {
-                    let id = row.config.id;
-                    last4.extend(last_of(conn, &sealer, id)?.map(|last| (id, last)));
-                }
-                let filter = Filter {
-                    from: now - DAY_MS,
-                    to: now,
-                    account_id: only.map(|id| id.to_string()),
-                    ..Filter::default()
-                };
-                let day = usage::by(conn, &filter, Dimension::Account)?;
-                let day = day.into_iter().map(|((id, _), totals)| (id, totals)).collect();
-                Ok((rows, last4, day))
-            })
-            .await?;
-        let views = views.into_iter().map(|view| (view.config.id, view)).collect();
-        Ok((rows, Known { views, last4, day }))
+    async fn accounts(&self, only: Option<AccountId>) -> Result<Known, ApiError> {
+        let views = self.account_views().await?;
+        Ok(Known::new(views, self.stored_accounts(only).await?))
     }
 
-    fn account_object(&self, row: &AccountRow, known: &Known) -> Value {
+    /// What the actors say.
+    pub(super) async fn account_views(&self) -> Result<Vec<AccountView>, ApiError> {
+        self.ask(Views).await
+    }
+
+    /// What the database says.
+    pub(super) async fn stored_accounts(
+        &self,
+        only: Option<AccountId>,
+    ) -> Result<Stored, ApiError> {
+        let now = self.shared().clock.now_ms();
+        let sealer = self.shared().store.sealer().clone();
+        self.read(move |conn| {
+            let rows = match only {
+                Some(id) => accounts::find(conn, id)?.into_iter().collect(),
+                None => accounts::list(conn)?,
+            };
+            let mut last4 = HashMap::new();
+            for row in &rows {
+                let id = row.config.id;
+                last4.extend(last_of(conn, &sealer, id)?.map(|last| (id, last)));
+            }
+            Ok(Stored { rows, last4, day: day(conn, only, now)? })
+        })
+        .await
+    }
+
+    /// Figures of the last day, by account.
+    pub(super) async fn account_days(
+        &self,
+        only: Option<AccountId>,
+    ) -> Result<HashMap<String, Totals>, ApiError> {
+        let now = self.shared().clock.now_ms();
+        self.read(move |conn| day(conn, only, now)).await
+    }
+
+    /// The account object of a row.
+    pub(super) fn account_object(&self, row: &AccountRow, known: &Known) -> Value {
         let id = row.config.id;
+        let Stored { last4, day, .. } = &known.stored;
         let parts = object::Parts {
             row,
             view: known.views.get(&id),
-            last4: known.last4.get(&id).map(String::as_str),
-            day: known.day.get(&id.to_string()),
+            last4: last4.get(&id).map(String::as_str),
+            day: day.get(&id.to_string()),
         };
         object::object(self.shared().clock.now_ms(), &parts, &self.shared().snapshot.load())
     }
+}
+
+fn day(
+    conn: &mut Connection,
+    only: Option<AccountId>,
+    now: UnixMs,
+) -> Result<HashMap<String, Totals>, StoreError> {
+    let account_id = only.map(|id| id.to_string());
+    let filter = Filter { from: now - DAY_MS, to: now, account_id, ..Filter::default() };
+    let day = usage::by(conn, &filter, Dimension::Account)?;
+    Ok(day.into_iter().map(|((id, _), totals)| (id, totals)).collect())
 }
 
 /// The end of an account's key. A key that is hardly longer shows nothing; one that cannot be read, neither.

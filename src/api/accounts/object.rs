@@ -61,7 +61,7 @@ pub(super) fn object(now: UnixMs, parts: &Parts<'_>, snapshot: &Snapshot) -> Val
     put("source", row.about.source.clone().into());
     put("secrets", secrets(view, last4));
     put("state", state(now, view, snapshot));
-    put("quota", quota(now, view));
+    put("quota", quota_of(now, view).unwrap_or_default());
     let nothing = Totals::default();
     let day = day.unwrap_or(&nothing);
     put(
@@ -129,11 +129,11 @@ fn auth(auth: &ShownAuth) -> Value {
     }
 }
 
-fn quota(now: UnixMs, view: Option<&AccountView>) -> Value {
-    let document = view.and_then(|view| view.shown.quota.as_deref());
-    let seen = document.map(|document| serde_json::to_value(document.as_of(now)));
+/// The canonical form of accounts §4.1; `None` = nothing is known.
+pub(in crate::api) fn quota_of(now: UnixMs, view: Option<&AccountView>) -> Option<Value> {
+    let document = view?.shown.quota.as_deref()?;
     // A document of texts and numbers always is JSON.
-    seen.and_then(Result::ok).unwrap_or_default()
+    serde_json::to_value(document.as_of(now)).ok()
 }
 
 /// `{mode, id}`.

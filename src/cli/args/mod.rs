@@ -1,8 +1,11 @@
 //! The command line, declared. What its commands mean stands in the help texts here and nowhere else.
 
 mod account;
+mod admin;
+mod backup;
 mod config;
 mod key;
+mod record;
 mod routing;
 mod value;
 
@@ -15,8 +18,11 @@ use crate::config::options::Flags;
 use crate::config::table;
 
 pub use account::*;
+pub use admin::*;
+pub use backup::{BackupArgs, RestoreArgs};
 pub use config::*;
 pub use key::*;
+pub use record::*;
 pub use routing::*;
 pub use value::*;
 
@@ -80,6 +86,9 @@ pub struct GlobalArgs {
     /// `--log-format`.
     #[arg(long, global = true, value_name = "FORMAT", hide_short_help = true, help = table::help("log_format"))]
     pub log_format: Option<String>,
+    /// Write the log to this file as well; it is put aside at 10 MiB, and five such files are kept
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub log_file: Option<PathBuf>,
     /// Colours in output for people
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_short_help = true)]
     pub color: Color,
@@ -144,13 +153,27 @@ pub enum Command {
     /// Proxies towards providers
     #[command(subcommand)]
     Proxy(ProxyCommand),
+    /// Who did what to this router, and whether the record of it is whole
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The newest lines of the running router's log
+    Logs(LogsArgs),
     /// What the router is doing: addresses, accounts, requests in flight, alerts
     Status,
+    /// Copy the database, also while the router runs
+    #[command(long_about = backup::BACKUP)]
+    Backup(BackupArgs),
+    /// Put a backup in the place of the database
+    #[command(long_about = backup::RESTORE)]
+    Restore(RestoreArgs),
     /// Look for what is wrong with this installation; changes nothing
     Doctor(DoctorArgs),
     /// Settings and the config file
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The way back into the dashboard, for who forgot the password or is shut out
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Ask the router of this machine whether it is alive; exit 0 or 1
     Healthcheck(HealthcheckArgs),
     /// Text for the service manager

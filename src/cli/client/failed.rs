@@ -35,6 +35,16 @@ pub enum Failed {
         /// Its process, when known.
         pid: Option<u32>,
     },
+    /// A router uses the data folder that the command must have for itself.
+    #[error(
+        "a router is running on this data folder{}\n  \
+         Nothing was changed. Stop it and run this command again, or have it take the backup at its next start: --via-server",
+        holder(*.pid)
+    )]
+    InUse {
+        /// Its process, when known.
+        pid: Option<u32>,
+    },
     /// The socket is another user's.
     #[error(
         "`{}` belongs to another user\n  Run the command as the user the router runs as: sudo -u {owner} ninerouter …",
@@ -122,7 +132,7 @@ impl Failed {
         match self {
             Self::Config(error) => error.exit_code(),
             Self::Start(error) => error.exit_code(),
-            Self::NoSocket { .. } => exit::LOCKED,
+            Self::NoSocket { .. } | Self::InUse { .. } => exit::LOCKED,
             Self::Foreign { .. } => exit::PERMISSION,
             Self::Input { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
                 exit::PERMISSION
@@ -146,7 +156,7 @@ impl Failed {
         let code = match self {
             Self::Config(_) => "config",
             Self::Start(_) => "data_folder",
-            Self::NoSocket { .. } => "locked",
+            Self::NoSocket { .. } | Self::InUse { .. } => "locked",
             Self::Foreign { .. } => "permission",
             Self::Silent { .. } => "no_answer",
             Self::Garbled { .. } => "bad_answer",
@@ -267,6 +277,7 @@ mod tests {
             assert_eq!(failed.exit_code(), want, "{status} {code}");
         }
         assert_eq!(Failed::NoSocket { pid: Some(7) }.exit_code(), 75);
+        assert_eq!(Failed::InUse { pid: None }.exit_code(), 75);
         assert_eq!(Failed::NotRunning.exit_code(), 74);
         assert_eq!(Failed::Usage(String::new()).exit_code(), 2);
         assert_eq!(Failed::Interrupted.exit_code(), 130);

@@ -1,6 +1,7 @@
 //! The commands' way to the router: through its admin socket while it runs, else the same service in this process.
 
 mod failed;
+mod feed;
 mod find;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 pub use crate::cli::local::Access;
 pub use failed::{Failed, INTERRUPTED, NO, Refusal};
+pub use feed::Feed;
 pub use find::{What, account_name, pick};
 
 use crate::cli::fields::Fields;
@@ -264,8 +266,8 @@ fn knock(options: &Options) -> Result<Option<Door>, Failed> {
     }
 }
 
-/// What this command would create must belong to the user the router runs as.
-fn refuse_foreign(options: &Options) -> Result<(), Failed> {
+/// What a command would create must belong to the user the router runs as.
+pub(in crate::cli) fn refuse_foreign(options: &Options) -> Result<(), Failed> {
     use std::os::unix::fs::MetadataExt;
     let Ok(meta) = std::fs::metadata(&options.data_dir) else { return Ok(()) };
     if meta.uid() == rustix::process::geteuid().as_raw() {

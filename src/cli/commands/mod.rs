@@ -1,11 +1,15 @@
 //! The commands that speak to the router's API: one file for each noun of the command line.
 
 pub mod account;
+pub mod admin;
+pub mod audit;
+pub mod backup;
 pub mod budget;
 pub mod chat;
 pub mod combo;
 pub mod config_file;
 pub mod key;
+pub mod logs;
 pub mod model;
 pub mod provider;
 pub mod proxy;

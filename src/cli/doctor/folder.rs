@@ -139,7 +139,7 @@ fn database(patient: &Patient<'_>) -> Vec<Check> {
         Ok(faults) => Check::fail(
             "database",
             format!("{what}: {}", faults.join("\n")),
-            "stop the router and put back the newest file of `backups/` in the data folder",
+            "stop the router and restore the newest file of `backups/`: ninerouter restore NAME",
         ),
         Err(error) => unopened(&error),
     });
@@ -153,10 +153,12 @@ fn unopened(error: &StoreError) -> Check {
         StoreError::SecretsUnreadable => {
             "put back the `master.key` that belongs to this database, or sign in again everywhere"
         }
-        StoreError::Newer { .. } => "run the newer version",
+        StoreError::Newer { .. } => "run the newer version, or `ninerouter restore` a backup",
         StoreError::Older { .. } => "start the router once; it brings the database up to date",
         StoreError::Permission { .. } => "run this command as the user the router runs as",
-        _ => "the message says what to do; `backups/` in the data folder holds earlier states",
+        _ => {
+            "the message says what to do; `backups/` holds earlier states for `ninerouter restore`"
+        }
     };
     Check::fail("database", error.to_string(), remedy)
 }

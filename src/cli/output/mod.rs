@@ -71,6 +71,11 @@ impl Output {
         }
     }
 
+    /// A part of a result that has no end.
+    pub fn part(&self, text: &str) {
+        print(text);
+    }
+
     /// One JSON document.
     pub fn json(&self, value: &Value) {
         print(&format!("{value:#}\n"));

@@ -219,6 +219,15 @@ pub fn combo(object: &Value) -> Result<ComboSpec, Vec<FileError>> {
     reader::one(object, combo::read)
 }
 
+/// A custom node without id. What needs the catalog is not looked at; `outbound_default` is its network policy when it
+/// names none.
+///
+/// # Errors
+/// As [`combo`].
+pub fn node(object: &Value, outbound_default: NetworkPolicy) -> Result<NodeRow, Vec<FileError>> {
+    reader::one(object, |reader, trail, object| node::read(reader, trail, object, outbound_default))
+}
+
 /// A router key without its text, with a new id.
 ///
 /// # Errors

@@ -24,7 +24,7 @@ fn every_setting_shows_its_value_and_where_it_comes_from() {
     let (dir, store) = new_store();
     let options = options(&[("NINEROUTER_LOG", "debug")], dir.path());
     let changes = map(json!({"stickyCount": 5, "timeouts": {"head_ms": 1500}, "theme": "dark"}));
-    let patched = patch(&store, &options, &changes, None).unwrap();
+    let patched = patch(&store, &options, &changes, None, &Requester::default()).unwrap();
     assert_eq!(patched.changed, ["sticky_count", "theme", "timeouts.head_ms"]);
     assert_eq!(patched.without_effect, ["theme"]);
     store
@@ -58,7 +58,8 @@ fn every_setting_shows_its_value_and_where_it_comes_from() {
 fn a_change_is_all_or_nothing() {
     let (dir, store) = new_store();
     let options = options(&[("NINEROUTER_LOG", "debug")], dir.path());
-    let change = |value: Value, rev| patch(&store, &options, &map(value), rev);
+    let change =
+        |value: Value, rev| patch(&store, &options, &map(value), rev, &Requester::default());
     store
         .write(|conn| settings::set(conn, "drain_seconds", &7.into(), Stamp::config_file(1)))
         .unwrap();
@@ -105,7 +106,7 @@ fn secrets_are_written_and_never_read_back() {
         "metrics_token": "token-0123456789-wxyz",
         "oauth": {"claude": {"client_id": "our-client", "client_secret": "client-secret-0001"}},
     });
-    patch(&store, &options, &map(changes), None).unwrap();
+    patch(&store, &options, &map(changes), None, &Requester::default()).unwrap();
     let all = view(&store, &options).unwrap();
     assert_eq!(all["settings"]["metrics_token"], json!({"set": true, "last4": "wxyz"}));
     assert_eq!(all["settings"]["oauth.claude.client_id"], "our-client");
@@ -117,8 +118,81 @@ fn secrets_are_written_and_never_read_back() {
     let read = |key: &str| store.read(|conn| settings::secret(conn, store.sealer(), key)).unwrap();
     assert_eq!(read("metrics_token").unwrap().expose(), "token-0123456789-wxyz");
     let unset = json!({"metrics_token": null, "oauth.claude.client_secret": null});
-    assert_eq!(patch(&store, &options, &map(unset), None).unwrap().changed.len(), 2);
+    assert_eq!(
+        patch(&store, &options, &map(unset), None, &Requester::default()).unwrap().changed.len(),
+        2
+    );
     assert!(read("metrics_token").is_none());
-    let error = patch(&store, &options, &map(json!({"metrics_token": "two\nlines"})), None);
+    let error = patch(
+        &store,
+        &options,
+        &map(json!({"metrics_token": "two\nlines"})),
+        None,
+        &Requester::default(),
+    );
     assert!(!error.unwrap_err().to_string().contains("lines\""));
+}
+
+/// T-IP-13.
+#[test]
+fn sec_ip_7_nobody_shuts_himself_out_by_mistake() {
+    let (dir, store) = new_store();
+    let options = options(&[], dir.path());
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let at = |client: &str, peer: &str| Requester {
+        seen: Some((ip(client), ip(peer))),
+        ..Requester::default()
+    };
+    let change = |value: Value, who: &Requester| {
+        patch(&store, &options, &map(value), None, who).map(|patched| patched.changed)
+    };
+    let away = at("192.0.2.7", "192.0.2.7");
+    let shut_out = |done: Result<Vec<String>, PatchError>| matches!(done, Err(PatchError::LockOut { address }) if address == ip("192.0.2.7"));
+    let list = || json!({"ipWhitelist": ["10.0.0.0/8"]});
+    assert!(shut_out(change(list(), &away)));
+    assert!(shut_out(change(list(), &Requester { confirmed: Some(ip("10.0.0.1")), ..away })));
+    assert!(change(json!({"ip_whitelist": ["192.0.2.0/24"]}), &away).is_ok());
+    assert!(change(json!({"sticky_count": 4}), &at("203.0.113.1", "203.0.113.1")).is_ok());
+    assert!(change(list(), &Requester { confirmed: Some(ip("192.0.2.7")), ..away }).is_ok());
+    // Loopback stays admitted, unless the list is strict.
+    let home = at("127.0.0.1", "127.0.0.1");
+    assert!(change(list(), &home).is_ok());
+    let strict = json!({"ip_whitelist_strict": true});
+    assert!(matches!(change(strict.clone(), &home), Err(PatchError::LockOut { .. })));
+    assert!(change(strict, &Requester::default()).is_ok(), "a command cannot shut itself out");
+    // Behind a proxy the proxy must stay trusted.
+    let on = json!({"trusted_proxy_enabled": true, "trusted_proxies": ["10.0.0.1"],
+        "ip_whitelist": ["192.0.2.0/24"]});
+    change(on, &Requester::default()).unwrap();
+    let proxied = at("192.0.2.7", "10.0.0.1");
+    assert!(shut_out(change(json!({"trusted_proxy_enabled": false}), &proxied)));
+    assert!(shut_out(change(json!({"trusted_proxies": ["10.0.0.2"]}), &proxied)));
+    assert!(change(json!({"trusted_proxies": ["10.0.0.0/24"]}), &proxied).is_ok());
+}
+
+#[test]
+fn sec_route_4_the_dashboard_is_not_opened_to_the_network() {
+    let (dir, store) = new_store();
+    let options = options(&[], dir.path());
+    let open = map(json!({"requireLogin": false}));
+    let network = Requester { is_network_open: true, ..Requester::default() };
+    let refused = patch(&store, &options, &open, None, &network);
+    assert!(matches!(refused, Err(PatchError::OpenDashboard)));
+    assert!(patch(&store, &options, &open, None, &Requester::default()).is_ok());
+    let closed = map(json!({"require_login": true}));
+    assert!(patch(&store, &options, &closed, None, &network).is_ok());
+}
+
+#[test]
+fn settings_about_who_may_do_what_need_the_password_again() {
+    for (changes, want) in [
+        (json!({"ipWhitelist": []}), true),
+        (json!({"require_api_key": true, "sticky_count": 3}), true),
+        (json!({"backup": {"s3_bucket": "b"}}), true),
+        (json!({"oauth.claude.client_id": "x"}), true),
+        (json!({"sticky_count": 3, "timeouts": {"head_ms": 5}}), false),
+        (json!({"nothing": 1}), false),
+    ] {
+        assert_eq!(needs_sudo(&map(changes.clone())), want, "{changes}");
+    }
 }

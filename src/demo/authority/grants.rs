@@ -219,7 +219,7 @@ impl Grants {
         self.codes.keys().chain(self.access.keys()).chain(refresh).cloned().collect()
     }
 
-    fn text(&mut self, prefix: &str) -> String {
+    pub(super) fn text(&mut self, prefix: &str) -> String {
         self.made += 1;
         let mut hash = Sha256::new_with_prefix(self.seed);
         hash.update(self.made.to_le_bytes());

@@ -1,4 +1,5 @@
-//! A simulated OAuth vendor in the shape of Claude's, on a real socket: sign-in, tokens, plan, and the API behind them.
+//! A simulated OAuth vendor on a real socket: sign-in, tokens, plan, and the API behind them, in the shape of Claude's; and
+//! sign-in by a code in the shape of xAI's.
 //!
 //! [`Authority`] is the handle. What it answers, all on one address:
 //!
@@ -9,12 +10,17 @@
 //! | `GET /api/oauth/profile` | `PROFILE` | account, organization, plan; needs the scope `user:profile` |
 //! | `GET /api/oauth/usage` | `QUOTA` | the plan's windows, or what [`Authority::set_usage`] says |
 //! | `POST /v1/messages`, `/v1/messages/count_tokens`, `GET /v1/models` | `API` | want a live Bearer token and `anthropic-beta: oauth-2025-04-20` (401 otherwise). Messages count in the plan and carry `anthropic-ratelimit-unified-*`; a window that is used up is 429 until its reset |
+//! | `POST /oauth2/device/code` | `DEVICE` of `xai` | hands out a code (RFC 8628) |
+//! | `GET /device?user_code=` | – | the page of that code asks nobody: the person of [`Authority::sign_in_as`] agrees |
+//! | `POST /oauth2/token` | `TOKEN` of `xai` | forms only. A question too early is `slow_down` and makes the interval longer; a code works once. Refresh as above |
+//! | `POST /v1/chat/completions` | `API` of `xai` | wants a live Bearer token |
 //!
 //! Point a router at it with [`Authority::environment`] (variables) or [`Authority::overrides`] (in process). Skip the
 //! browser with [`Authority::issue`] or [`Authority::credentials_file`]. Make it misbehave with [`Authority::script`]
 //! (next replies) and [`Authority::hold`] (requests wait until released). Look at what happened with
 //! [`Authority::counts`], wait for it with [`Authority::wait`]. Time comes from the clock it was started with.
 
+mod device;
 mod grants;
 mod person;
 mod plan;
@@ -34,6 +40,7 @@ use super::host::Host;
 use super::sim::SimError;
 use crate::clock::{Clock, UnixMs};
 use crate::provider::catalog::{EndpointOverride, Role};
+use device::{Decision, Devices};
 use grants::Grants;
 pub use person::Person;
 pub use plan::Limits;
@@ -79,6 +86,12 @@ pub struct Counts {
     pub unauthorized: u32,
     /// Token counts answered.
     pub token_counts: u32,
+    /// Device codes handed out.
+    pub device_codes: u32,
+    /// Questions whether a device code was entered, scripted ones included.
+    pub device_polls: u32,
+    /// Those that came too early.
+    pub early_polls: u32,
 }
 
 /// Tokens handed out without a browser.
@@ -135,18 +148,21 @@ impl Authority {
         format!("http://{}{path}", self.host.address())
     }
 
-    /// The endpoint overrides that lead `claude` here.
+    /// The endpoint overrides that lead `claude` and `xai` here.
     #[must_use]
     pub fn overrides(&self) -> Vec<EndpointOverride> {
         [
-            (Role::Authorize, "/oauth/authorize"),
-            (Role::Token, "/v1/oauth/token"),
-            (Role::Profile, "/api/oauth/profile"),
-            (Role::Quota, "/api/oauth/usage"),
-            (Role::Api, ""),
+            ("claude", Role::Authorize, "/oauth/authorize"),
+            ("claude", Role::Token, "/v1/oauth/token"),
+            ("claude", Role::Profile, "/api/oauth/profile"),
+            ("claude", Role::Quota, "/api/oauth/usage"),
+            ("claude", Role::Api, ""),
+            ("xai", Role::Device, "/oauth2/device/code"),
+            ("xai", Role::Token, "/oauth2/token"),
+            ("xai", Role::Api, ""),
         ]
-        .map(|(role, path)| EndpointOverride {
-            provider: "claude".to_owned(),
+        .map(|(provider, role, path)| EndpointOverride {
+            provider: provider.to_owned(),
             role,
             url: self.url(path),
         })
@@ -157,7 +173,8 @@ impl Authority {
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
         let variable = |o: EndpointOverride| {
-            (format!("NINEROUTER_ENDPOINT_CLAUDE_{}", o.role.as_str()), o.url)
+            let provider = o.provider.to_ascii_uppercase();
+            (format!("NINEROUTER_ENDPOINT_{provider}_{}", o.role.as_str()), o.url)
         };
         self.overrides().into_iter().map(variable).collect()
     }
@@ -170,7 +187,33 @@ impl Authority {
         });
     }
 
-    /// The next visitor of the authorize page declines.
+    /// The person enters this code and agrees. False when no such code waits.
+    pub fn enter_code(&self, person: &Person, user_code: &str) -> bool {
+        let mut world = self.shared.world();
+        world.know(person);
+        world.devices.decide(user_code, Decision::Agreed(person.key()))
+    }
+
+    /// Somebody enters this code and declines. False when no such code waits.
+    pub fn decline_code(&self, user_code: &str) -> bool {
+        self.shared.world().devices.decide(user_code, Decision::Declined)
+    }
+
+    /// When it was asked whether a code was entered, in order.
+    #[must_use]
+    pub fn questions(&self) -> Vec<UnixMs> {
+        self.shared.world().devices.asked_at.clone()
+    }
+
+    /// Life of device codes and the pause between questions from now on, seconds.
+    pub fn set_device(&self, expires_in_s: i64, interval_s: i64) {
+        self.change(|world| {
+            world.devices.expires_in_s = expires_in_s;
+            world.devices.interval_s = interval_s;
+        });
+    }
+
+    /// The next visitor of the authorize page, or of a code's page, declines.
     pub fn decline_next(&self) {
         self.change(|world| world.declines = true);
     }
@@ -292,7 +335,8 @@ impl Authority {
     /// Every code and token handed out so far: what a search for leaks looks for.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
-        self.shared.world().grants.secrets()
+        let world = self.shared.world();
+        world.grants.secrets().into_iter().chain(world.devices.secrets().cloned()).collect()
     }
 
     fn change(&self, change: impl FnOnce(&mut World)) {
@@ -301,7 +345,14 @@ impl Authority {
 }
 
 impl Place {
-    const ALL: [Self; 4] = [Self::Token, Self::Profile, Self::Usage, Self::Messages];
+    const ALL: [Self; 6] = [
+        Self::Token,
+        Self::Profile,
+        Self::Usage,
+        Self::Messages,
+        Self::DeviceCode,
+        Self::DeviceToken,
+    ];
 }
 
 /// What the handle and the server share.
@@ -310,7 +361,7 @@ struct Shared {
     clock: Clock,
     world: Mutex<World>,
     changed: Condvar,
-    holds: [(Place, watch::Sender<Hold>); 4],
+    holds: [(Place, watch::Sender<Hold>); 6],
 }
 
 impl Shared {
@@ -334,6 +385,7 @@ impl Shared {
 #[derive(Debug)]
 struct World {
     grants: Grants,
+    devices: Devices,
     people: HashMap<String, (Person, Plan)>,
     at_browser: String,
     declines: bool,
@@ -352,6 +404,7 @@ impl World {
         let ada = Person::new("ada");
         let mut world = Self {
             grants: Grants::new(seed),
+            devices: Devices::default(),
             people: HashMap::new(),
             at_browser: ada.key(),
             declines: false,

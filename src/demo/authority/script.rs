@@ -17,6 +17,10 @@ pub enum Place {
     Usage,
     /// Messages and token counts.
     Messages,
+    /// Where device codes come from.
+    DeviceCode,
+    /// Where it is asked whether a device code was entered, and where such a sign-in is refreshed.
+    DeviceToken,
 }
 
 /// Where requests to a held place wait.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::device;
 use super::grants::{Consent, Exchange, Granted, Refused, Standing};
 use super::script::{Hold, Place};
 use super::{Person, Shared, World};
@@ -24,6 +25,7 @@ const BETA: &str = "oauth-2025-04-20";
 const PROFILE_SCOPE: &str = "user:profile";
 
 pub(super) fn routes(app: &mut ServiceConfig, shared: Data<Shared>) {
+    device::routes(app);
     app.app_data(shared)
         .route("/oauth/authorize", get().to(authorize))
         .route("/v1/oauth/token", post().to(token))
@@ -293,7 +295,11 @@ async fn models(shared: Data<Shared>, request: HttpRequest) -> HttpResponse {
 }
 
 /// Runs one request through the script and the gate of its place.
-async fn staged(shared: &Shared, place: Place, act: impl FnOnce() -> HttpResponse) -> HttpResponse {
+pub(super) async fn staged(
+    shared: &Shared,
+    place: Place,
+    act: impl FnOnce() -> HttpResponse,
+) -> HttpResponse {
     let script = shared.world().scripts.next(place);
     if !script.delay.is_zero() {
         actix_web::rt::time::sleep(script.delay).await;
@@ -380,6 +386,6 @@ fn api_error(status: StatusCode, kind: &str, message: &str) -> HttpResponse {
         .json(json!({"type": "error", "error": {"type": kind, "message": message}}))
 }
 
-fn oauth_error(error: &str, description: &str) -> HttpResponse {
+pub(super) fn oauth_error(error: &str, description: &str) -> HttpResponse {
     HttpResponse::BadRequest().json(json!({"error": error, "error_description": description}))
 }

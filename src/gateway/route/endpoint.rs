@@ -81,6 +81,10 @@ pub enum Endpoint {
     Usage,
     /// A catalogued endpoint that this release does not serve: 501 in dialect after admission.
     NotYet(&'static str),
+    /// `/login`: the sign-in form.
+    Login,
+    /// `/logout`
+    Logout,
     /// `/dashboard` and below.
     Dashboard {
         /// The normalised path, from the root.
@@ -140,7 +144,9 @@ impl Endpoint {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Root | Self::Health | Self::Ready | Self::Asset { .. } => Class::Public,
+            Self::Root | Self::Health | Self::Ready | Self::Login | Self::Asset { .. } => {
+                Class::Public
+            }
             Self::ChatCompletions
             | Self::Completions
             | Self::Responses
@@ -164,7 +170,7 @@ impl Endpoint {
             | Self::OllamaPs
             | Self::Usage
             | Self::NotYet(_) => Class::Inference,
-            Self::Dashboard { .. } => Class::Ui,
+            Self::Dashboard { .. } | Self::Logout => Class::Ui,
             Self::Callback { .. } => Class::Callback,
             // The floor; the management router raises single routes to `Sudo`.
             Self::Management { .. } => Class::Admin,
@@ -201,6 +207,8 @@ impl Endpoint {
             | Self::OllamaVersion
             | Self::OllamaPs
             | Self::NotYet(_)
+            | Self::Login
+            | Self::Logout
             | Self::Dashboard { .. }
             | Self::Asset { .. }
             | Self::Callback { .. }
@@ -214,6 +222,7 @@ impl Endpoint {
 pub(super) enum Verbs {
     Get,
     Post,
+    GetPost,
     GetDelete,
     Any,
 }
@@ -224,6 +233,7 @@ impl Verbs {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
+            Self::GetPost => "GET, HEAD, POST",
             Self::GetDelete => "GET, HEAD, DELETE",
             Self::Any => "GET, HEAD, POST, PUT, PATCH, DELETE",
         }
@@ -287,6 +297,8 @@ pub(super) static ROWS: &[Row] = &[
     row!(V1 "", Get, Endpoint::Models, Chat),
     row!(Beta "", Get, Endpoint::GemModels, Gem),
     row!(Beta "models", Get, Endpoint::GemModels, Gem),
+    row!(Top "login", GetPost, Endpoint::Login, Chat),
+    row!(Top "logout", Post, Endpoint::Logout, Chat),
     row!(Top "livez", Get, Endpoint::Health, Chat),
     row!(Top "health", Get, Endpoint::Health, Chat),
     row!(Top "api/health", Get, Endpoint::Health, Chat),

@@ -40,17 +40,24 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// The client for a provider: the operator's values, else the catalog's.
+    /// The client for a provider: the one `own` to an account, else the operator's values, else the catalog's. The
+    /// operator's secret belongs to another client than an account's own.
     ///
     /// # Errors
     /// See [`ClientError`]; its text names the setting.
-    pub fn of(provider: &Provider, operator: Option<&OperatorClient>) -> Result<Self, ClientError> {
+    pub fn of(
+        provider: &Provider,
+        operator: Option<&OperatorClient>,
+        own: Option<&str>,
+    ) -> Result<Self, ClientError> {
         let id = || provider.id.to_string();
         let facts = provider.oauth.as_ref().ok_or_else(|| ClientError::NoSignIn(id()))?;
-        let own = operator.and_then(|o| o.client_id.clone()).filter(|c| !c.trim().is_empty());
-        let client_id =
-            own.or_else(|| facts.client_id.clone()).ok_or_else(|| ClientError::NoId(id()))?;
-        let secret = operator.and_then(|o| o.client_secret.clone()).filter(|s| !s.is_empty());
+        let own = own.map(str::trim).filter(|own| !own.is_empty()).map(str::to_owned);
+        let set = operator.and_then(|o| o.client_id.clone()).filter(|c| !c.trim().is_empty());
+        let secret = operator.filter(|_| own.is_none()).and_then(|o| o.client_secret.clone());
+        let secret = secret.filter(|secret| !secret.is_empty());
+        let client_id = own.or(set).or_else(|| facts.client_id.clone());
+        let client_id = client_id.ok_or_else(|| ClientError::NoId(id()))?;
         if facts.client_secret_required && secret.is_none() {
             return Err(ClientError::NoSecret(id(), variable_part(&provider.id)));
         }
@@ -75,18 +82,20 @@ mod tests {
         let catalog = Catalog::builtin().unwrap();
         let claude = catalog.by_id("claude").unwrap();
         let google = catalog.by_id("gemini-cli").unwrap();
-        let shipped = Client::of(claude, None).unwrap();
+        let shipped = Client::of(claude, None, None).unwrap();
         assert_eq!(shipped.id, "9d1c250a-e61b-44d9-88ed-5944d1962f5e");
         let own = OperatorClient {
             client_id: Some("mine".into()),
             client_secret: Some(Secret::new("s".into())),
         };
-        assert_eq!(Client::of(claude, Some(&own)).unwrap().id, "mine");
-        assert!(Client::of(google, Some(&own)).unwrap().secret.is_some());
-        let text = Client::of(google, None).unwrap_err().to_string();
+        assert_eq!(Client::of(claude, Some(&own), None).unwrap().id, "mine");
+        assert!(Client::of(google, Some(&own), None).unwrap().secret.is_some());
+        let accounts_own = Client::of(claude, Some(&own), Some("another")).unwrap();
+        assert_eq!(accounts_own, Client { id: "another".into(), secret: None });
+        let text = Client::of(google, None, None).unwrap_err().to_string();
         assert!(text.contains("`oauth.gemini-cli.client_secret`"), "{text}");
         assert!(text.contains("NINEROUTER_OAUTH_GEMINI_CLI_CLIENT_SECRET"), "{text}");
         let openai = catalog.by_id("openai").unwrap();
-        assert_eq!(Client::of(openai, None), Err(ClientError::NoSignIn("openai".into())));
+        assert_eq!(Client::of(openai, None, None), Err(ClientError::NoSignIn("openai".into())));
     }
 }

@@ -8,6 +8,8 @@ use crate::secret::Secret;
 
 /// Name in `extra` under which the granted scope of a sign-in is kept.
 pub const SCOPE: &str = "scope";
+/// Name in `extra` under which the OAuth client of an account's own is kept.
+pub const CLIENT_ID: &str = "client_id";
 
 /// What a refresh is made from.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +99,7 @@ mod tests {
             client_id: None,
             client_secret: (id == "gemini-cli").then(|| Secret::new("shh".into())),
         };
-        let client = Client::of(provider, Some(&operator)).unwrap();
+        let client = Client::of(provider, Some(&operator), None).unwrap();
         let refresh = Refresh {
             oauth: provider.oauth.as_ref().unwrap(),
             family: Family::of(provider).unwrap(),

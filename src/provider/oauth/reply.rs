@@ -88,7 +88,7 @@ fn text(object: &Map<String, Value>, name: &'static str) -> Result<Option<Secret
 }
 
 /// Whole seconds of a number, or of a text that is one. Anything else says nothing.
-fn seconds(value: &Value) -> Option<i64> {
+pub(super) fn seconds(value: &Value) -> Option<i64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),

@@ -1,5 +1,7 @@
 //! Tests that cross the files of the store.
 
+mod audit;
+mod backup;
 mod damage;
 mod oauth_flows;
 mod open;
@@ -121,6 +123,14 @@ pub(crate) fn alter(store: &Store, sql: &str) {
 fn execute(conn: &mut SqliteConnection, sql: &str) -> Result<(), StoreError> {
     use diesel::connection::SimpleConnection;
     conn.batch_execute(sql).map_err(StoreError::from)
+}
+
+/// Number of migrations of this program.
+fn known() -> i64 {
+    use diesel::migration::MigrationSource;
+    use diesel::sqlite::Sqlite;
+    let all = MigrationSource::<Sqlite>::migrations(&super::migrate::MIGRATIONS).unwrap();
+    i64::try_from(all.len()).unwrap()
 }
 
 /// Makes the newest migration pending again.

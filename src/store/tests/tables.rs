@@ -4,25 +4,27 @@ use diesel::prelude::*;
 use serde_json::json;
 
 use super::{NOW, account, combo, execute, new_store, node, stamp};
-use crate::id::KeyId;
+use crate::id::{JobId, KeyId};
 use crate::provider::node::{AuthStyle, NetworkPolicy, NodeType};
 use crate::routing::account::{AccountKind, Tier};
 use crate::routing::classify::Class;
 use crate::routing::combo::Strategy;
 use crate::routing::lock::{Lock, Scope};
 use crate::secret::Secret;
+use crate::store::alerts::{Cause, Severity};
 use crate::store::api_keys::ApiKeyRow;
 use crate::store::column::{Owner, Stamp};
 use crate::store::combos::ComboRow;
 use crate::store::hot_state::{self, HotState, StoredAuth, StoredHealth, StoredQuota};
+use crate::store::jobs::JobRow;
 use crate::store::models::{LiveModel, ModelOrigin, ModelRow};
 use crate::store::nodes::NodeRow;
 use crate::store::prices::PriceRow;
 use crate::store::provider_overrides::ProviderOverride;
 use crate::store::sqlite::probe;
 use crate::store::{
-    StoreError, accounts, aliases, api_keys, combos, models, nodes, prices, provider_overrides,
-    settings,
+    StoreError, accounts, alerts, aliases, api_keys, combos, jobs, models, nodes, prices,
+    provider_overrides, settings,
 };
 
 fn lock(scope: Scope, until: i64) -> Lock {
@@ -484,4 +486,67 @@ fn a_budget_is_read_as_written_and_stands_alone_in_its_scope_and_window() {
     assert_eq!(found, BudgetRow { rev: 2, ..all.clone() });
     assert!(store.write(|conn| budgets::delete(conn, all.budget.id)).unwrap());
     assert!(!store.write(|conn| budgets::delete(conn, all.budget.id)).unwrap());
+}
+
+#[test]
+fn an_alert_opens_stays_dismissed_until_it_says_more_and_closes_with_its_cause() {
+    let (_dir, store) = new_store();
+    let cause = |title: &str| Cause {
+        kind: "account_dead",
+        subject: "a".into(),
+        severity: Severity::Bad,
+        title: title.into(),
+        consequence: "c".into(),
+        link: "/dashboard".into(),
+    };
+    let reconcile =
+        |causes: &[Cause], now| store.write(|conn| alerts::reconcile(conn, causes, now)).unwrap();
+    let open = || store.read(alerts::open).unwrap();
+    let dismiss = |id, now| store.write(|conn| alerts::dismiss(conn, id, now)).unwrap();
+    assert!(reconcile(&[cause("one")], 10));
+    assert!(!reconcile(&[cause("one")], 20));
+    let shown = open();
+    assert_eq!((shown.len(), shown[0].opened_at), (1, 10));
+    assert!(dismiss(shown[0].id, 30));
+    assert!(!reconcile(&[cause("one")], 40));
+    assert!(open().is_empty());
+    assert!(reconcile(&[cause("two")], 50));
+    assert_eq!(open()[0].title, "two");
+    assert!(dismiss(shown[0].id, 55));
+    assert!(reconcile(&[], 60));
+    assert!(!dismiss(shown[0].id, 65));
+    // It came back: the dismissal was for what is over.
+    assert!(reconcile(&[cause("two")], 70));
+    assert_eq!(open()[0].opened_at, 70);
+    reconcile(&[], 80);
+    store.write(|conn| alerts::prune(conn, 81)).unwrap();
+    let rows = store.read(|conn| Ok(probe::one(conn, "select count(*) as n from alerts"))).unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[test]
+fn a_job_of_a_process_that_is_gone_has_failed_and_old_ones_are_forgotten() {
+    let (_dir, store) = new_store();
+    let job = |started_at, finished_at: Option<i64>| JobRow {
+        id: JobId::new(),
+        kind: "test_accounts".into(),
+        title: "Test 2 accounts".into(),
+        state: if finished_at.is_some() { "done" } else { "running" }.into(),
+        total: 2,
+        done: 1,
+        ok: 1,
+        failed: 0,
+        items: json!([{"name": "a", "state": "ok", "message": null}]),
+        started_at,
+        finished_at,
+    };
+    let (old, kept, gone) = (job(10, Some(20)), job(100, Some(120)), job(200, None));
+    for row in [&old, &kept, &gone] {
+        store.write(|conn| jobs::save(conn, row)).unwrap();
+    }
+    store.write(|conn| jobs::tidy(conn, 300, 50, 10)).unwrap();
+    let gone = JobRow { state: "failed".into(), finished_at: Some(300), ..gone };
+    assert_eq!(store.read(jobs::list).unwrap(), [gone.clone(), kept]);
+    store.write(|conn| jobs::prune(conn, 50, 1)).unwrap();
+    assert_eq!(store.read(jobs::list).unwrap(), [gone]);
 }

@@ -1,17 +1,21 @@
 //! Sums over requests: what a batch adds to the aggregates, and where rows go when the queue is full.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::clock::UnixMs;
+use crate::id::{AccountId, ComboId, KeyId};
+use crate::routing::account::Tier;
 use crate::store::column;
 use crate::store::usage::row::{RequestRow, RequestStatus};
 use crate::store::usage::{UsageRecord, hour_of};
 
 /// Buckets of a histogram: bucket k holds [2^k, 2^(k+1)) ms.
 pub(super) const BUCKETS: usize = 24;
+
+const MINUTE_MS: i64 = 60_000;
 
 /// What aggregates are kept by; `""` = none.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -62,25 +66,39 @@ pub struct FoldedAggregates {
 impl FoldedAggregates {
     /// Adds one request; its day is the local date in `zone`.
     pub fn add(&mut self, record: &UsageRecord, zone: &TimeZone) {
-        let row = &record.request;
-        let own = Sums::of(row);
-        let dimensions = Dimensions::of(row);
-        let hour = hour_of(row.ts);
-        if let Some(class) = &row.error_class {
-            let provider = dimensions.provider.clone();
-            *self.errors.entry((hour, provider, class.clone())).or_default() += 1;
+        self.add_all([&record.request], zone);
+    }
+
+    /// Adds requests. Those that belong together are summed first: names and dates are made for each sum, not for
+    /// each request.
+    pub(super) fn add_all<'a>(
+        &mut self,
+        rows: impl IntoIterator<Item = &'a RequestRow>,
+        zone: &TimeZone,
+    ) {
+        let mut groups: HashMap<Group<'_>, Sums> = HashMap::new();
+        for row in rows {
+            groups.entry(Group::of(row)).or_default().add(row);
+            if let Some(class) = &row.error_class {
+                let provider = row.provider.clone().unwrap_or_default();
+                let error = (hour_of(row.ts), provider, class.clone());
+                *self.errors.entry(error).or_default() += 1;
+            }
         }
-        *self.counters.entry("requests_lifetime".to_owned()).or_default() += 1;
-        if let (Some(key), Some(paid)) = (row.api_key_id, row.paid_cost)
-            && paid != 0
-        {
-            let spent = self.counters.entry(spent_counter(&key.to_string())).or_default();
-            *spent = spent.saturating_add(paid);
+        for (group, sums) in groups {
+            let requests = u64::try_from(sums.requests).unwrap_or(0);
+            *self.counters.entry("requests_lifetime".to_owned()).or_default() += sums.requests;
+            if let (Some(key), true) = (group.api_key, sums.paid_cost != 0) {
+                let spent = self.counters.entry(spent_counter(&key.to_string())).or_default();
+                *spent = spent.saturating_add(sums.paid_cost);
+            }
+            let ts = group.minute.saturating_mul(MINUTE_MS);
+            let dimensions = Dimensions::of(&group);
+            let day = (local_date(ts, zone), dimensions.clone());
+            self.daily.entry(day).or_default().merge(&sums);
+            self.hourly.entry((hour_of(ts), dimensions)).or_default().merge(&sums);
+            self.requests += requests;
         }
-        let day = local_date(row.ts, zone);
-        self.daily.entry((day, dimensions.clone())).or_default().merge(&own);
-        self.hourly.entry((hour, dimensions)).or_default().merge(&own);
-        self.requests += 1;
     }
 
     /// Adds what another one holds.
@@ -125,46 +143,79 @@ pub(super) fn local_date(ts: UnixMs, zone: &TimeZone) -> String {
     zone.to_datetime(instant).date().to_string()
 }
 
-impl Dimensions {
-    fn of(row: &RequestRow) -> Self {
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+/// What requests have in common that are summed together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Group<'a> {
+    /// Hours and local dates change at full minutes.
+    minute: i64,
+    provider: &'a str,
+    model: &'a str,
+    account: Option<AccountId>,
+    api_key: Option<KeyId>,
+    combo: Option<ComboId>,
+    tool: &'a str,
+    tier: Option<Tier>,
+}
+
+impl<'a> Group<'a> {
+    fn of(row: &'a RequestRow) -> Self {
         Self {
-            provider: text(&row.provider),
-            model: text(&row.model),
-            account_id: row.account_id.map(|id| id.to_string()).unwrap_or_default(),
-            api_key_id: row.api_key_id.map(|id| id.to_string()).unwrap_or_default(),
-            combo_id: row.combo_id.map(|id| id.to_string()).unwrap_or_default(),
-            tool: row.tool.clone(),
-            tier: row.tier.map(|tier| column::tier_text(tier).to_owned()).unwrap_or_default(),
+            minute: row.ts.div_euclid(MINUTE_MS),
+            provider: row.provider.as_deref().unwrap_or_default(),
+            model: row.model.as_deref().unwrap_or_default(),
+            account: row.account_id,
+            api_key: row.api_key_id,
+            combo: row.combo_id,
+            tool: &row.tool,
+            tier: row.tier,
+        }
+    }
+}
+
+impl Dimensions {
+    fn of(group: &Group<'_>) -> Self {
+        Self {
+            provider: group.provider.to_owned(),
+            model: group.model.to_owned(),
+            account_id: group.account.map(|id| id.to_string()).unwrap_or_default(),
+            api_key_id: group.api_key.map(|id| id.to_string()).unwrap_or_default(),
+            combo_id: group.combo.map(|id| id.to_string()).unwrap_or_default(),
+            tool: group.tool.to_owned(),
+            tier: group.tier.map(|tier| column::tier_text(tier).to_owned()).unwrap_or_default(),
         }
     }
 }
 
 impl Sums {
-    fn of(row: &RequestRow) -> Self {
-        let mut sums = Self {
-            requests: 1,
-            attempts: i64::from(row.attempts),
-            fallbacks: i64::from(row.fallback),
-            input_tokens: count(row.input_tokens),
-            cached_tokens: count(row.cached_tokens),
-            cache_write_tokens: count(row.cache_write_5m_tokens)
-                .saturating_add(count(row.cache_write_1h_tokens)),
-            output_tokens: count(row.output_tokens),
-            reasoning_tokens: count(row.reasoning_tokens),
-            list_cost: row.list_cost.unwrap_or(0),
-            paid_cost: row.paid_cost.unwrap_or(0),
-            unpriced: i64::from(row.list_cost.is_none()),
-            ..Self::default()
+    /// Adds one request. A sum that would overflow stays at its greatest value.
+    fn add(&mut self, row: &RequestRow) {
+        let (ok, failed, cancelled) = match row.status {
+            RequestStatus::Ok => (1, 0, 0),
+            RequestStatus::Error | RequestStatus::Rejected => (0, 1, 0),
+            RequestStatus::ClientCancelled => (0, 0, 1),
         };
-        match row.status {
-            RequestStatus::Ok => sums.ok = 1,
-            RequestStatus::Error | RequestStatus::Rejected => sums.failed = 1,
-            RequestStatus::ClientCancelled => sums.cancelled = 1,
+        let cache_write =
+            count(row.cache_write_5m_tokens).saturating_add(count(row.cache_write_1h_tokens));
+        for (sum, more) in [
+            (&mut self.requests, 1),
+            (&mut self.ok, ok),
+            (&mut self.failed, failed),
+            (&mut self.cancelled, cancelled),
+            (&mut self.attempts, i64::from(row.attempts)),
+            (&mut self.fallbacks, i64::from(row.fallback)),
+            (&mut self.input_tokens, count(row.input_tokens)),
+            (&mut self.cached_tokens, count(row.cached_tokens)),
+            (&mut self.cache_write_tokens, cache_write),
+            (&mut self.output_tokens, count(row.output_tokens)),
+            (&mut self.reasoning_tokens, count(row.reasoning_tokens)),
+            (&mut self.list_cost, row.list_cost.unwrap_or(0)),
+            (&mut self.paid_cost, row.paid_cost.unwrap_or(0)),
+            (&mut self.unpriced, i64::from(row.list_cost.is_none())),
+        ] {
+            *sum = sum.saturating_add(more);
         }
-        note(&mut sums.ttft_hist, row.ttft_ms);
-        note(&mut sums.total_hist, row.total_ms);
-        sums
+        note(&mut self.ttft_hist, row.ttft_ms);
+        note(&mut self.total_hist, row.total_ms);
     }
 
     /// Adds `other`. A sum that would overflow stays at its greatest value.

@@ -3,8 +3,10 @@
 //! Rows and aggregates are written in one transaction, so lists and charts always agree.
 
 mod fold;
+mod insert;
 mod query;
 mod report;
+mod requests;
 mod row;
 mod spend;
 mod write;
@@ -13,10 +15,17 @@ pub use fold::FoldedAggregates;
 pub use query::{
     KeySpend, KeyTotals, KeyUsage, MAX_MODELS, ModelUsage, Period, key_spend, key_usage,
 };
-pub use report::{Dimension, Filter, RequestView, Totals, by, request, summary};
+pub use report::{Dimension, Filter, Point, Totals, by, error_series, series, summary};
+pub use requests::{
+    Listed, RequestFilter, StatusFilter, StoredAttempt, StoredRequest, delete_requests,
+    find_request, list_requests, unpriced,
+};
 pub use row::{
     AttemptOutcome, AttemptRow, ExecTier, InboundDialect, PriceSource, RequestKind, RequestRow,
     RequestStatus, UsageRecord,
+};
+pub(crate) use row::{
+    dialect_text, exec_tier_text, price_source_text, request_kind_text, status_text,
 };
 pub use spend::{Spend, spend_by_minute, spend_ever, spend_since};
 pub use write::{BatchReport, KeyUse, UsageWriter, write_batch};

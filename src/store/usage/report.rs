@@ -1,4 +1,4 @@
-//! Sums of usage over a period, as a whole or by one dimension, from the hourly aggregates; and one request's row.
+//! Sums of usage over a period, as a whole or by one dimension, from the hourly aggregates.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use crate::clock::UnixMs;
 use crate::store::error::StoreError;
-use crate::store::schema::{requests, usage_hourly as hourly};
+use crate::store::schema::{error_hourly as errors, usage_hourly as hourly};
 use crate::store::usage::fold::{BUCKETS, hist_from};
 
 /// What usage is counted by.
@@ -222,6 +222,78 @@ pub fn by(
     Ok(groups)
 }
 
+/// Figures of one bucket of a series.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Point {
+    /// Requests.
+    pub requests: i64,
+    /// Tokens, in and out.
+    pub tokens: i64,
+    /// Micro-dollars paid.
+    pub paid_umicro: i64,
+    /// Micro-dollars at list price.
+    pub list_umicro: i64,
+}
+
+/// Series by group: its id (of a model provider and model), and a point for each bucket. `bucket` places an hour.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn series(
+    conn: &mut SqliteConnection,
+    filter: &Filter,
+    dimension: Dimension,
+    buckets: usize,
+    bucket: impl Fn(UnixMs) -> Option<usize>,
+) -> Result<BTreeMap<(String, String), Vec<Point>>, StoreError> {
+    let mut groups: BTreeMap<(String, String), Vec<Point>> = BTreeMap::new();
+    each(conn, filter, |row| {
+        let points = groups.entry(row.group(dimension)).or_insert_with(|| empty(buckets));
+        let Some(point) = bucket(row.hour).and_then(|at| points.get_mut(at)) else { return };
+        point.requests = point.requests.saturating_add(row.requests);
+        point.tokens =
+            point.tokens.saturating_add(row.input_tokens.saturating_add(row.output_tokens));
+        point.paid_umicro = point.paid_umicro.saturating_add(row.paid_cost);
+        point.list_umicro = point.list_umicro.saturating_add(row.list_cost);
+    })?;
+    Ok(groups)
+}
+
+/// The same for classes of errors, of which only the number is known.
+///
+/// # Errors
+///
+/// The database fails.
+pub fn error_series(
+    conn: &mut SqliteConnection,
+    filter: &Filter,
+    buckets: usize,
+    bucket: impl Fn(UnixMs) -> Option<usize>,
+) -> Result<BTreeMap<(String, String), Vec<Point>>, StoreError> {
+    let mut query = errors::table
+        .filter(errors::hour.ge(filter.from))
+        .filter(errors::hour.lt(filter.to))
+        .select((errors::hour, errors::error_class, errors::count))
+        .into_boxed();
+    if let Some(id) = &filter.provider {
+        query = query.filter(errors::provider.eq(id));
+    }
+    let rows: Vec<(UnixMs, String, i64)> = query.load(conn)?;
+    let mut groups: BTreeMap<(String, String), Vec<Point>> = BTreeMap::new();
+    for (hour, class, count) in rows {
+        let points = groups.entry((class, String::new())).or_insert_with(|| empty(buckets));
+        if let Some(point) = bucket(hour).and_then(|at| points.get_mut(at)) {
+            point.requests = point.requests.saturating_add(count);
+        }
+    }
+    Ok(groups)
+}
+
+fn empty(buckets: usize) -> Vec<Point> {
+    vec![Point::default(); buckets]
+}
+
 /// Row by row: histograms have no sum in SQL, and years of hours need not be in memory at once.
 fn each(
     conn: &mut SqliteConnection,
@@ -258,70 +330,6 @@ fn each(
         take(&row?);
     }
     Ok(())
-}
-
-/// One request's row, as far as a command shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Queryable, Selectable, serde::Serialize)]
-#[diesel(table_name = requests)]
-pub struct RequestView {
-    /// Id of the row.
-    pub id: String,
-    /// Unix ms.
-    pub ts: UnixMs,
-    /// The id clients are told.
-    pub external_id: Option<String>,
-    /// As the client wrote it.
-    pub requested_model: String,
-    /// Combo that was asked for.
-    pub combo_name: Option<String>,
-    /// Provider that served.
-    pub provider: Option<String>,
-    /// Upstream's model id.
-    pub model: Option<String>,
-    /// `prefix/model`.
-    pub model_key: Option<String>,
-    /// Account that served.
-    pub account_label: Option<String>,
-    /// Price class.
-    pub tier: Option<String>,
-    /// How it ended.
-    pub status: String,
-    /// Status the client got.
-    pub http_status: i64,
-    /// Upstream attempts.
-    pub attempts: i64,
-    /// Somebody else served than the first choice.
-    pub fallback: bool,
-    /// Input tokens, with cache.
-    pub input_tokens: i64,
-    /// Input tokens read from the cache.
-    pub cached_tokens: i64,
-    /// Output tokens.
-    pub output_tokens: i64,
-    /// Of these, spent on reasoning.
-    pub reasoning_tokens: i64,
-    /// The counts are estimates.
-    pub estimated: bool,
-    /// Micro-dollars at list price; `None` = unknown.
-    #[serde(rename = "list_umicro")]
-    pub list_cost: Option<i64>,
-    /// Micro-dollars paid; `None` = unknown.
-    #[serde(rename = "paid_umicro")]
-    pub paid_cost: Option<i64>,
-    /// Time to the first content, ms.
-    pub ttft_ms: Option<i64>,
-    /// Whole time, ms.
-    pub total_ms: Option<i64>,
-}
-
-/// The request with this id.
-///
-/// # Errors
-///
-/// The database fails.
-pub fn request(conn: &mut SqliteConnection, id: &str) -> Result<Option<RequestView>, StoreError> {
-    let row = requests::table.find(id).select(RequestView::as_select());
-    Ok(row.first(conn).optional()?)
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use crate::store::api_keys;
 use crate::store::column;
 use crate::store::error::StoreError;
 use crate::store::open::Store;
-use crate::store::schema::{attempts, counters, error_hourly, requests, usage_daily, usage_hourly};
+use crate::store::schema::{counters, error_hourly, usage_daily, usage_hourly};
 use crate::store::usage::fold::{Dimensions, FoldedAggregates, Sums, count, hist_bytes, hist_from};
+use crate::store::usage::insert::{RawAttempt, RawRequest};
 use crate::store::usage::row::{self, AttemptRow, RequestRow, UsageRecord};
 
 /// Longest message of an attempt, in characters.
@@ -48,83 +49,6 @@ pub struct BatchReport {
     pub refused: usize,
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = requests, treat_none_as_default_value = false)]
-struct RawRequest<'a> {
-    id: &'a str,
-    ts: UnixMs,
-    external_id: Option<&'a str>,
-    api_key_id: Option<String>,
-    api_key_name: Option<&'a str>,
-    tool: &'a str,
-    client_ip: Option<&'a str>,
-    session_hash: Option<&'a [u8]>,
-    dialect: &'static str,
-    entrypoint: &'a str,
-    kind: &'static str,
-    stream: bool,
-    requested_model: &'a str,
-    combo_id: Option<String>,
-    combo_name: Option<&'a str>,
-    provider: Option<&'a str>,
-    model: Option<&'a str>,
-    model_key: Option<&'a str>,
-    account_id: Option<String>,
-    account_label: Option<&'a str>,
-    tier: Option<&'static str>,
-    exec_tier: Option<&'static str>,
-    entry_index: Option<i64>,
-    status: &'static str,
-    http_status: i64,
-    error_class: Option<&'a str>,
-    error_code: Option<&'a str>,
-    incomplete: bool,
-    attempts: i64,
-    fallback: bool,
-    input_tokens: i64,
-    cached_tokens: i64,
-    cache_write_5m_tokens: i64,
-    cache_write_1h_tokens: i64,
-    output_tokens: i64,
-    reasoning_tokens: i64,
-    estimated: bool,
-    list_cost: Option<i64>,
-    paid_cost: Option<i64>,
-    price_source: &'static str,
-    overage: bool,
-    notional: bool,
-    queue_ms: Option<i64>,
-    ttft_ms: Option<i64>,
-    total_ms: Option<i64>,
-    bytes_in: i64,
-    bytes_out: i64,
-    captured: bool,
-    body_bytes: i64,
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = attempts, treat_none_as_default_value = false)]
-struct RawAttempt<'a> {
-    request_id: &'a str,
-    n: i64,
-    ts: UnixMs,
-    target: &'a str,
-    entry_index: Option<i64>,
-    account_id: Option<String>,
-    account_label: Option<&'a str>,
-    outcome: &'static str,
-    class: Option<&'static str>,
-    upstream_status: Option<i64>,
-    code: Option<&'a str>,
-    message: Option<&'a str>,
-    next: &'static str,
-    until: Option<UnixMs>,
-    connect_ms: Option<i64>,
-    head_ms: Option<i64>,
-    first_ms: Option<i64>,
-    total_ms: Option<i64>,
-}
-
 /// Writes a batch: requests, attempts, hourly and daily sums, error counts and counters, and on top
 /// what was folded while the queue was full (REL-DB-3).
 ///
@@ -141,7 +65,7 @@ pub fn write_batch(
 ) -> Result<BatchReport, StoreError> {
     conn.immediate_transaction(|conn| {
         let mut report = BatchReport::default();
-        let mut sums = folded.clone();
+        let mut counted = Vec::with_capacity(batch.len());
         for record in batch {
             match insert_request(conn, &record.request)? {
                 Inserted::Yes => report.written += 1,
@@ -152,13 +76,15 @@ pub fn write_batch(
                 Inserted::Refused => report.refused += 1,
             }
             // Refused rows count all the same: sums may lack detail, never numbers.
-            sums.add(record, zone);
+            counted.push(&record.request);
             for attempt in &record.attempts {
                 if insert_attempt(conn, &record.request.id, attempt)? == Inserted::Refused {
                     report.refused += 1;
                 }
             }
         }
+        let mut sums = folded.clone();
+        sums.add_all(counted, zone);
         add_folded(conn, &sums)?;
         Ok(report)
     })
@@ -255,8 +181,7 @@ fn insert_request(
     conn: &mut SqliteConnection,
     request: &RequestRow,
 ) -> Result<Inserted, StoreError> {
-    let inserted = diesel::insert_into(requests::table).values(&raw_request(request)).execute(conn);
-    judge(inserted, &request.id)
+    judge(raw_request(request).execute(conn), &request.id)
 }
 
 fn insert_attempt(
@@ -264,16 +189,11 @@ fn insert_attempt(
     request_id: &str,
     attempt: &AttemptRow,
 ) -> Result<Inserted, StoreError> {
-    let inserted = diesel::insert_into(attempts::table)
-        .values(&raw_attempt(request_id, attempt))
-        .execute(conn);
-    judge(inserted, request_id)
+    judge(raw_attempt(request_id, attempt).execute(conn), request_id)
 }
 
 /// A row that is stored already is left out, and one the schema refuses must not hold up the rest of
 /// the batch for ever. Both end their statement alone, not the transaction.
-///
-/// Plain inserts: `ON CONFLICT` would make diesel write and look up the SQL anew for every row.
 fn judge(inserted: QueryResult<usize>, request_id: &str) -> Result<Inserted, StoreError> {
     match inserted {
         Ok(_) => Ok(Inserted::Yes),

@@ -55,6 +55,10 @@ impl Way {
             offers("with a key", "api_key")?;
             return Ok(Self::Key);
         }
+        if args.means.device {
+            offers("that sign in by a code", "oauth_device")?;
+            return Ok(Self::SignIn);
+        }
         match kinds.first().copied() {
             Some("oauth_pkce" | "oauth_device") => Ok(Self::SignIn),
             Some("api_key") => Ok(Self::Key),
@@ -69,8 +73,12 @@ impl Way {
 pub(in crate::cli::commands) fn ways(provider: &Value) -> String {
     let id = provider.text("/id");
     let mut ways: Vec<String> = Vec::new();
-    for kind in provider.texts("/auth") {
+    let kinds = provider.texts("/auth");
+    // What comes first is what `account add` does by itself.
+    let asks_for_a_key = kinds.first() == Some(&"api_key");
+    for kind in kinds {
         let way = match kind {
+            "oauth_device" if asks_for_a_key => format!("ninerouter account add {id} --device"),
             "oauth_pkce" | "oauth_device" => format!("ninerouter account add {id}"),
             "api_key" => format!("ninerouter account add {id} --key-stdin"),
             "import" => format!("ninerouter account add {id} --import"),
@@ -205,6 +213,7 @@ mod tests {
         let claude =
             json!({"id": "claude", "name": "Claude", "auth": ["oauth_pkce", "import", "api_key"]});
         let glm = json!({"id": "glm", "name": "GLM", "auth": ["api_key"]});
+        let grok = json!({"id": "xai", "name": "Grok", "auth": ["api_key", "oauth_device"]});
         let local = json!({"id": "ollama", "name": "Ollama", "auth": ["none"]});
         for (provider, line, way) in [
             (&claude, "ninerouter account add claude", Way::SignIn),
@@ -212,11 +221,16 @@ mod tests {
             (&claude, "ninerouter account add claude --import", Way::Import),
             (&claude, "ninerouter account add claude --scan", Way::Scan),
             (&glm, "ninerouter account add glm", Way::Key),
+            (&grok, "ninerouter account add xai", Way::Key),
+            (&grok, "ninerouter account add xai --device", Way::SignIn),
             (&local, "ninerouter account add ollama", Way::Nothing),
         ] {
             assert_eq!(Way::of(provider, &args(line)).unwrap(), way, "{line}");
         }
         let refused = Way::of(&glm, &args("ninerouter account add glm --import")).unwrap_err();
         assert!(refused.to_string().contains("account add glm --key-stdin"), "{refused}");
+        let refused = Way::of(&glm, &args("ninerouter account add glm --device")).unwrap_err();
+        assert!(refused.to_string().contains("no accounts that sign in by a code"), "{refused}");
+        assert!(ways(&grok).contains("account add xai --device"), "{}", ways(&grok));
     }
 }

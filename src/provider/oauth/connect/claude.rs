@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::provider::oauth::connect::identity::{Identity, text};
 use crate::provider::oauth::connect::redirect::{Loopback, Redirect};
-use crate::provider::oauth::connect::{Object, OfficialCli, Profile, SignIn};
+use crate::provider::oauth::connect::{Object, OfficialCli, Profile, SignIn, StartOption};
 
 /// Browser with PKCE; any port of `localhost` with the path `/callback`, or a page of the vendor that shows
 /// `code#state`.
@@ -13,16 +13,18 @@ pub const SIGN_IN: SignIn = SignIn {
         Redirect::Loopback(Loopback { path: "/callback", port: 54_545, any_port: true }),
         Redirect::Page("https://platform.claude.com/oauth/code/callback"),
     ],
+    device: false,
+    options: &[StartOption::ClientId],
     state_in_exchange: true,
     rotates: true,
-    profile: Profile {
+    profile: Some(Profile {
         url: "https://api.anthropic.com/api/oauth/profile",
         headers: &[
             ("anthropic-beta", "oauth-2025-04-20"),
             ("anthropic-version", "2023-06-01"),
             ("accept", "application/json"),
         ],
-    },
+    }),
     identity,
     token_prefix: Some("sk-ant-oat01-"),
     cli: Some(OfficialCli {

@@ -59,7 +59,7 @@ mod tests {
     fn claude_is_sent_json_with_state_and_its_further_addresses_follow() {
         let catalog = Catalog::builtin().unwrap();
         let provider = catalog.by_id("claude").unwrap();
-        let client = Client::of(provider, None).unwrap();
+        let client = Client::of(provider, None, None).unwrap();
         let (code, verifier) = (Secret::new("c-1".into()), Secret::new("v-1".into()));
         let exchange = Exchange {
             oauth: provider.oauth.as_ref().unwrap(),

@@ -1,0 +1,3 @@
+drop table audit_events;
+
+pragma user_version = 10;

@@ -1,0 +1,3 @@
+drop table jobs;
+drop table alerts;
+pragma user_version = 11;

@@ -1,0 +1,186 @@
+//! The pages of the dashboard over HTTP: what every page must be, and what forms do without a script (dashboard §1, §6).
+
+use std::collections::{BTreeSet, VecDeque};
+
+use ninerouter::demo::chaos::{Chaos, reply};
+use serde_json::json;
+
+use crate::support::browser::{field, set_cookies};
+use crate::support::{Browser, Dialect, Reply, Router, Setup};
+
+const PASSWORD: &str = "correct horse battery";
+/// Largest page (dashboard §6).
+const LARGEST: usize = 120 << 10;
+/// Texts that want to be mark-up.
+const HOSTILE: [&str; 3] =
+    ["<img src=x onerror=alert(1)>", "\"><script>alert(1)</script>", "' onmouseover='alert(1)"];
+
+fn setup() -> Setup {
+    Setup::new().env("INITIAL_PASSWORD", PASSWORD)
+}
+
+fn stocked() -> (Chaos, Router) {
+    let chaos = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
+    let mut setup = setup().node(Dialect::Chat, "sim", &chaos.url(Dialect::Chat.base()));
+    for text in HOSTILE {
+        setup = setup.account("sim", &text.replace('"', "\\\""));
+    }
+    let router =
+        setup.combo("daily", &["sim/m"]).key("laptop", "sk-test-0123456789abcdef", "").start();
+    (chaos, router)
+}
+
+/// Values of an attribute, in order.
+fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
+    let mark = format!(" {attribute}=\"");
+    html.split(&mark).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+/// Every page that links lead to, from Overview on; each is looked at once.
+fn crawl(browser: &mut Browser<'_>, mut look: impl FnMut(&str, &Reply)) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let mut open = VecDeque::from(["/dashboard".to_owned()]);
+    while let Some(path) = open.pop_front() {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let reply = browser.get(&path);
+        look(&path, &reply);
+        for link in values(&reply.text(), "href") {
+            let link = link.replace("&amp;", "&");
+            let link = link.split('#').next().unwrap().to_owned();
+            let is_file = link.contains("/export") || link.contains("/download");
+            // One provider of the catalog is as good as all 75.
+            let is_one_of_many =
+                path == "/dashboard/providers" && link.starts_with("/dashboard/providers/");
+            if link.starts_with("/dashboard") && !is_file && !is_one_of_many {
+                open.push_back(link);
+            }
+        }
+    }
+    seen
+}
+
+fn is_sound(path: &str, reply: &Reply) {
+    let html = reply.text();
+    assert_eq!(reply.status, 200, "{path}: {}", reply.brief());
+    assert!(html.len() <= LARGEST, "{path}: {} bytes", html.len());
+    assert_eq!(html.matches("<h1").count(), 1, "{path}");
+    assert_eq!(html.matches("<title>").count(), 1, "{path}");
+    assert!(!html.contains(" style=\"") && !html.contains("<script>"), "{path}");
+    for handler in ["onclick", "onerror", "onload", "onmouseover", "onsubmit", "hx-on"] {
+        assert!(
+            !html.contains(&format!(" {handler}=")) || html.contains("&quot;"),
+            "{path}: {handler}"
+        );
+        assert!(values(&html, handler).is_empty(), "{path}: {handler}");
+    }
+    let mut ids = BTreeSet::new();
+    for id in values(&html, "id") {
+        assert!(ids.insert(id), "{path}: two elements have the id `{id}`");
+    }
+    for id in values(&html, "for") {
+        assert!(ids.contains(id), "{path}: a label is for `{id}`, which is not there");
+    }
+    let policy = reply.header("content-security-policy").unwrap_or_default();
+    assert!(policy.starts_with("default-src 'none'"), "{path}");
+    assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+}
+
+#[test]
+fn every_page_of_an_empty_router_is_sound_and_every_link_leads_somewhere() {
+    let router = setup().start();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let seen = crawl(&mut browser, is_sound);
+    for page in
+        ["/dashboard/endpoint", "/dashboard/providers", "/dashboard/combos", "/dashboard/logs"]
+    {
+        assert!(seen.contains(page), "no link leads to {page}");
+    }
+    is_sound("/dashboard/providers/claude", &browser.get("/dashboard/providers/claude"));
+    let missing = browser.get("/dashboard/nothing");
+    assert_eq!(missing.status, 404);
+    assert!(missing.text().contains("No such page"), "{}", missing.brief());
+}
+
+#[test]
+fn every_page_of_a_router_in_use_is_sound_and_shows_names_as_text() {
+    let (_chaos, router) = stocked();
+    assert_eq!(router.ask(Dialect::Chat, "sim/m", false).status, 200);
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let mut all = String::new();
+    crawl(&mut browser, |path, reply| {
+        is_sound(path, reply);
+        all.push_str(&reply.text());
+    });
+    assert!(all.contains("&lt;img src=x onerror=alert(1)&gt;"), "the account is shown");
+    assert!(!all.contains("<img"), "and it is text");
+    for secret in ["key-<img", "sk-test-0123456789abcdef", "key-sim"] {
+        assert!(!all.contains(secret), "no page holds a secret");
+    }
+}
+
+/// A page asked for by htmx is the content alone, and a dialog's address is a page in the address bar.
+#[test]
+fn a_page_is_whole_for_a_browser_and_a_part_for_htmx() {
+    let router = setup().start();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let part = browser.send("GET", "/dashboard/endpoint", &[("hx-request", "true")], b"").text();
+    assert!(part.contains("<h1>Endpoint</h1>") && !part.contains("<html"), "{part}");
+    let restored = [("hx-request", "true"), ("hx-history-restore-request", "true")];
+    assert!(browser.send("GET", "/dashboard/endpoint", &restored, b"").text().contains("<html"));
+    let dialog = "/dashboard/f/endpoint/keys/new";
+    let shown = browser.send("GET", dialog, &[("hx-request", "true")], b"").text();
+    assert!(shown.contains("dialog-title") && !shown.contains("<h1"), "{shown}");
+    let opened = browser.get(dialog);
+    assert_eq!(
+        (opened.status, opened.header("location")),
+        (303, Some("/dashboard/endpoint/keys/new"))
+    );
+}
+
+/// Without a script: post, redirect, message; the message is shown once.
+#[test]
+fn a_form_without_script_redirects_and_says_what_happened() {
+    let router = setup().start();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let page = browser.get("/dashboard/endpoint/keys/new").text();
+    let csrf = field(&page, "_csrf");
+    let refused = browser
+        .form("/dashboard/endpoint/keys", &[("_csrf", &csrf), ("name", ""), ("rpm", "many")]);
+    assert_eq!(refused.status, 422, "{}", refused.brief());
+    assert!(refused.text().contains("aria-invalid") && refused.text().contains("value=\"many\""));
+    let made = browser.form("/dashboard/endpoint/keys", &[("_csrf", &csrf), ("name", "laptop")]);
+    let text = made.text();
+    let key = text.split("sk-nr1-").nth(1).unwrap().split('<').next().unwrap();
+    assert!(
+        !browser.get("/dashboard/endpoint").text().contains(key),
+        "the text is in one answer alone"
+    );
+    let keys = browser.api("GET", "/api/keys", &json!(null)).json();
+    let id = keys["data"][0]["id"].as_str().unwrap();
+    let path = format!("/dashboard/endpoint/keys/{id}/revoke");
+    let done = browser.form(&path, &[("_csrf", &csrf)]);
+    assert_eq!((done.status, done.header("location")), (303, Some("/dashboard/endpoint")));
+    let flash = set_cookies(&done).into_iter().find(|line| line.starts_with("nr_flash=")).unwrap();
+    assert!(flash.contains("HttpOnly") && flash.contains("Max-Age=60"), "{flash}");
+    assert!(browser.get("/dashboard/endpoint").text().contains("Key revoked."));
+    assert!(!browser.get("/dashboard/endpoint").text().contains("Key revoked."));
+}
+
+/// The feed of a page draws what changed with the id that the page has.
+#[test]
+fn the_feed_of_a_page_sends_its_parts() {
+    let (_chaos, router) = stocked();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let page = browser.get("/dashboard").text();
+    let feed = values(&page, "sse-connect")[0].replace("&amp;", "&");
+    assert!(feed.starts_with("/dashboard/live?topics=") && feed.contains("since="), "{feed}");
+    let mut stream = router.connect();
+    stream.send(&browser.request("GET", &feed, &[], b""));
+    let head = stream.head(false).unwrap();
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(router.ask(Dialect::Chat, "sim/m", false).status, 200);
+    let told = String::from_utf8_lossy(&stream.read_to(b"200 OK")).into_owned();
+    assert!(told.contains("event: req") && told.contains("<tr id=\"req-"), "{told}");
+}
