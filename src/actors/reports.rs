@@ -1,7 +1,7 @@
 //! Reports of successes, sent together.
 //!
 //! To wake the control plane costs a worker more than its thread then does with the news. So a worker holds back what
-//! nobody waits for: until it asks for its next lease, which wakes that thread anyway, and for [`LONGEST`] at most.
+//! nobody waits for: until it asks for its next lease, which wakes that thread anyway, and for `LONGEST` at most.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

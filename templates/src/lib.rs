@@ -26,7 +26,7 @@
 //! | [`logs`] | console and audit | [`logs::lines`] |
 //! | [`confirm`] | the question before what cannot be undone | |
 //! | [`error_page`] | 403, 404, 409, 429, 500, 503 | |
-//! | [`format`], [`moment`] | numbers, money, spans, instants as text | |
+//! | [`format`](mod@format), [`moment`] | numbers, money, spans, instants as text | |
 //! | [`assets`] | URLs of style, script and icons | |
 
 pub mod account;

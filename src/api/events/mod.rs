@@ -1,6 +1,6 @@
 //! Live events as JSON: `GET /api/events`, and the feed that pages are drawn from (dashboard §1.3, api §2).
 //!
-//! Events are made by the [`newsroom`], on a thread of its own that exists while somebody listens or is about to.
+//! Events are made by the `newsroom`, on a thread of its own that exists while somebody listens or is about to.
 
 mod filter;
 mod newsroom;
