@@ -119,10 +119,6 @@ fn change_of(form: &Form) -> Value {
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
-    let proxy = match form.get("proxy").unwrap_or("inherit") {
-        mode @ ("inherit" | "direct") => json!({"mode": mode, "id": null}),
-        id => json!({"mode": "proxy", "id": id}),
-    };
     Body::of(form)
         .texts(&["label", "tier", "endpoint", "notes"])
         .numbers(&NUMBERS)
@@ -131,7 +127,7 @@ fn change_of(form: &Form) -> Value {
         .rev()
         .with("tags", tags)
         .with("params", params)
-        .with("proxy", proxy)
+        .proxy()
         .json()
 }
 

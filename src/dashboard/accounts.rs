@@ -1,15 +1,14 @@
 //! What is done with one account: turned off and on, tested, refreshed, deleted.
 
 use ninerouter_templates::Toast;
-use ninerouter_templates::confirm::{self, Confirm};
+use ninerouter_templates::confirm::Confirm;
 use ninerouter_templates::format::elapsed;
 use ninerouter_templates::layout::Section;
 use serde_json::{Value, json};
 
-use crate::dashboard::assets;
 use crate::dashboard::form::{is_objection, objected};
 use crate::dashboard::json::Read;
-use crate::dashboard::stage::{self, About, Refused, Stage, bad, good, mixed};
+use crate::dashboard::stage::{self, Refused, bad, good, mixed};
 use crate::dashboard::visit::{Page, Visit};
 
 /// Where an account's page is.
@@ -78,7 +77,7 @@ fn tested(answer: &Value) -> Toast {
 /// The question before an account is deleted.
 pub(super) async fn ask_delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let account = visit.read(&format!("/api/accounts/{id}")).await?;
-    confirm_shown(visit, 200, question(visit, &account, None)).await
+    stage::confirmed(visit, Section::Providers, 200, question(visit, &account, None)).await
 }
 
 /// Deletes it. What hangs on it is named first; the second time it goes all the same.
@@ -96,7 +95,13 @@ pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
             ))
         }
         Err(refused) if is_objection(&refused) => {
-            confirm_shown(visit, refused.status, question(visit, &account, Some(&refused))).await
+            stage::confirmed(
+                visit,
+                Section::Providers,
+                refused.status,
+                question(visit, &account, Some(&refused)),
+            )
+            .await
         }
         Err(refused) => Err(refused),
     }
@@ -130,15 +135,6 @@ fn question(visit: &Visit, account: &Value, refused: Option<&Refused>) -> Confir
         form,
         ..Confirm::default()
     }
-}
-
-async fn confirm_shown(visit: &Visit, status: u16, view: Confirm) -> Result<Page, Refused> {
-    if visit.wants_dialog() {
-        return Ok(Page::html(status, confirm::dialog(assets::urls(), &view).into_string()));
-    }
-    let stage = Stage::set(visit).await?;
-    let about = About { section: Section::Providers, title: &view.question, feed: None };
-    Ok(stage.page_with_status(status, visit, about, &confirm::page(assets::urls(), &view)))
 }
 
 #[cfg(test)]

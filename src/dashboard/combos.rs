@@ -2,7 +2,7 @@
 
 use ninerouter_templates::Form as View;
 use ninerouter_templates::combo::{Combos, Row, Simulation, Starter, combos, row, simulation};
-use ninerouter_templates::confirm::{self, Confirm};
+use ninerouter_templates::confirm::Confirm;
 use ninerouter_templates::layout::Section;
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ pub(super) async fn turn(visit: &Visit, id: &str) -> Result<Page, Refused> {
 /// The question before a combo is deleted.
 pub(super) async fn ask_delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let combo = visit.read(&format!("/api/combos/{id}")).await?;
-    confirm_shown(visit, 200, question(visit, &combo, None)).await
+    stage::confirmed(visit, Section::Combos, 200, question(visit, &combo, None)).await
 }
 
 pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
@@ -157,7 +157,13 @@ pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
             Ok(stage::done(visit, PATH, &good(format!("“{}” is deleted.", combo.text("/name")))))
         }
         Err(refused) if is_objection(&refused) => {
-            confirm_shown(visit, refused.status, question(visit, &combo, Some(&refused))).await
+            stage::confirmed(
+                visit,
+                Section::Combos,
+                refused.status,
+                question(visit, &combo, Some(&refused)),
+            )
+            .await
         }
         Err(refused) => Err(refused),
     }
@@ -189,15 +195,6 @@ fn question(visit: &Visit, combo: &Value, refused: Option<&Refused>) -> Confirm 
         form,
         ..Confirm::default()
     }
-}
-
-async fn confirm_shown(visit: &Visit, status: u16, view: Confirm) -> Result<Page, Refused> {
-    if visit.wants_dialog() {
-        return Ok(Page::html(status, confirm::dialog(assets::urls(), &view).into_string()));
-    }
-    let stage = Stage::set(visit).await?;
-    let about = About { section: Section::Combos, title: &view.question, feed: None };
-    Ok(stage.page_with_status(status, visit, about, &confirm::page(assets::urls(), &view)))
 }
 
 /// Adds an alias, or leads one elsewhere.

@@ -1,7 +1,7 @@
 //! Forms on their way to the management API and back: fields as JSON members, its objections beside the fields.
 
 use ninerouter_templates::Form as View;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::dashboard::json::Read;
 use crate::dashboard::stage::Refused;
@@ -47,6 +47,15 @@ pub(super) struct Body<'a> {
 impl<'a> Body<'a> {
     pub(super) fn of(form: &'a Form) -> Self {
         Self { form, members: Map::new() }
+    }
+
+    /// The way out: what is above decides, none, or a stored proxy.
+    pub(super) fn proxy(self) -> Self {
+        let proxy = match self.form.get("proxy").unwrap_or("inherit") {
+            mode @ ("inherit" | "direct") => json!({"mode": mode, "id": null}),
+            id => json!({"mode": "proxy", "id": id}),
+        };
+        self.with("proxy", proxy)
     }
 
     /// Texts that were sent; an empty one is `null`, the default.
@@ -113,8 +122,6 @@ impl<'a> Body<'a> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

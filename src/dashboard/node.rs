@@ -1,6 +1,6 @@
 //! Custom providers: the form, a try of the address before it is saved, and their end.
 
-use ninerouter_templates::confirm::{self, Confirm};
+use ninerouter_templates::confirm::Confirm;
 use ninerouter_templates::layout::Section;
 use ninerouter_templates::node::{NodeForm, Trial, form as node_form, node_page};
 use ninerouter_templates::{Choice, Form as View, Tone};
@@ -260,7 +260,7 @@ async fn shown(
 /// The question before a node is deleted.
 pub(super) async fn ask_delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let node = visit.read(&format!("/api/nodes/{id}")).await?;
-    confirm_shown(visit, 200, question(visit, &node, None)).await
+    stage::confirmed(visit, Section::Providers, 200, question(visit, &node, None)).await
 }
 
 pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
@@ -274,7 +274,13 @@ pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
             Ok(stage::done(visit, PATH, &good(format!("“{}” is deleted.", node.text("/name")))))
         }
         Err(refused) if is_objection(&refused) => {
-            confirm_shown(visit, refused.status, question(visit, &node, Some(&refused))).await
+            stage::confirmed(
+                visit,
+                Section::Providers,
+                refused.status,
+                question(visit, &node, Some(&refused)),
+            )
+            .await
         }
         Err(refused) => Err(refused),
     }
@@ -315,15 +321,6 @@ fn question(visit: &Visit, node: &Value, refused: Option<&Refused>) -> Confirm {
         form,
         ..Confirm::default()
     }
-}
-
-async fn confirm_shown(visit: &Visit, status: u16, view: Confirm) -> Result<Page, Refused> {
-    if visit.wants_dialog() {
-        return Ok(Page::html(status, confirm::dialog(assets::urls(), &view).into_string()));
-    }
-    let stage = Stage::set(visit).await?;
-    let about = About { section: Section::Providers, title: &view.question, feed: None };
-    Ok(stage.page_with_status(status, visit, about, &confirm::page(assets::urls(), &view)))
 }
 
 #[cfg(test)]

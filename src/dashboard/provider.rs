@@ -416,10 +416,6 @@ fn change_of(form: &Form) -> Value {
             json!({"name": name.trim(), "value": value.trim()})
         })
         .collect();
-    let proxy = match form.get("proxy").unwrap_or("inherit") {
-        mode @ ("inherit" | "direct") => json!({"mode": mode, "id": null}),
-        id => json!({"mode": "proxy", "id": id}),
-    };
     Body::of(form)
         .texts(&["tier", "account_strategy"])
         .numbers(&NUMBERS)
@@ -427,7 +423,7 @@ fn change_of(form: &Form) -> Value {
         .rev()
         .with("retry_statuses", statuses)
         .with("headers", headers)
-        .with("proxy", proxy)
+        .proxy()
         .json()
 }
 

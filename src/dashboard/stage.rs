@@ -2,6 +2,7 @@
 //! ways in which a page answers.
 
 use jiff::tz::TimeZone;
+use ninerouter_templates::confirm::{self, Confirm};
 use ninerouter_templates::error_page::{self, Problem};
 use ninerouter_templates::format::span;
 use ninerouter_templates::layout::{self, Head, Section, Shell, ShellStatus, Theme};
@@ -283,6 +284,21 @@ impl Refused {
         };
         problem_page(visit, &problem).await
     }
+}
+
+/// A question before something is done for good: as a dialog's body, or as a page.
+pub(super) async fn confirmed(
+    visit: &Visit,
+    section: Section,
+    status: u16,
+    view: Confirm,
+) -> Result<Page, Refused> {
+    if visit.wants_dialog() {
+        return Ok(Page::html(status, confirm::dialog(assets::urls(), &view).into_string()));
+    }
+    let stage = Stage::set(visit).await?;
+    let about = About { section, title: &view.question, feed: None };
+    Ok(stage.page_with_status(status, visit, about, &confirm::page(assets::urls(), &view)))
 }
 
 /// A page that says what went wrong, within the frame where the router can draw one.
