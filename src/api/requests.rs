@@ -180,7 +180,7 @@ fn status(word: &str) -> Result<StatusFilter, ApiError> {
 }
 
 /// A row as lists and events show it: its columns, and the way it went.
-fn object(listed: &Listed) -> Map<String, Value> {
+pub(super) fn object(listed: &Listed) -> Map<String, Value> {
     let mut object = members(serde_json::to_value(&listed.row).unwrap_or_default());
     object.insert("path".to_owned(), listed.path.clone().into());
     object

@@ -9,10 +9,58 @@ use diesel::sqlite::Sqlite;
 
 use crate::clock::UnixMs;
 use crate::store::schema::{attempts, requests};
+use crate::store::usage::requests::{StoredAttempt, StoredRequest};
 
-/// A row type whose fields are the table's columns, and the statement that inserts it.
+/// A value of a column: as it is bound, and as it is read.
+trait Cell {
+    /// As it is read.
+    type Read;
+
+    fn read(self) -> Self::Read;
+}
+
+/// Values that are bound as they are read.
+macro_rules! same {
+    ($($type:ty),+) => {
+        $(impl Cell for $type {
+            type Read = Self;
+
+            fn read(self) -> Self {
+                self
+            }
+        })+
+    };
+}
+
+same!(i64, bool, Option<i64>, Option<String>);
+
+impl Cell for &str {
+    type Read = String;
+
+    fn read(self) -> String {
+        self.to_owned()
+    }
+}
+
+impl Cell for Option<&str> {
+    type Read = Option<String>;
+
+    fn read(self) -> Option<String> {
+        self.map(str::to_owned)
+    }
+}
+
+impl Cell for Option<&[u8]> {
+    type Read = Option<Vec<u8>>;
+
+    fn read(self) -> Option<Vec<u8>> {
+        self.map(<[u8]>::to_vec)
+    }
+}
+
+/// A row type whose fields are the table's columns, the statement that inserts it, and the row as it is read.
 macro_rules! insert {
-    ($(#[$doc:meta])* $name:ident<$life:lifetime>, $table:ident { $first:ident: $first_type:ty, $($field:ident: $type:ty),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident<$life:lifetime>, $read:ident, $table:ident { $first:ident: $first_type:ty, $($field:ident: $type:ty),+ $(,)? }) => {
         $(#[$doc])*
         pub(super) struct $name<$life> {
             pub(super) $first: $first_type,
@@ -35,6 +83,16 @@ macro_rules! insert {
             }
         }
 
+        impl $name<'_> {
+            /// The row as the table would give it back.
+            pub(super) fn read(self) -> $read {
+                $read {
+                    $first: Cell::read(self.$first),
+                    $($field: Cell::read(self.$field),)+
+                }
+            }
+        }
+
         impl QueryId for $name<'_> {
             type QueryId = $name<'static>;
             const HAS_STATIC_QUERY_ID: bool = true;
@@ -46,7 +104,7 @@ macro_rules! insert {
 
 insert!(
     /// A row of `requests`.
-    RawRequest<'a>, requests {
+    RawRequest<'a>, StoredRequest, requests {
         id: &'a str,
         ts: UnixMs,
         external_id: Option<&'a str>,
@@ -101,7 +159,7 @@ insert!(
 
 insert!(
     /// A row of `attempts`.
-    RawAttempt<'a>, attempts {
+    RawAttempt<'a>, StoredAttempt, attempts {
         request_id: &'a str,
         n: i64,
         ts: UnixMs,

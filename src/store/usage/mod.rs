@@ -24,9 +24,6 @@ pub use row::{
     AttemptOutcome, AttemptRow, ExecTier, InboundDialect, PriceSource, RequestKind, RequestRow,
     RequestStatus, UsageRecord,
 };
-pub(crate) use row::{
-    dialect_text, exec_tier_text, price_source_text, request_kind_text, status_text,
-};
 pub use spend::{Spend, spend_by_minute, spend_ever, spend_since};
 pub use write::{BatchReport, KeyUse, UsageWriter, write_batch};
 

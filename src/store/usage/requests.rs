@@ -12,6 +12,8 @@ use crate::store::column::hex;
 use crate::store::error::StoreError;
 use crate::store::schema::{attempts, requests};
 use crate::store::usage::Filter;
+use crate::store::usage::row::{AttemptRow, RequestRow, UsageRecord};
+use crate::store::usage::write::{raw_attempt, raw_request};
 
 /// Rows deleted in one transaction.
 const STEP: i64 = 1_000;
@@ -272,6 +274,30 @@ pub fn find_request(
         .select(StoredAttempt::as_select())
         .load(conn)?;
     Ok(Some((row, steps)))
+}
+
+/// A row that may not be stored yet, as it is going to be read.
+impl From<&RequestRow> for StoredRequest {
+    fn from(row: &RequestRow) -> Self {
+        raw_request(row).read()
+    }
+}
+
+impl StoredAttempt {
+    /// An attempt of the request `request_id` that may not be stored yet, as it is going to be read.
+    #[must_use]
+    pub fn of(request_id: &str, row: &AttemptRow) -> Self {
+        raw_attempt(request_id, row).read()
+    }
+}
+
+impl From<&UsageRecord> for Listed {
+    fn from(record: &UsageRecord) -> Self {
+        let id = &record.request.id;
+        let steps: Vec<_> =
+            record.attempts.iter().map(|attempt| StoredAttempt::of(id, attempt)).collect();
+        Self::of(StoredRequest::from(&record.request), &steps)
+    }
 }
 
 impl Listed {

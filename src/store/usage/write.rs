@@ -208,7 +208,8 @@ fn judge(inserted: QueryResult<usize>, request_id: &str) -> Result<Inserted, Sto
     }
 }
 
-fn raw_request(row: &RequestRow) -> RawRequest<'_> {
+/// The columns of a request.
+pub(super) fn raw_request(row: &RequestRow) -> RawRequest<'_> {
     RawRequest {
         id: &row.id,
         ts: row.ts,
@@ -262,7 +263,8 @@ fn raw_request(row: &RequestRow) -> RawRequest<'_> {
     }
 }
 
-fn raw_attempt<'a>(request_id: &'a str, row: &'a AttemptRow) -> RawAttempt<'a> {
+/// The columns of an attempt.
+pub(super) fn raw_attempt<'a>(request_id: &'a str, row: &'a AttemptRow) -> RawAttempt<'a> {
     RawAttempt {
         request_id,
         n: i64::from(row.n),
