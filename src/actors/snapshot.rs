@@ -685,5 +685,6 @@ fn key_record(row: ApiKeyRow) -> Option<KeyRecord> {
         usd_day: row.usd_day,
         usd_month: row.usd_month,
         usd_total: row.usd_total,
+        capture_bodies: row.capture_bodies,
     })
 }

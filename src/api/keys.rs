@@ -10,6 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::merge::{members, merged};
 use crate::api::page::{self, found, page};
 use crate::api::{Api, managed};
+use crate::auth::audit::{Caller, Event, EventName};
 use crate::auth::key::{KeyHasher, generate, shown_parts};
 use crate::auth::limits::LimitKind;
 use crate::clock::UnixMs;
@@ -51,6 +52,9 @@ pub(super) async fn create(api: &Api, call: Call) -> Result<Reply, ApiError> {
             Ok(Ok(row.id))
         })
         .await?;
+    if row.capture_bodies {
+        api.note_capture(&call.caller, &row);
+    }
     let key = api.key_object(&row, &former);
     // The only reply that ever holds the text.
     Ok(Reply::created(json!({"key": key, "text": text.expose()})))
@@ -73,7 +77,7 @@ pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let mut new = file::key(&Value::Object(merged(base, patch)))?;
     api.check_key_names(&new)?;
     keep_identity(&mut new, &row);
-    let seen = row.rev;
+    let (seen, captured) = (row.rev, row.capture_bodies);
     let (row, former) = api
         .change_keys(move |conn, now| {
             let Some(stored) = api_keys::find(conn, id)? else {
@@ -86,6 +90,9 @@ pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
             Ok(Ok(id))
         })
         .await?;
+    if row.capture_bodies != captured {
+        api.note_capture(&call.caller, &row);
+    }
     Ok(Reply::ok(api.key_object(&row, &former)))
 }
 
@@ -199,6 +206,16 @@ impl Api {
         self.key_of(id).await
     }
 
+    /// From now on the bodies of a key's requests are kept, or no longer: the audit log tells who wanted it.
+    fn note_capture(&self, caller: &Caller, row: &ApiKeyRow) {
+        let name = match row.capture_bodies {
+            true => EventName::DebugLoggingOn,
+            false => EventName::DebugLoggingOff,
+        };
+        let event = Event::ok(name).with("mode", "key").with("api_key_id", row.id.to_string());
+        self.shared().audit.record(caller, event);
+    }
+
     /// Makes a text and puts what is kept of it into `row`.
     fn new_text(&self, row: &mut ApiKeyRow) -> Result<Secret, ApiError> {
         let text = generate().map_err(|why| ApiError::unavailable(why.to_string()))?;
@@ -280,6 +297,7 @@ fn input_of(row: &ApiKeyRow) -> Map<String, Value> {
         "usd_day_umicro": row.usd_day,
         "usd_month_umicro": row.usd_month,
         "usd_total_umicro": row.usd_total,
+        "capture_bodies": row.capture_bodies,
     }))
 }
 
@@ -293,7 +311,6 @@ fn keep_identity(new: &mut ApiKeyRow, old: &ApiKeyRow) {
     new.hmac_key_version = old.hmac_key_version;
     new.revoked_at = old.revoked_at;
     new.last_used_at = old.last_used_at;
-    new.capture_bodies = old.capture_bodies;
 }
 
 /// Refuses members of a body that only carries `rev`.

@@ -61,6 +61,8 @@ pub struct KeyRecord {
     pub usd_month: Option<i64>,
     /// Micro-USD for the life of the key.
     pub usd_total: Option<i64>,
+    /// The bodies of its requests are captured.
+    pub capture_bodies: bool,
 }
 
 /// Why a known key is refused. All of these are 401.
@@ -103,6 +105,7 @@ impl KeyRecord {
             usd_day: None,
             usd_month: None,
             usd_total: None,
+            capture_bodies: false,
         }
     }
 

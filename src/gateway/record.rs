@@ -123,7 +123,7 @@ impl Recorder {
 
     /// Its bodies are captured from now on, when they are wanted.
     pub(super) fn captures(&mut self, door: &Door, body: &Bytes) {
-        self.tape = self.shared.capture.tape(self.row.api_key_id);
+        self.tape = self.shared.capture.tape(self.key.as_deref());
         if let Some(tape) = &self.tape {
             taped::client_request(tape, door, body);
         }

@@ -469,6 +469,50 @@ fn enable_request_logs_captures_from_the_start_and_failed_mode_only_failures() {
 }
 
 #[test]
+fn a_key_can_have_the_bodies_of_its_requests_kept() {
+    let upstream = answering(Dialect::Chat);
+    let router = Setup::new()
+        .upstream(Dialect::Chat, "up", &upstream.url("/v1"))
+        .key("plain", "sk-plain-0123456789abcdef", "")
+        .key("watched", "sk-watched-0123456789abcdef", "capture_bodies = true\n")
+        .start();
+    let made = call(&router, "POST", "/api/keys", json!({"name": "late", "capture_bodies": false}));
+    let made = made.json();
+    let id = made["key"]["id"].as_str().unwrap();
+    assert_eq!(made["key"]["capture_bodies"], false);
+    let path = format!("/api/keys/{id}");
+    let changed = call(&router, "PATCH", &path, json!({"capture_bodies": true})).json();
+    assert_eq!(changed["capture_bodies"], true, "{changed}");
+    assert_eq!(row(&router, "debug_logging_on")["detail"]["api_key_id"], id);
+    // A change of something else leaves it alone.
+    assert_eq!(call(&router, "PATCH", &path, json!({"rpm": 60})).json()["capture_bodies"], true);
+
+    let body = Dialect::Chat.body("up/m", false);
+    let late = made["text"].as_str().unwrap();
+    for key in ["sk-plain-0123456789abcdef", "sk-watched-0123456789abcdef", late] {
+        let authorization = format!("Bearer {key}");
+        let headers =
+            [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let reply = router.send("POST", "/v1/chat/completions", &headers, body.as_bytes());
+        assert_eq!(reply.status, 200, "{}", reply.brief());
+    }
+    let rows = until(PATIENCE, "three rows", || {
+        let page = read(&router, "/api/requests");
+        (page["data"].as_array().unwrap().len() == 3).then(|| page["data"].clone())
+    });
+    let kept: Vec<&Value> = rows.as_array().unwrap().iter().map(|row| &row["captured"]).collect();
+    assert_eq!(kept, [&json!(true), &json!(true), &json!(false)]);
+    let bodies = format!("/api/requests/{}/bodies", rows[0]["id"].as_str().unwrap());
+    let bodies = until(PATIENCE, "the file is written", || {
+        let reply = call(&router, "GET", &bodies, Value::Null);
+        (reply.status == 200).then(|| reply.json())
+    });
+    assert!(!bodies.to_string().contains(late), "{bodies}");
+    call(&router, "PATCH", &path, json!({"capture_bodies": false}));
+    assert_eq!(row(&router, "debug_logging_off")["detail"]["api_key_id"], id);
+}
+
+#[test]
 fn a_request_that_runs_can_be_cancelled() {
     let upstream = Chaos::start(Reading::Whole, |request| {
         let story = Dialect::Chat.story();

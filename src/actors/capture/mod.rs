@@ -1,4 +1,4 @@
-//! Bodies kept for debugging: off unless asked for, for a time, written by a thread of its own (SEC-LOG-1, -3).
+//! Bodies kept for debugging: off unless asked for, for a time or for a key, written by a thread of its own (SEC-LOG-1, -3).
 //!
 //! | file | holds |
 //! |---|---|
@@ -25,6 +25,7 @@ use tracing::warn;
 
 use crate::actors::capture::tape::Taped;
 use crate::actors::capture::writer::{Message, Writer};
+use crate::auth::key::KeyRecord;
 use crate::clock::{Clock, UnixMs};
 use crate::id::KeyId;
 use crate::store::bodies::BodyFiles;
@@ -155,19 +156,21 @@ impl Capture {
 
     /// A tape for a request of `key`; `None` = its bodies are not wanted. Costs one look while nothing is captured.
     #[must_use]
-    pub fn tape(&self, key: Option<KeyId>) -> Option<Tape> {
-        let running = self.running()?;
-        match running.mode {
-            CaptureMode::Key(wanted) if key != Some(wanted) => None,
-            CaptureMode::All | CaptureMode::Failed | CaptureMode::Key(_) => {
-                let inner = self.0.as_ref()?;
-                Some(Tape::new(
-                    self.clone(),
-                    running.mode,
-                    Arc::clone(&inner.memory),
-                    inner.clock.clone(),
-                ))
-            }
+    pub fn tape(&self, key: Option<&KeyRecord>) -> Option<Tape> {
+        let inner = self.0.as_ref()?;
+        let mode = self.wanted(key)?;
+        Some(Tape::new(self.clone(), mode, Arc::clone(&inner.memory), inner.clock.clone()))
+    }
+
+    /// Why the bodies of a request of `key` are captured: its own switch, which has no end, or a capture that runs.
+    fn wanted(&self, key: Option<&KeyRecord>) -> Option<CaptureMode> {
+        if let Some(key) = key.filter(|key| key.capture_bodies) {
+            return Some(CaptureMode::Key(key.id));
+        }
+        let mode = self.running()?.mode;
+        match mode {
+            CaptureMode::Key(wanted) => key.is_some_and(|key| key.id == wanted).then_some(mode),
+            CaptureMode::All | CaptureMode::Failed => Some(mode),
         }
     }
 

@@ -16,7 +16,7 @@ fn begin(mode: CaptureMode) -> (tempfile::TempDir, Capture, Clock) {
 }
 
 /// A request that ended so.
-fn request(capture: &Capture, id: &str, key: Option<KeyId>, status: RequestStatus) -> bool {
+fn request(capture: &Capture, id: &str, key: Option<&KeyRecord>, status: RequestStatus) -> bool {
     let Some(tape) = capture.tape(key) else { return false };
     tape.begin(Part::ClientRequest, 0, "POST /v1".to_owned(), [("x-a", &b"b"[..])].into_iter());
     tape.add(Part::ClientRequest, &Bytes::from_static(b"{\"a\":1}"));
@@ -33,14 +33,19 @@ fn read(dir: &Path, id: &str) -> Option<String> {
 #[test]
 fn modes_choose_whose_bodies_are_kept() {
     use RequestStatus::{ClientCancelled, Error, Ok};
-    let key = KeyId::new();
+    let (id, other) = (KeyId::new(), KeyId::new());
+    let key = KeyRecord::unlimited(id, "laptop".to_owned(), [0; 32]);
+    let kept = KeyRecord { capture_bodies: true, ..key.clone() };
     for (mode, caller, status, want) in [
         (CaptureMode::All, None, Ok, true),
         (CaptureMode::Failed, None, Ok, false),
         (CaptureMode::Failed, None, ClientCancelled, false),
-        (CaptureMode::Failed, Some(key), Error, true),
-        (CaptureMode::Key(key), None, Error, false),
-        (CaptureMode::Key(key), Some(key), Ok, true),
+        (CaptureMode::Failed, Some(&key), Error, true),
+        (CaptureMode::Failed, Some(&kept), Ok, true),
+        (CaptureMode::Key(id), None, Error, false),
+        (CaptureMode::Key(id), Some(&key), Ok, true),
+        (CaptureMode::Key(other), Some(&key), Ok, false),
+        (CaptureMode::Key(other), Some(&kept), Ok, true),
     ] {
         let (dir, capture, _) = begin(mode);
         assert_eq!(request(&capture, "req_1", caller, status), want, "{mode:?} {status:?}");
@@ -58,7 +63,12 @@ fn nothing_is_captured_before_it_is_asked_for_and_after_its_time() {
     assert!(capture.tape(None).is_none() && capture.running().is_none());
     assert!(capture.end_if_due(clock.now_ms()).is_some());
     assert_eq!(capture.end(), None);
-    assert!(Capture::default().tape(None).is_none());
+    let key = KeyRecord::unlimited(KeyId::new(), "laptop".to_owned(), [0; 32]);
+    assert!(capture.tape(Some(&key)).is_none());
+    // A key's own switch has no end.
+    let kept = KeyRecord { capture_bodies: true, ..key };
+    assert!(capture.tape(Some(&kept)).is_some());
+    assert!(Capture::default().tape(Some(&kept)).is_none());
 }
 
 #[test]

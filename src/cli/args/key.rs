@@ -63,6 +63,9 @@ pub struct KeyCreateArgs {
     /// Most US dollars in its life
     #[arg(long, value_name = "USD")]
     pub usd_total: Option<Micros>,
+    /// Keep the bodies of its requests for a day, redacted, to look into them
+    #[arg(long)]
+    pub capture_bodies: bool,
 }
 
 /// One key.

@@ -48,6 +48,7 @@ fn create(session: &Session, client: &Client, args: &KeyCreateArgs) -> Result<()
     put("usd_day_umicro", args.usd_day.map(|usd| usd.0.into()));
     put("usd_month_umicro", args.usd_month.map(|usd| usd.0.into()));
     put("usd_total_umicro", args.usd_total.map(|usd| usd.0.into()));
+    put("capture_bodies", args.capture_bodies.then(|| true.into()));
     let made = client.post("/api/keys", &body.into())?;
     tell(session, &made, &format!("Key `{}` is made. Its text is shown this once:", args.name));
     Ok(())

@@ -165,6 +165,7 @@ pub(super) fn of_key(row: &ApiKeyRow) -> Facts {
         "usd_day": row.usd_day,
         "usd_month": row.usd_month,
         "usd_total": row.usd_total,
+        "capture_bodies": row.capture_bodies,
     }))
 }
 

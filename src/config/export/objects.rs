@@ -276,6 +276,7 @@ pub(super) fn key(file: &mut Writer, variables: &mut Variables, row: &ApiKeyRow)
     file.line("usd_day", row.usd_day.map(usd));
     file.line("usd_month", row.usd_month.map(usd));
     file.line("usd_total", row.usd_total.map(usd));
+    file.unless(false, "capture_bodies", row.capture_bodies);
 }
 
 pub(super) fn budget(file: &mut Writer, budget: &Budget, titles: &Titles) {

@@ -42,9 +42,9 @@ pub(super) fn read_without_text(
 
 fn row(reader: &mut Reader, trail: &Trail, object: &KeyObject) -> ApiKeyRow {
     let name = reader.line(&trail.key("name"), &object.name, 80);
-    reader.refuse_later(trail, "capture_bodies", object.capture_bodies.as_ref());
     let mut row = ApiKeyRow::new(KeyId::new(), name, [0; 32], String::new(), String::new());
     row.enabled = object.enabled.unwrap_or(true);
+    row.capture_bodies = object.capture_bodies.unwrap_or(false);
     row.expires_at = expiry(reader, &trail.key("expires_at"), object.expires_at.as_ref());
     if let Some(scopes) = &object.scopes {
         row.scopes = scope_names(reader, &trail.key("scopes"), scopes);

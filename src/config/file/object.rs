@@ -127,7 +127,7 @@ pub(super) struct KeyObject {
     pub(super) usd_day_umicro: Option<i64>,
     pub(super) usd_month_umicro: Option<i64>,
     pub(super) usd_total_umicro: Option<i64>,
-    pub(super) capture_bodies: Option<Value>,
+    pub(super) capture_bodies: Option<bool>,
 }
 
 /// `[[models]]`

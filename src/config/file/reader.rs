@@ -234,13 +234,6 @@ impl Reader {
         }
     }
 
-    /// A member of a later version: silence would look like effect.
-    pub(super) fn refuse_later(&mut self, trail: &Trail, name: &str, value: Option<&Value>) {
-        if value.is_some() {
-            self.fail(&trail.key(name), "is not supported yet by this version; remove it");
-        }
-    }
-
     fn folder(&self) -> PathBuf {
         let folder = self.document.file().parent().map(PathBuf::from).unwrap_or_default();
         std::path::absolute(&folder).unwrap_or(folder)
