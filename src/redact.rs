@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use regex::{Captures, Regex};
 use serde_json::Value;
 
-pub use media::{media_mark, without_media};
+pub use media::{holds_media_mark, media_mark, without_media};
 use sha2::Sha256;
 
 /// In place of a secret.
@@ -156,6 +156,17 @@ fn hide(value: Value) -> Value {
             members.into_iter().map(|(name, value)| (name, hide(value))).collect()
         }
         other => other,
+    }
+}
+
+/// True when something in `value` stands for a secret that was taken out.
+#[must_use]
+pub fn is_redacted(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains("[redacted"),
+        Value::Array(items) => items.iter().any(is_redacted),
+        Value::Object(members) => members.values().any(is_redacted),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -21,6 +21,7 @@
 //! | `usage`, `period`, `series`, `report`, `csv` | what was used: in sum, over time, month by month, as a table to take away |
 //! | `audit`, `recorded` | who did what, and which call leaves which event |
 //! | `requests`, `bodies` | the request log, and captured bodies |
+//! | `own`, `replay`, `trial` | real requests in the operator's name: the way to send one, one of the log again, one to a combo |
 //! | `logs` | the operational log |
 //! | `export` | long lists as files |
 //! | `nodes/` | custom nodes, and what one would answer |
@@ -51,12 +52,14 @@ mod merge;
 mod models;
 mod nodes;
 mod openapi;
+mod own;
 mod page;
 mod period;
 mod prices;
 mod providers;
 mod proxies;
 mod recorded;
+mod replay;
 mod report;
 mod requests;
 mod routes;
@@ -65,9 +68,12 @@ mod server;
 mod settings;
 mod status;
 mod translate;
+mod trial;
 mod usage;
 
+use std::cell::OnceCell;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +83,7 @@ use tracing::error;
 
 pub use crate::api::call::{Body, Call, Parts, Reply, Request};
 pub use crate::api::error::ApiError;
+pub use crate::api::own::{BodyCut, MakePublicApi, OwnReply, OwnRequest, PublicApi};
 pub use crate::api::routes::{Class, ROUTES, Route};
 pub use crate::api::status::About;
 
@@ -116,6 +123,8 @@ pub struct Service {
     pub jobs: Jobs,
     /// What runs here, for people.
     pub about: Arc<About>,
+    /// The way to send a request of one's own; `None` = no router runs here.
+    pub public: Option<MakePublicApi>,
 }
 
 impl fmt::Debug for Service {
@@ -129,6 +138,8 @@ impl fmt::Debug for Service {
 pub struct Api {
     service: Service,
     clients: Clients,
+    /// Made when it is needed for the first time.
+    public: OnceCell<Rc<dyn PublicApi>>,
 }
 
 impl Api {
@@ -136,7 +147,7 @@ impl Api {
     #[must_use]
     pub fn new(service: Service) -> Self {
         let clients = Clients::new(Arc::clone(&service.shared.net));
-        Self { service, clients }
+        Self { service, clients, public: OnceCell::new() }
     }
 
     /// Answers one call. `request_id` names it in errors and in the log.

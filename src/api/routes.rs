@@ -9,8 +9,8 @@ use crate::api::call::{Call, Reply, decoded};
 use crate::api::error::ApiError;
 use crate::api::{
     Api, accounts, alerts, aliases, audit, auth, backups, bodies, budgets, combos, config_file,
-    events, explain, jobs, keys, logs, models, nodes, openapi, prices, providers, proxies, report,
-    requests, series, server, settings, status, translate, usage,
+    events, explain, jobs, keys, logs, models, nodes, openapi, prices, providers, proxies, replay,
+    report, requests, series, server, settings, status, translate, trial, usage,
 };
 
 /// What a caller needs beside an admitted transport (security §2).
@@ -126,6 +126,7 @@ pub static ROUTES: &[Route] = routes! {
     PATCH "/api/combos/{id}" Admin BODY => combos::change;
     DELETE "/api/combos/{id}" Admin BODY => combos::remove;
     POST "/api/combos/{id}/simulate" Admin BODY => explain::simulate;
+    POST "/api/combos/{id}/test" Admin BODY => trial::test;
     POST "/api/explain" Admin BODY => explain::explain;
     POST "/api/translate" Admin FILE => translate::translate;
     GET "/api/aliases" Admin BODY => aliases::list;
@@ -168,6 +169,7 @@ pub static ROUTES: &[Route] = routes! {
     GET "/api/requests/export" Admin BODY => requests::export;
     GET "/api/requests/{id}" Admin BODY => requests::show;
     POST "/api/requests/{id}/cancel" Admin BODY => requests::cancel;
+    POST "/api/requests/{id}/replay" Admin BODY => replay::replay;
     GET "/api/requests/{id}/bodies" Sudo BODY => bodies::show;
     GET "/api/requests/{id}/report" Admin BODY => bodies::report;
     POST "/api/capture" Sudo BODY => bodies::begin;

@@ -84,6 +84,7 @@ impl Local {
                 SignIns::launch(Arc::clone(&started), Arc::clone(&configured), surroundings);
             let reread = reread(Arc::clone(&started), fixed, options.clone(), inputs);
             let service = Service {
+                public: None,
                 shared: started,
                 desk: Arc::clone(&desk),
                 configured,

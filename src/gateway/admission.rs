@@ -8,8 +8,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use ninerouter_dialect::{ErrorKind, ErrorShape};
 
+use crate::actors::live::follow::Follower;
 use crate::actors::snapshot::Snapshot;
-use crate::auth::address::Peer;
+use crate::auth::address::{ClientAddr, Peer};
 use crate::auth::admit::{AdmitCx, Admitted, Caller, admit as judge};
 use crate::auth::load::{IN_FLIGHT_RETRY_S, Portion};
 use crate::auth::refusal::{Refusal as Denial, RefusalKind};
@@ -29,6 +30,18 @@ pub fn local_ip(http: &HttpRequest) -> Option<IpAddr> {
     http.conn_data::<LocalEnd>().map(|end| end.0)
 }
 
+/// Who stands in front of an endpoint.
+#[derive(Clone, Debug)]
+pub enum Visitor {
+    /// A client: judged by what it brings along.
+    Client,
+    /// The router itself, for its operator: the management API has judged him.
+    Operator {
+        /// Hears how the request gets on.
+        follower: Option<Follower>,
+    },
+}
+
 /// A request in front of an inference endpoint.
 pub struct Door {
     /// This worker.
@@ -39,6 +52,8 @@ pub struct Door {
     pub request_id: Arc<str>,
     /// Endpoint and how it was reached.
     pub matched: Matched,
+    /// Who asks.
+    pub visitor: Visitor,
 }
 
 /// A request that may go on.
@@ -111,9 +126,23 @@ pub(super) fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
         ));
     };
     let snapshot = shared.snapshot.load_full();
+    let admitted = match door.visitor {
+        Visitor::Client => judged(door, &snapshot)?,
+        Visitor::Operator { .. } => {
+            let client = door.http.peer_addr().map_or(Peer::Unix, Peer::Tcp).ip();
+            let addr = ClientAddr { peer: client, client, derived: false };
+            Admitted { caller: Caller::Local, addr }
+        }
+    };
+    Ok(Inside { admitted, place, snapshot })
+}
+
+/// A client by its credentials and by where it comes from.
+fn judged(door: &Door, snapshot: &Snapshot) -> Result<Admitted, Box<Refusal>> {
+    let shared = &door.worker.shared;
     let http = &door.http;
     let scope = door.matched.endpoint.scope();
-    let admitted = judge(&AdmitCx {
+    judge(&AdmitCx {
         headers: http.headers(),
         target_authority: http.uri().authority().map(|a| a.as_str()),
         key_query: door.matched.accepts_query_key().then(|| http.query_string()),
@@ -127,8 +156,7 @@ pub(super) fn admit(door: &Door) -> Result<Inside, Box<Refusal>> {
         failed: &shared.failed_keys,
         now: shared.clock.now_ms(),
     })
-    .map_err(|denial| Box::new(Refusal::from(denial)))?;
-    Ok(Inside { admitted, place, snapshot })
+    .map_err(|denial| Box::new(Refusal::from(denial)))
 }
 
 impl From<Denial> for Refusal {

@@ -20,6 +20,7 @@ mod models;
 mod noted;
 mod ollama;
 mod opening;
+mod own;
 mod passage;
 mod record;
 mod relay;
@@ -36,6 +37,7 @@ mod translation;
 mod usage;
 pub mod worker;
 
-pub use admission::{Door, LocalEnd, local_ip};
+pub use admission::{Door, LocalEnd, Visitor, local_ip};
+pub use own::serve_own;
 pub use reply::{Refusal, json, start};
 pub use serve::serve;

@@ -9,12 +9,13 @@ use tracing::{Level, debug};
 
 use crate::actors::capture::Tape;
 use crate::actors::checkout::Journey;
+use crate::actors::live::follow::{Follower, Step};
 use crate::actors::live::running::{Asked, Entrant, Place, RunningRequest};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Billed;
 use crate::auth::key::KeyRecord;
 use crate::clock::UnixMs;
-use crate::gateway::admission::{Door, Inside};
+use crate::gateway::admission::{Door, Inside, Visitor};
 use crate::gateway::answer::{Route, account_mark};
 use crate::gateway::attempt::Marks;
 use crate::gateway::exchange::Ask;
@@ -63,6 +64,8 @@ pub(super) struct Recorder {
     started: Instant,
     /// Its bodies, while they are captured.
     tape: Option<Tape>,
+    /// Hears of each step.
+    follower: Option<Follower>,
     written: bool,
 }
 
@@ -91,8 +94,22 @@ impl Recorder {
             ..RequestRow::default()
         };
         let started = shared.clock.now();
-        let (attempts, place, key, tape) = (Vec::new(), None, None, None);
-        Self { shared, row, attempts, place, key, skips: 0, started, tape, written: false }
+        let follower = match &door.visitor {
+            Visitor::Client => None,
+            Visitor::Operator { follower } => follower.clone(),
+        };
+        Self {
+            shared,
+            row,
+            attempts: Vec::new(),
+            place: None,
+            key: None,
+            skips: 0,
+            started,
+            tape: None,
+            follower,
+            written: false,
+        }
     }
 
     /// The request was none that is counted: no row.
@@ -215,6 +232,14 @@ impl Recorder {
         row.account_id = Some(route.account);
         row.account_label = Some(route.label.clone());
         self.attempts.push(row);
+        self.tell(Step::Began);
+    }
+
+    /// Whoever follows the request hears of its newest attempt.
+    fn tell(&self, step: fn(AttemptRow) -> Step) {
+        if let (Some(follower), Some(row)) = (&self.follower, self.attempts.last()) {
+            follower.tell(step(row.clone()));
+        }
     }
 
     fn attempt(
@@ -257,6 +282,7 @@ impl Recorder {
         row.next = next;
         row.until = failure.classified.until;
         times(row, marks, now);
+        self.tell(Step::Ended);
     }
 
     /// The attempt serves: the commit point.
@@ -267,6 +293,7 @@ impl Recorder {
             row.outcome = AttemptOutcome::Ok;
             times(row, marks, self.shared.clock.now());
         }
+        self.tell(Step::Ended);
     }
 
     /// The router answered: what was asked for may be a combo, and some of it may have been passed over
@@ -290,6 +317,7 @@ impl Recorder {
             row.next = Next::NextEntry;
             row.until = skip.until;
             self.attempts.push(row);
+            self.tell(Step::Ended);
         }
         self.skips = journey.skips.len();
     }
@@ -334,6 +362,7 @@ impl Recorder {
                     row.code.clone_from(&failure.classified.code);
                     row.message = Some(redact_text(&failure.classified.message).into_owned());
                 }
+                self.tell(Step::Ended);
             }
             Ending::ClientLeft => {
                 self.row.status = RequestStatus::ClientCancelled;
@@ -371,6 +400,9 @@ impl Recorder {
         self.shared.budgets.charge(&request, self.shared.clock.now_ms());
         self.place = None;
         let record = UsageRecord { request, attempts };
+        if let Some(follower) = self.follower.take() {
+            follower.tell(Step::Over(Box::new(record.clone())));
+        }
         self.shared.live.publish_request(|| Arc::new(record.clone()));
         self.shared.ledger.record(record);
     }

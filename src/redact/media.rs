@@ -11,6 +11,9 @@ const CONTENT: [&str; 3] = ["data", "b64_json", "file_data"];
 /// Members that tell the type.
 const TYPES: [&str; 5] = ["media_type", "mime_type", "mimeType", "format", "output_format"];
 
+/// Members of what stands in place of content.
+const MARK: [&str; 3] = ["type", "len", "hash"];
+
 /// Puts `{type, len, hash}` in place of every picture, sound and file in `value`. Equal content has an equal hash within
 /// this process.
 #[must_use]
@@ -67,6 +70,21 @@ pub fn media_mark(kind: &str, bytes: &[u8]) -> Value {
     json!({"type": kind, "len": bytes.len(), "hash": super::keyed_hash_of(bytes)})
 }
 
+/// True when something in `value` stands for content that was taken out.
+#[must_use]
+pub fn holds_media_mark(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_media_mark),
+        Value::Object(members) => {
+            let is_mark = members.len() == MARK.len()
+                && MARK.iter().all(|name| members.contains_key(*name))
+                && members.get("len").is_some_and(Value::is_u64);
+            is_mark || members.values().any(holds_media_mark)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +113,7 @@ mod tests {
             assert_eq!((&mark["type"], &mark["len"]), (&json!(kind), &json!(len)), "{at}");
         }
         assert_eq!(parts.pointer("/2/source/data/hash"), parts.pointer("/3/inlineData/data/hash"));
+        assert!(holds_media_mark(&clean) && !holds_media_mark(&json!({"type": "text", "len": 1})));
         assert_eq!(without_media(json!("data:,hello")), json!("data:,hello"));
     }
 }

@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::auth::admit::check_public_host;
 use crate::gateway::route::{Class, Endpoint, Matched, RouteResult, looks_anthropic, route};
 use crate::gateway::worker::Worker;
-use crate::gateway::{self, Door, Refusal, local_ip};
+use crate::gateway::{self, Door, Refusal, Visitor, local_ip};
 use crate::id::request::request_id;
 use crate::oauth::SignIns;
 use crate::server::{management, pages, ui};
@@ -254,7 +254,8 @@ async fn endpoint(
         }
         Class::Inference => {
             let shape = matched.shape;
-            let door = Door { worker, http, request_id: id.as_str().into(), matched };
+            let request_id = id.as_str().into();
+            let door = Door { worker, http, request_id, matched, visitor: Visitor::Client };
             match gateway::serve(door, payload).await {
                 Ok(reply) => reply,
                 Err(refusal) => refusal.render(shape, &id),

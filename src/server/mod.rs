@@ -4,6 +4,7 @@ pub mod admin;
 mod body;
 mod dispatch;
 mod guard;
+mod inside;
 mod management;
 mod pages;
 mod ui;
@@ -257,7 +258,9 @@ impl Server {
         ));
         let surroundings = Surroundings::of(&options, loopback_port(&listeners));
         let sign_ins = SignIns::launch(Arc::clone(&shared), Arc::clone(&configured), surroundings);
+        let signatures = SignatureStore::default();
         let service = Service {
+            public: Some(inside::maker(&shared, &desk, &signatures)),
             shared: Arc::clone(&shared),
             desk: Arc::clone(&desk),
             configured: Arc::clone(&configured),
@@ -271,7 +274,7 @@ impl Server {
         if let Err(why) = shared.login.entry(shared.snapshot.load().fixed.loopback_only).await {
             error!("the first sign-in is not prepared: {why}");
         }
-        let server = http(&service, listeners, workers)?;
+        let server = http(&service, &signatures, listeners, workers)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         if background {
@@ -336,6 +339,7 @@ fn loopback_port(listeners: &[Bound]) -> Option<u16> {
 
 fn http(
     service: &Service,
+    signatures: &SignatureStore,
     listeners: Vec<Bound>,
     workers: usize,
 ) -> io::Result<actix_web::dev::Server> {
@@ -346,7 +350,7 @@ fn http(
         (snapshot.settings.limits, snapshot.settings.drain)
     };
     let stall = shared.snapshot.load().settings.timeouts.client_stall;
-    let signatures = SignatureStore::default();
+    let signatures = signatures.clone();
     let factory = move || {
         let (shared, desk) = (Arc::clone(&service.shared), Arc::clone(&service.desk));
         let worker = Rc::new(Worker::new(shared, desk, signatures.clone()));

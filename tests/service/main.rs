@@ -37,6 +37,7 @@ mod media;
 mod nodes;
 mod ollama;
 mod openapi;
+mod own_requests;
 mod pages;
 mod passthrough;
 mod proxies;

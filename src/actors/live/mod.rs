@@ -3,9 +3,11 @@
 //! Three parts, in the order in which news travels. Actors and the data path *notify* ([`LiveEvents::publish_with`]): a
 //! notice says that something changed, and is not even built while nobody watches. `api::events` makes *events* of
 //! notices, as JSON, and puts them into the [`channel`]; the feeds of browsers and scripts read them there. What runs at
-//! this moment is no event: it stands in the table of [`running`], which is looked at while somebody watches.
+//! this moment is no event: it stands in the table of [`running`], which is looked at while somebody watches. A request
+//! of the router's own tells whoever sent it ([`follow`]).
 
 pub mod channel;
+pub mod follow;
 pub mod running;
 pub mod topic;
 

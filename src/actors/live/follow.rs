@@ -1,0 +1,35 @@
+//! One request that somebody follows from inside: its attempts as they begin and end, and the row it leaves.
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::store::usage::{AttemptRow, UsageRecord};
+
+/// What happened to the request.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// An upstream is asked. How it ends is not known yet: its outcome means nothing.
+    Began(AttemptRow),
+    /// An attempt ended, or a target was passed over. Told again when an attempt that served breaks later.
+    Ended(AttemptRow),
+    /// The request is over.
+    Over(Box<UsageRecord>),
+}
+
+/// Whoever follows a request. Clones tell the same one; what nobody hears any more is dropped.
+#[derive(Clone, Debug)]
+pub struct Follower(UnboundedSender<Step>);
+
+impl Follower {
+    /// A follower, and what it hears. The steps of a request are bounded by the rows it may leave.
+    #[must_use]
+    pub fn new() -> (Self, UnboundedReceiver<Step>) {
+        let (tell, hear) = unbounded_channel();
+        (Self(tell), hear)
+    }
+
+    /// Tells of a step.
+    pub fn tell(&self, step: Step) {
+        // Whoever has left does not want to know.
+        drop(self.0.send(step));
+    }
+}
