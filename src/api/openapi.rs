@@ -14,6 +14,9 @@ use crate::api::routes::{Class, ROUTES, Route};
 
 const SOURCE: &str = include_str!("../../assets/openapi.toml");
 
+/// The member that names the schema which another one builds on.
+const BASE: &str = "...";
+
 /// Made when somebody asks for the first time.
 static DOCUMENT: LazyLock<Result<Value, String>> =
     LazyLock::new(|| Source::read().map(|source| source.document()));
@@ -71,8 +74,11 @@ impl Source {
             let method = route.method.to_ascii_lowercase();
             paths.entry(path).or_default().insert(method, self.operation(route));
         }
-        let schemas: Map<String, Value> =
-            self.schemas.iter().map(|(name, fields)| (name.clone(), object(fields))).collect();
+        let schemas: Map<String, Value> = self
+            .schemas
+            .iter()
+            .map(|(name, fields)| (name.clone(), object(&self.whole(fields))))
+            .collect();
         json!({
             "openapi": "3.1.0",
             "info": {
@@ -94,6 +100,16 @@ impl Source {
                 "responses": {"Error": error()},
             },
         })
+    }
+
+    /// Members with those of the schema that they build on; of the same name their own count.
+    fn whole(&self, fields: &Fields) -> Fields {
+        let base = fields.get(BASE).and_then(|kind| self.schemas.get(kind.trim_start_matches('#')));
+        let mut whole = base.map(|base| self.whole(base)).unwrap_or_default();
+        whole.extend(
+            fields.iter().filter(|(name, _)| *name != BASE).map(|(n, k)| (n.clone(), k.clone())),
+        );
+        whole
     }
 
     fn operation(&self, route: &Route) -> Value {
@@ -162,8 +178,26 @@ fn tag(route: &Route) -> &'static str {
     route.path.trim_start_matches("/api/").split('/').next().unwrap_or_default()
 }
 
+/// What a route answers: its good replies, and the refusals it may have.
+fn responses(route: &Route, replies: &str) -> Value {
+    let mut all: Map<String, Value> = replies.split("; ").map(response).collect();
+    let refused = || json!({"$ref": "#/components/responses/Error"});
+    let mut statuses = vec!["400", "401", "403", "429", "503"];
+    if route.path.contains('{') {
+        statuses.push("404");
+    }
+    if route.method != "GET" {
+        statuses.extend(["409", "413", "415", "422"]);
+    }
+    if route.class == Class::Sudo {
+        statuses.push("428");
+    }
+    all.extend(statuses.into_iter().map(|status| (status.to_owned(), refused())));
+    all.into()
+}
+
 /// `[status] type`, `list type`, `file media`, `stream media`, or a status alone.
-fn responses(route: &Route, reply: &str) -> Value {
+fn response(reply: &str) -> (String, Value) {
     let (status, rest) = match reply.split_once(' ') {
         Some((status, rest)) if status.parse::<u16>().is_ok() => (status, rest),
         None if reply.parse::<u16>().is_ok() => (reply, ""),
@@ -180,21 +214,7 @@ fn responses(route: &Route, reply: &str) -> Value {
         content.insert(media.to_owned(), json!({ "schema": schema }));
         good.insert("content".to_owned(), content.into());
     }
-    let mut all = Map::new();
-    all.insert(status.to_owned(), good);
-    let refused = || json!({"$ref": "#/components/responses/Error"});
-    let mut statuses = vec!["400", "401", "403", "429", "503"];
-    if route.path.contains('{') {
-        statuses.push("404");
-    }
-    if route.method != "GET" {
-        statuses.extend(["409", "413", "415", "422"]);
-    }
-    if route.class == Class::Sudo {
-        statuses.push("428");
-    }
-    all.extend(statuses.into_iter().map(|status| (status.to_owned(), refused())));
-    all.into()
+    (status.to_owned(), good)
 }
 
 fn page(item: &str) -> Value {
@@ -243,6 +263,7 @@ fn schema(kind: &str) -> Value {
         "ms" => json!({"type": "integer", "format": "int64", "description": "Unix ms, UTC"}),
         "umicro" => json!({"type": "integer", "format": "int64", "description": "micro-USD"}),
         "json" => json!({}),
+        "map" => json!({"type": "object"}),
         words => json!({"type": "string", "enum": words.split('|').collect::<Vec<_>>()}),
     }
 }
@@ -332,8 +353,34 @@ mod tests {
         for target in &found {
             assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
         }
+        let bases: BTreeSet<String> = source()
+            .schemas
+            .values()
+            .filter_map(|fields| {
+                fields.get(BASE).map(|kind| kind.replace('#', "#/components/schemas/"))
+            })
+            .collect();
+        for target in &bases {
+            assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target}");
+        }
         for name in source().schemas.keys() {
-            assert!(found.contains(&format!("#/components/schemas/{name}")), "{name} is not used");
+            let target = format!("#/components/schemas/{name}");
+            assert!(found.contains(&target) || bases.contains(&target), "{name} is not used");
+        }
+    }
+
+    /// A reply without a schema tells a client nothing.
+    #[test]
+    fn replies_have_their_schema() {
+        const OPEN: [&str; 3] = [
+            // This document, whose schema is OpenAPI's; the others tell what they were handed.
+            "GET /api/openapi.json",
+            "POST /api/accounts/reorder",
+            "POST /api/accounts/import/{provider}",
+        ];
+        for (name, operation) in source().operations {
+            let is_open = operation.reply.split(' ').any(|word| word == "json");
+            assert_eq!(is_open, OPEN.contains(&name.as_str()), "{name}: {}", operation.reply);
         }
     }
 
@@ -364,5 +411,12 @@ mod tests {
         assert_eq!(schema("[#Key]!")["items"]["$ref"], "#/components/schemas/Key");
         assert_eq!(schema("a|b?")["anyOf"][0]["enum"], json!(["a", "b"]));
         assert_eq!(schema("json?"), json!({}));
+        assert_eq!(schema("[[int]]")["items"]["items"], json!({"type": "integer"}));
+        let row = &source().document()["components"]["schemas"]["RequestDetail"]["properties"];
+        assert_eq!(
+            (&row["ts"]["type"], &row["attempts"]["type"]),
+            (&json!("integer"), &json!("array"))
+        );
+        assert!(row.get(BASE).is_none());
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Dialect, Router, Setup, admin};
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
 
-use ninerouter::demo::chaos::{Chaos, reply};
+use ninerouter::demo::chaos::{Chaos, Reading, Step, reply};
 
 /// What is wrong with a value by a schema: types, words, and members that the document does not know.
 fn faults(document: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
@@ -73,12 +73,26 @@ struct Told<'a> {
     found: Vec<String>,
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    fn of(router: &'a Router) -> Self {
+        let document =
+            admin::call(&router.data_dir().join("admin.sock"), "GET", "/api/openapi.json", None);
+        Self { router, document: document.json(), found: Vec::new() }
+    }
+
+    fn reply(&self, method: &str, target: &str, body: &Value) -> Reply {
+        let socket = self.router.data_dir().join("admin.sock");
+        admin::call(&socket, method, target, Some(body).filter(|body| !body.is_null()))
+    }
+
+    #[track_caller]
+    fn faultless(&self) {
+        assert!(self.found.is_empty(), "{}", self.found.join("\n"));
+    }
+
     /// Calls a route and holds the answer against what the document says of it.
     fn call(&mut self, method: &str, pattern: &str, target: &str, body: Value) -> Value {
-        let socket = self.router.data_dir().join("admin.sock");
-        let body = Some(body).filter(|body| !body.is_null());
-        let reply = admin::call(&socket, method, target, body.as_ref());
+        let reply = self.reply(method, target, &body);
         assert!(reply.status < 300, "{method} {target}: {}", reply.brief());
         let operation = &self.document["paths"][pattern][method.to_lowercase()];
         let documented = &operation["responses"][reply.status.to_string()];
@@ -98,10 +112,8 @@ impl Told<'_> {
 fn replies_are_what_the_document_says() {
     let chaos = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
     let router = Setup::new().upstream(Dialect::Chat, "one", &chaos.url("/v1")).start();
-    let socket = router.data_dir().join("admin.sock");
-    let document = admin::call(&socket, "GET", "/api/openapi.json", None).json();
-    assert_eq!(document["openapi"], "3.1.0");
-    let mut told = Told { router: &router, document, found: Vec::new() };
+    let mut told = Told::of(&router);
+    assert_eq!(told.document["openapi"], "3.1.0");
     assert_eq!(router.ask(Dialect::Chat, "one/m", false).status, 200);
 
     let combo = json!({"name": "coding", "entries": [{"target": "one/m"}], "strategy": "fallback"});
@@ -153,8 +165,129 @@ fn replies_are_what_the_document_says() {
         "/api/settings",
         "/api/config/export",
         "/api/auth/sessions",
+        "/api/usage/series",
+        "/api/usage/report",
+        "/api/usage/unpriced",
     ] {
         told.call("GET", path, path, Value::Null);
     }
-    assert!(told.found.is_empty(), "{}", told.found.join("\n"));
+    let file = json!({"text": "[[aliases]]\nalias = \"quick\"\ntarget = \"one/m\"\n"});
+    for action in ["validate", "diff", "apply"] {
+        let path = format!("/api/config/{action}");
+        told.call("POST", &path, &path, file.clone());
+    }
+    let wrong = json!({"text": "[settings]\nsticky_count = \"many\"\n"});
+    told.call("POST", "/api/config/validate", "/api/config/validate", wrong);
+    let question = json!({"direction": "request", "from": "openai", "to": "anthropic",
+        "body": {"model": "m", "messages": [{"role": "user", "content": "hi"}], "logit_bias": {"1": 2}}});
+    told.call("POST", "/api/translate", "/api/translate", question);
+    told.faultless();
+}
+
+#[test]
+fn replies_about_nodes_and_long_work_are_what_the_document_says() {
+    let chaos = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
+    let router = Setup::new().upstream(Dialect::Chat, "one", &chaos.url("/v1")).start();
+    let mut told = Told::of(&router);
+    let node = json!({"type": "openai-compatible", "api_type": "chat", "name": "Own", "prefix": "own",
+        "base_url": chaos.url("/v1"), "network": "loopback", "insecure_http": true,
+        "headers": [{"name": "x-tenant", "value": "7"}]});
+    told.call("POST", "/api/nodes/validate", "/api/nodes/validate", node.clone());
+    let made = told.call("POST", "/api/nodes", "/api/nodes", node);
+    let path = format!("/api/nodes/{}", made["id"].as_str().unwrap());
+    told.call("GET", "/api/nodes", "/api/nodes", Value::Null);
+    told.call("GET", "/api/nodes/{id}", &path, Value::Null);
+    told.call("PATCH", "/api/nodes/{id}", &path, json!({"name": "Renamed"}));
+
+    let keys = json!({"provider": "own", "keys": ["a|sk-one-0123456789", "b|sk-two-0123456789"], "check": false});
+    let begun = told.call("POST", "/api/accounts/bulk", "/api/accounts/bulk", keys);
+    let job = format!("/api/jobs/{}", begun["job"]["id"].as_str().unwrap());
+    until(PATIENCE, "the job ends", || {
+        let job = told.call("GET", "/api/jobs/{id}", &job, Value::Null);
+        job["finished"].is_i64().then_some(())
+    });
+    told.call("GET", "/api/jobs/{id}/report", &format!("{job}/report"), Value::Null);
+    told.call("POST", "/api/db/check", "/api/db/check", json!({}));
+    told.call("GET", "/api/jobs", "/api/jobs", Value::Null);
+    let accounts = told.call("GET", "/api/accounts", "/api/accounts", Value::Null);
+    let ids: Vec<&Value> =
+        accounts["data"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    let batch = json!({"ids": ids, "action": "disable"});
+    let done = told.call("POST", "/api/accounts/batch", "/api/accounts/batch", batch);
+    // What the config file owns refuses, and says why.
+    assert!(
+        done["ok"].as_u64().unwrap() > 0 && done["results"].as_array().unwrap().len() == ids.len()
+    );
+    let tests = json!({"ids": ids, "action": "test"});
+    told.call("POST", "/api/accounts/batch", "/api/accounts/batch", tests);
+    let account = format!("/api/accounts/{}/clear-locks", ids[0].as_str().unwrap());
+    told.call("POST", "/api/accounts/{id}/clear-locks", &account, json!({}));
+    let backup = told.call("POST", "/api/backups", "/api/backups", json!({}));
+    told.call("GET", "/api/backups", "/api/backups", Value::Null);
+    let restore = format!("/api/backups/{}/restore", backup["name"].as_str().unwrap());
+    told.call("POST", "/api/backups/{name}/restore", &restore, json!({}));
+    told.faultless();
+}
+
+#[test]
+fn replies_about_what_is_recorded_are_what_the_document_says() {
+    let chaos = Chaos::start(Reading::Whole, |request| {
+        let whole = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+        vec![Step::send(match whole["stream"] == true {
+            true => reply::sse(&Dialect::Chat.story().without_usage()),
+            false => reply::json(200, &Dialect::Chat.answer()),
+        })]
+    })
+    .unwrap();
+    let full = Chaos::always(reply::json(429, r#"{"error":{"message":"slow down"}}"#)).unwrap();
+    let router = Setup::new()
+        .upstream(Dialect::Chat, "full", &full.url("/v1"))
+        .upstream(Dialect::Chat, "one", &chaos.url("/v1"))
+        .node(Dialect::Chat, "bare", &chaos.url("/v1"))
+        .combo("fast", &["full/m", "one/m"])
+        .combo("unserved", &["bare/m"])
+        .background()
+        .start();
+    let mut told = Told::of(&router);
+    let capture = json!({"mode": "all", "minutes": 5});
+    told.call("POST", "/api/capture", "/api/capture", capture);
+    for stream in [false, true, false] {
+        assert_eq!(router.ask(Dialect::Chat, "fast", stream).status, 200);
+    }
+    router.ask(Dialect::Chat, "nobody/m", false);
+    let rows = until(PATIENCE, "four rows", || {
+        let page = told.call("GET", "/api/requests", "/api/requests", Value::Null);
+        (page["data"].as_array().unwrap().len() == 4).then(|| page["data"].clone())
+    });
+    for row in rows.as_array().unwrap() {
+        let path = format!("/api/requests/{}", row["id"].as_str().unwrap());
+        told.call("GET", "/api/requests/{id}", &path, Value::Null);
+        let bodies = format!("{path}/bodies");
+        until(PATIENCE, "the file is written", || {
+            (told.reply("GET", &bodies, &Value::Null).status == 200).then_some(())
+        });
+        told.call("GET", "/api/requests/{id}/bodies", &bodies, Value::Null);
+    }
+    let again = format!("/api/requests/{}/replay", rows[3]["id"].as_str().unwrap());
+    told.call("POST", "/api/requests/{id}/replay", &again, json!({"target": "one/m"}));
+    told.call("GET", "/api/status", "/api/status", Value::Null);
+    told.call(
+        "PATCH",
+        "/api/logs/level",
+        "/api/logs/level",
+        json!({"level": "debug", "minutes": 1}),
+    );
+    told.call("GET", "/api/logs", "/api/logs", Value::Null);
+    let audit = told.call("GET", "/api/audit", "/api/audit", Value::Null);
+    assert!(!audit["data"].as_array().unwrap().is_empty());
+    told.call("POST", "/api/audit/verify", "/api/audit/verify", json!({}));
+    until(PATIENCE, "an alert is open", || {
+        let alerts = told.call("GET", "/api/alerts", "/api/alerts", Value::Null);
+        (!alerts["data"].as_array().unwrap().is_empty()).then_some(())
+    });
+    let before = "/api/requests?before=9000000000000";
+    told.call("DELETE", "/api/requests", before, Value::Null);
+    let before = "/api/usage?before=9000000000000";
+    told.call("DELETE", "/api/usage", before, Value::Null);
+    told.faultless();
 }
