@@ -123,6 +123,11 @@ impl Source {
         };
         put("x-class", class.into());
         put("x-max-body-bytes", route.body.into());
+        if let Some(feature) = route.later {
+            put("summary", format!("Not in this version: {feature}").into());
+            put("responses", json!({"501": {"$ref": "#/components/responses/Error"}}));
+            return shown.into();
+        }
         let Some(operation) = self.operations.get(&key(route)) else { return shown.into() };
         put("summary", operation.summary.clone().into());
         let parameters = self.parameters(route, operation);
@@ -319,7 +324,8 @@ mod tests {
     #[test]
     fn the_document_and_the_routes_are_the_same() {
         let source = source();
-        let routes: BTreeSet<String> = ROUTES.iter().map(key).collect();
+        let routes: BTreeSet<String> =
+            ROUTES.iter().filter(|route| route.later.is_none()).map(key).collect();
         let described: BTreeSet<String> = source.operations.keys().cloned().collect();
         let missing: Vec<_> = routes.difference(&described).collect();
         let gone: Vec<_> = described.difference(&routes).collect();

@@ -45,6 +45,7 @@ mod quota;
 mod record;
 mod recordings;
 mod refresh;
+mod routes;
 mod sdk;
 mod sign_in;
 mod simulators;
