@@ -141,7 +141,7 @@ impl Source {
             };
             put("requestBody", json!({"content": {"application/json": {"schema": schema}}}));
         }
-        put("responses", responses(route, &operation.reply));
+        put("responses", responses(route, operation));
         shown.into()
     }
 
@@ -202,7 +202,8 @@ fn responses(route: &Route, replies: &str) -> Value {
 }
 
 /// `[status] type`, `list type`, `file media`, `stream media`, or a status alone.
-fn response(reply: &str) -> (String, Value) {
+fn responses(route: &Route, operation: &Operation) -> Value {
+    let reply = operation.reply.as_str();
     let (status, rest) = match reply.split_once(' ') {
         Some((status, rest)) if status.parse::<u16>().is_ok() => (status, rest),
         None if reply.parse::<u16>().is_ok() => (reply, ""),
@@ -217,9 +218,26 @@ fn response(reply: &str) -> (String, Value) {
     if let (Value::Object(good), false) = (&mut good, rest.is_empty()) {
         let mut content = Map::new();
         content.insert(media.to_owned(), json!({ "schema": schema }));
+        if operation.query.get("format").is_some_and(|words| words.contains("csv")) {
+            content.insert("text/csv".to_owned(), json!({"schema": {"type": "string"}}));
+        }
         good.insert("content".to_owned(), content.into());
     }
-    (status.to_owned(), good)
+    let mut all = Map::new();
+    all.insert(status.to_owned(), good);
+    let refused = || json!({"$ref": "#/components/responses/Error"});
+    let mut statuses = vec!["400", "401", "403", "422", "429", "503"];
+    if route.path.contains('{') || operation.query.contains_key("provider") {
+        statuses.push("404");
+    }
+    if route.method != "GET" {
+        statuses.extend(["409", "413", "415"]);
+    }
+    if route.class == Class::Sudo {
+        statuses.push("428");
+    }
+    all.extend(statuses.into_iter().map(|status| (status.to_owned(), refused())));
+    all.into()
 }
 
 fn page(item: &str) -> Value {

@@ -14,6 +14,8 @@ pub(super) const SPAN: [&str; 3] = ["period", "from", "to"];
 /// Hourly sums are kept so long (storage §5).
 const KEPT_DAYS: i64 = 400;
 const DAY_MS: i64 = 86_400_000;
+/// First instant that is later than any a caller can mean: year 10000. Differences of instants before it fit.
+const LATEST: UnixMs = 253_402_300_800_000;
 
 /// The same for a list whose every row is kept as it is: without a span all of it.
 ///
@@ -42,8 +44,12 @@ pub(super) fn instant(call: &Call, name: &str) -> Result<Option<UnixMs>, ApiErro
             .ok()
             .or_else(|| text.parse::<Timestamp>().ok().map(|instant| instant.as_millisecond()))
     };
-    let bad = || ApiError::invalid(name, "expected Unix milliseconds or an RFC 3339 instant");
-    call.query(name).map(|text| read(text).ok_or_else(bad)).transpose()
+    let bad = || {
+        let why = "expected Unix milliseconds or an RFC 3339 instant, from 1970 to 9999";
+        ApiError::invalid(name, why)
+    };
+    let within = |at: &UnixMs| (0..LATEST).contains(at);
+    call.query(name).map(|text| read(text).filter(within).ok_or_else(bad)).transpose()
 }
 
 /// Begin and end of what is asked for; whole hours are what is stored.
@@ -117,6 +123,9 @@ mod tests {
             &[("from", "yesterday")],
             &[("from", "5"), ("to", "4")],
             &[("from", "5"), ("period", "7d")],
+            &[("from", "-9223372036854775808")],
+            &[("from", "-1")],
+            &[("to", "253402300800000")],
         ] {
             assert_eq!(of(bad).unwrap_err().status, 422, "{bad:?}");
         }

@@ -147,9 +147,9 @@ impl Refusal {
         }
     }
 
-    /// The reply with its [`Refusal::body`].
+    /// The reply with another body than its own, or with its [`Refusal::body`] where that is known already.
     #[must_use]
-    pub(super) fn render_with(
+    pub fn render_with(
         self,
         shape: ErrorShape,
         request_id: &str,

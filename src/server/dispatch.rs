@@ -8,6 +8,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use ninerouter_dialect::{ErrorKind, ErrorShape};
+use serde_json::json;
 use tracing::error;
 
 use crate::api::Api;
@@ -38,7 +39,7 @@ pub(super) async fn dispatch(
 ) -> HttpResponse {
     let id = request_id(http.headers().get("x-request-id").and_then(|v| v.to_str().ok()));
     let found = find(&http);
-    let (shape, class) = (found.shape(), found.class());
+    let (manner, class) = (found.manner(&http), found.class());
     let doors = Doors { worker: Rc::clone(&worker), sign_ins, api };
     let work = serve(doors, http.clone(), payload, id.clone(), found);
     let mut reply = match AssertUnwindSafe(work).catch_unwind().await {
@@ -46,8 +47,9 @@ pub(super) async fn dispatch(
         Err(_panic) => {
             // REL-ACT-6: guards were released while unwinding; the client gets an answer.
             error!(request.id = %id, "a request handler panicked");
-            Refusal::new(ErrorKind::Server, "the router failed on this request; see its log")
-                .render(shape, &id)
+            let message = "the router failed on this request; see its log";
+            let refusal = Refusal::new(ErrorKind::Server, message).code("internal_error");
+            manner.render(refusal, &id)
         }
     };
     if class == Some(Class::Inference) {
@@ -79,11 +81,18 @@ enum Found {
 }
 
 impl Found {
-    /// Shape of errors.
-    fn shape(&self) -> ErrorShape {
+    /// How its errors look.
+    fn manner(&self, http: &HttpRequest) -> Manner {
+        let is_management = match self {
+            Self::TooLong(_) | Self::Routed(RouteResult::Bad { .. }, _) => {
+                http.path().starts_with("/api/")
+            }
+            Self::Routed(..) => matches!(self.class(), Some(Class::Admin | Class::Sudo)),
+        };
         match self {
-            Self::TooLong(_) => ErrorShape::Chat,
-            Self::Routed(_, shape) => *shape,
+            _ if is_management => Manner::Management,
+            Self::TooLong(_) => Manner::Dialect(shape_of(http)),
+            Self::Routed(_, shape) => Manner::Dialect(*shape),
         }
     }
 
@@ -96,6 +105,32 @@ impl Found {
             RouteResult::Upgrade426 => Some(Class::Inference),
             RouteResult::MethodNotAllowed { class, .. } => Some(*class),
             RouteResult::Head | RouteResult::NotFound(_) | RouteResult::Bad { .. } => None,
+        }
+    }
+}
+
+/// How the errors of a path look.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    /// As its dialect has them.
+    Dialect(ErrorShape),
+    /// As the management API has them (`api.md` §1).
+    Management,
+}
+
+impl Manner {
+    fn render(self, refusal: Refusal, id: &str) -> HttpResponse {
+        match self {
+            Self::Dialect(shape) => refusal.render(shape, id),
+            Self::Management => {
+                let error = &refusal.error;
+                let body = json!({"error": {
+                    "code": error.code.as_deref().unwrap_or("invalid_request"),
+                    "message": error.message,
+                    "request_id": id,
+                }});
+                refusal.render_with(ErrorShape::Chat, id, body.to_string().into())
+            }
         }
     }
 }
@@ -145,8 +180,9 @@ async fn serve(
     id: String,
     found: Found,
 ) -> HttpResponse {
+    let manner = found.manner(&http);
     let (result, shape) = match found {
-        Found::TooLong(refusal) => return refusal.render(shape_of(&http), &id),
+        Found::TooLong(refusal) => return manner.render(refusal, &id),
         Found::Routed(result, shape) => (result, shape),
     };
     match result {
@@ -166,9 +202,10 @@ async fn serve(
             Refusal::new(ErrorKind::NotFound, message).code("not_found").render(shape, &id)
         }
         RouteResult::MethodNotAllowed { allow, .. } => not_allowed(&http, allow, shape, &id),
-        RouteResult::Bad { reason } => Refusal::new(ErrorKind::InvalidRequest, reason.to_string())
-            .code("invalid_path")
-            .render(shape, &id),
+        RouteResult::Bad { reason } => {
+            let refusal = Refusal::new(ErrorKind::InvalidRequest, reason.to_string());
+            manner.render(refusal.code("invalid_path"), &id)
+        }
         RouteResult::Upgrade426 => {
             let message = "the WebSocket mode is not offered; use plain HTTP";
             Refusal::new(ErrorKind::InvalidRequest, message)

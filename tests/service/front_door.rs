@@ -263,3 +263,25 @@ fn demo_takes_port_from_the_environment_and_leaves_nothing_behind() {
     assert_eq!(demo.wait(PATIENCE).code(), Some(0));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+/// Also of what is refused before anybody knows which route is meant.
+#[test]
+fn refusals_below_api_have_the_shape_of_the_management_api() {
+    let router = Setup::new().start();
+    let long = format!("/api/keys/{}", "k".repeat(9 * 1024));
+    let wide = "w".repeat(33 * 1024);
+    for (path, headers, status, code) in [
+        ("/api/keys/%1B", &[][..], 400, "invalid_path"),
+        ("/api/keys/%zz", &[], 400, "invalid_path"),
+        (&long, &[], 414, "uri_too_long"),
+        ("/api/keys", &[("x-wide", wide.as_str())], 431, "header_too_long"),
+        ("/api/nothing", &[], 404, "not_found"),
+    ] {
+        let got = router.send("GET", path, headers, b"");
+        assert_eq!(got.status, status, "{path:.40}: {}", got.brief());
+        let error = &got.json()["error"];
+        assert_eq!(error["code"], code, "{path:.40}: {error}");
+        assert_eq!(error["request_id"].as_str(), got.header("x-request-id"), "{path:.40}");
+        assert!(error.get("type").is_none(), "{path:.40}: {error}");
+    }
+}
