@@ -25,6 +25,7 @@ mod clients;
 mod gauges;
 mod upstream;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,17 +55,22 @@ struct Args {
     /// Clients at one time
     #[arg(long, default_value_t = 8)]
     clients: usize,
+    /// The router's binary, where it is not the one that was built beside this
+    #[arg(long)]
+    router: Option<PathBuf>,
 }
 
 fn main() {
     // Runners that list tests or pass their own flags find none here.
-    let Ok(Args { minutes: Some(minutes), clients }) = Args::try_parse() else {
+    let Ok(Args { minutes: Some(minutes), clients, router: binary }) = Args::try_parse() else {
         println!("soak: not run; give `-- --minutes 10`");
         return;
     };
     let length = Duration::from_secs_f64((minutes * 60.0).clamp(30.0, 3_600.0));
     let upstream = Upstream::start();
-    let mut router = house(&upstream).start();
+    let mut setup = house(&upstream);
+    setup.binary = binary;
+    let mut router = setup.start();
     println!("{}", Sample::HEAD);
 
     let tally = Arc::new(Tally::default());
