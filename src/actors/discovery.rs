@@ -105,25 +105,52 @@ struct Done {
     waits: bool,
 }
 
-/// Why a list was not had. For the debug log: the last good one stays.
+/// Why a list was not had. The last good one stays.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub enum Failure {
+    /// No token, or one that is being refreshed.
     #[error("the account has no valid token now")]
     NoCredential,
+    /// The upstream is too slow.
     #[error("no answer in time")]
     Timeout,
+    /// The upstream refuses.
     #[error("status {0}")]
     Status(u16),
+    /// The upstream answers with something else.
     #[error(transparent)]
     NotAList(#[from] NotAList),
+    /// The upstream is not reached.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// The account lacks a value that the call needs.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The list cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The process ends.
     #[error("the task was cancelled")]
     Cancelled(#[from] tokio::task::JoinError),
+}
+
+/// Fetches the list of one account now, whatever is due, and takes it into use. Returns how many models it names; 0 for
+/// an account without a list.
+///
+/// `peers` are the ids of all accounts of the provider whose lists count.
+///
+/// # Errors
+/// See [`Failure`].
+pub async fn fetch_now(
+    shared: &Arc<Shared>,
+    desk: &Arc<RouterDesk>,
+    clients: &Clients,
+    provider: Arc<Provider>,
+    account: Arc<AccountConfig>,
+    peers: Arc<HashSet<String>>,
+) -> Result<usize, Failure> {
+    let (shared, desk, clients) = (Arc::clone(shared), Arc::clone(desk), clients.clone());
+    Fetcher { shared, desk, clients }.job(&Job { provider, account, peers }).await
 }
 
 /// The lists of the last run, by provider: those of accounts that still exist. Blocking.
@@ -336,7 +363,8 @@ impl Fetcher {
         }
     }
 
-    async fn job(&self, job: &Job) -> Result<(), Failure> {
+    /// Returns how many models the list names.
+    async fn job(&self, job: &Job) -> Result<usize, Failure> {
         let credential = self.credential(job.account.id).await.ok_or(Failure::NoCredential)?;
         let request = {
             let snapshot = self.shared.snapshot.load();
@@ -348,12 +376,14 @@ impl Fetcher {
                 moment: self.shared.moment(&snapshot),
             })?
         };
-        let Some(request) = request else { return Ok(()) };
+        let Some(request) = request else { return Ok(0) };
         let patience = if job.provider.local { LOCAL_PATIENCE } else { PATIENCE };
         let models = tokio::time::timeout(patience, self.pages(job, &request, patience))
             .await
             .map_err(|_elapsed| Failure::Timeout)??;
-        self.keep(job, models).await
+        let count = models.len();
+        self.keep(job, models).await?;
+        Ok(count)
     }
 
     /// The account's credential of now. Its actor knows whether its token lives.

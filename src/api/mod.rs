@@ -18,6 +18,7 @@
 //! | `combos`, `aliases`, `explain` | names, and what a request for one would meet |
 //! | `keys` | router keys |
 //! | `providers`, `models`, `prices` | the catalog and what the operator says over it |
+//! | `model_work` | many models at once: fetched, tested, switched |
 //! | `usage`, `period`, `series`, `report`, `csv` | what was used: in sum, over time, month by month, as a table to take away |
 //! | `audit`, `recorded` | who did what, and which call leaves which event |
 //! | `requests`, `bodies` | the request log, and captured bodies |
@@ -49,6 +50,7 @@ pub mod jobs;
 mod keys;
 mod logs;
 mod merge;
+mod model_work;
 mod models;
 mod nodes;
 mod openapi;
@@ -83,6 +85,7 @@ use tracing::error;
 
 pub use crate::api::call::{Body, Call, Parts, Reply, Request};
 pub use crate::api::error::ApiError;
+pub use crate::api::model_work::ModelTests;
 pub use crate::api::own::{BodyCut, MakePublicApi, OwnReply, OwnRequest, PublicApi};
 pub use crate::api::routes::{Class, ROUTES, Route};
 pub use crate::api::status::About;
@@ -123,6 +126,8 @@ pub struct Service {
     pub jobs: Jobs,
     /// What runs here, for people.
     pub about: Arc<About>,
+    /// What came of testing models.
+    pub model_tests: ModelTests,
     /// The way to send a request of one's own; `None` = no router runs here.
     pub public: Option<MakePublicApi>,
 }

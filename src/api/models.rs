@@ -36,6 +36,9 @@ pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
             of_provider(&snapshot, provider, &rows, &mut items);
         }
     }
+    for (key, item) in &mut items {
+        api.put_last_test(key, item);
+    }
     items.retain(|(key, item)| wish.fits(item) && page::found(&call, &[key, text(item, "name")]));
     items.sort_by(|a, b| a.0.cmp(&b.0));
     page(&call, items)
@@ -147,7 +150,28 @@ impl Api {
         let mut items = Vec::new();
         of_provider(&snapshot, provider, &rows, &mut items);
         let found = items.into_iter().find(|(_, item)| text(item, "model") == id);
-        found.map(|(_, item)| item).ok_or_else(|| ApiError::not_found(WHAT, id))
+        let (key, mut item) = found.ok_or_else(|| ApiError::not_found(WHAT, id))?;
+        self.put_last_test(&key, &mut item);
+        Ok(item)
+    }
+
+    fn put_last_test(&self, key: &str, item: &mut Value) {
+        if let Value::Object(item) = item {
+            item.insert("last_test".to_owned(), self.service.model_tests.of(key));
+        }
+    }
+
+    /// Ids of a provider's chat models that are switched on.
+    pub(super) async fn chat_models(&self, provider: &Provider) -> Result<Vec<String>, ApiError> {
+        let rows = self.read(models::list).await?;
+        let snapshot = self.shared().snapshot.load();
+        let mut items = Vec::new();
+        of_provider(&snapshot, provider, &rows, &mut items);
+        let is_chat = |item: &Value| {
+            text(item, "kind") == "chat" && item.get("enabled") == Some(&Value::Bool(true))
+        };
+        let ids = items.iter().filter(|(_, item)| is_chat(item));
+        Ok(ids.map(|(_, item)| text(item, "model").to_owned()).collect())
     }
 }
 

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
+use ninerouter_dialect::Dialect;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::actors::live::follow::Follower;
 use crate::api::Api;
@@ -30,6 +32,34 @@ pub struct OwnRequest {
     pub client: Option<IpAddr>,
     /// Hears of each step.
     pub follower: Option<Follower>,
+}
+
+impl OwnRequest {
+    /// The router's own user agent.
+    pub(super) fn agent() -> (String, String) {
+        let agent = concat!("ninerouter/", env!("CARGO_PKG_VERSION"));
+        ("user-agent".to_owned(), agent.to_owned())
+    }
+}
+
+/// Where a client of this dialect posts.
+pub(super) fn endpoint(dialect: Dialect, model: &str, stream: bool) -> String {
+    match dialect {
+        Dialect::Chat => "/v1/chat/completions".to_owned(),
+        Dialect::Resp => "/v1/responses".to_owned(),
+        Dialect::Anth => "/v1/messages".to_owned(),
+        Dialect::Gem => {
+            let action = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+            format!("/v1beta/models/{}:{action}", in_path(model))
+        }
+    }
+}
+
+/// A model id as a part of a path.
+pub(super) fn in_path(model: &str) -> impl fmt::Display {
+    /// What need not be encoded there.
+    const PLAIN: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_');
+    utf8_percent_encode(model, &PLAIN)
 }
 
 /// What a client would get.

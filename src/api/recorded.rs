@@ -111,6 +111,7 @@ fn kind(route: &Route) -> Kind {
         // They ask, and change nothing that is stored.
         ("POST", "/api/explain" | "/api/combos/{id}/simulate" | "/api/proxies/{id}/test")
         | ("POST", "/api/combos/{id}/test" | "/api/requests/{id}/replay")
+        | ("POST", "/api/providers/{id}/models/fetch" | "/api/providers/{id}/models/test")
         | ("POST", "/api/config/validate" | "/api/config/diff" | "/api/audit/verify")
         | ("POST", "/api/accounts/{id}/test" | "/api/accounts/{id}/quota/refresh")
         | ("POST", "/api/nodes/validate" | "/api/translate" | "/api/db/check" | "/api/db/vacuum")

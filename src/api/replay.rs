@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::api::bodies::captured;
 use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
-use crate::api::own::OwnRequest;
+use crate::api::own::{OwnRequest, in_path};
 use crate::api::{Api, blocking};
 use crate::id::request::request_id;
 use crate::redact::{holds_media_mark, is_redacted};
@@ -30,8 +29,6 @@ const OWN_HEADERS: [&str; 12] = [
     "upgrade",
     "x-request-id",
 ];
-/// What of a model id need not be encoded in a path.
-const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_');
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -128,7 +125,7 @@ impl Again {
         });
         match (place, &mut self.body) {
             (Some((base, action)), _) => {
-                let model = utf8_percent_encode(&model, &IN_PATH);
+                let model = in_path(&model);
                 self.target = format!("{base}/models/{model}:{action}{query}");
             }
             (None, Value::Object(members)) => {

@@ -9,8 +9,8 @@ use crate::api::call::{Call, Reply, decoded};
 use crate::api::error::ApiError;
 use crate::api::{
     Api, accounts, alerts, aliases, audit, auth, backups, bodies, budgets, combos, config_file,
-    events, explain, jobs, keys, logs, models, nodes, openapi, prices, providers, proxies, replay,
-    report, requests, series, server, settings, status, translate, trial, usage,
+    events, explain, jobs, keys, logs, model_work, models, nodes, openapi, prices, providers,
+    proxies, replay, report, requests, series, server, settings, status, translate, trial, usage,
 };
 
 /// What a caller needs beside an admitted transport (security §2).
@@ -167,6 +167,8 @@ now {
     GET "/api/providers" Admin BODY => providers::list;
     GET "/api/providers/{id}" Admin BODY => providers::show;
     PATCH "/api/providers/{id}" Admin BODY => providers::change;
+    POST "/api/providers/{id}/models/fetch" Admin BODY => model_work::fetch;
+    POST "/api/providers/{id}/models/test" Admin BODY => model_work::test;
     GET "/api/nodes" Admin BODY => nodes::list;
     POST "/api/nodes" Admin BODY => nodes::create;
     POST "/api/nodes/validate" Admin BODY => nodes::validate::validate;
@@ -175,6 +177,7 @@ now {
     DELETE "/api/nodes/{id}" Admin BODY => nodes::remove;
     GET "/api/models" Admin BODY => models::list;
     POST "/api/models" Admin BODY => models::create;
+    POST "/api/models/batch" Admin BODY => model_work::batch;
     PATCH "/api/models/{provider}/{model...}" Admin BODY => models::change;
     DELETE "/api/models/{provider}/{model...}" Admin BODY => models::remove;
     GET "/api/prices" Admin BODY => prices::list;

@@ -6,7 +6,6 @@ use std::pin::Pin;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use ninerouter_dialect::Dialect;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -17,7 +16,7 @@ use crate::api::call::{Body, Call, Reply};
 use crate::api::dialect;
 use crate::api::error::ApiError;
 use crate::api::merge::members;
-use crate::api::own::{OwnReply, OwnRequest};
+use crate::api::own::{OwnReply, OwnRequest, endpoint};
 use crate::api::requests::object;
 use crate::id::ComboId;
 use crate::id::request::request_id;
@@ -63,10 +62,7 @@ pub(super) async fn test(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let answer = api.public()?.send(OwnRequest {
         id: request_id.clone(),
         target,
-        headers: vec![(
-            "user-agent".to_owned(),
-            concat!("ninerouter/", env!("CARGO_PKG_VERSION")).to_owned(),
-        )],
+        headers: vec![OwnRequest::agent()],
         body: Bytes::from(body.to_string()),
         client: call.caller.client_ip,
         follower: Some(follower),
@@ -86,28 +82,15 @@ pub(super) async fn test(api: &Api, call: Call) -> Result<Reply, ApiError> {
 /// Path and body of a small request.
 fn question(dialect: Dialect, model: &str, message: &str, stream: bool) -> (String, Value) {
     let turns = json!([{"role": "user", "content": message}]);
-    match dialect {
-        Dialect::Chat => (
-            "/v1/chat/completions".to_owned(),
-            json!({"model": model, "messages": turns, "stream": stream}),
-        ),
-        Dialect::Resp => (
-            "/v1/responses".to_owned(),
-            json!({"model": model, "input": message, "stream": stream}),
-        ),
-        Dialect::Anth => (
-            "/v1/messages".to_owned(),
-            json!({"model": model, "max_tokens": 1_024, "messages": turns, "stream": stream}),
-        ),
-        Dialect::Gem => {
-            let action = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-            let model = utf8_percent_encode(model, NON_ALPHANUMERIC);
-            (
-                format!("/v1beta/models/{model}:{action}"),
-                json!({"contents": [{"role": "user", "parts": [{"text": message}]}]}),
-            )
+    let body = match dialect {
+        Dialect::Chat => json!({"model": model, "messages": turns, "stream": stream}),
+        Dialect::Resp => json!({"model": model, "input": message, "stream": stream}),
+        Dialect::Anth => {
+            json!({"model": model, "max_tokens": 1_024, "messages": turns, "stream": stream})
         }
-    }
+        Dialect::Gem => json!({"contents": [{"role": "user", "parts": [{"text": message}]}]}),
+    };
+    (endpoint(dialect, model, stream), body)
 }
 
 /// The whole answer, or as much of it as is shown.

@@ -16,7 +16,7 @@ use crate::actors::router::{FlushAll, Router};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::Snapshot;
 use crate::api::jobs::Jobs;
-use crate::api::{About, Api, Reply, Request, Service};
+use crate::api::{About, Api, ModelTests, Reply, Request, Service};
 use crate::auth::audit::Caller;
 use crate::cli::start::{Kind, Opened, StartError, open, reread, share};
 use crate::cli::version;
@@ -84,6 +84,7 @@ impl Local {
                 SignIns::launch(Arc::clone(&started), Arc::clone(&configured), surroundings);
             let reread = reread(Arc::clone(&started), fixed, options.clone(), inputs);
             let service = Service {
+                model_tests: ModelTests::default(),
                 public: None,
                 shared: started,
                 desk: Arc::clone(&desk),

@@ -172,7 +172,9 @@ fn ping(cx: &BesideCx<'_>) -> Result<Result<Ask, Verdict>, ShapeError> {
     }))
 }
 
-pub(super) fn smallest(dialect: Dialect, model: &str) -> Bytes {
+/// The smallest request for an answer in this dialect: one token, or as few as it allows.
+#[must_use]
+pub fn smallest(dialect: Dialect, model: &str) -> Bytes {
     let body = match dialect {
         Dialect::Chat => {
             json!({"model": model, "messages": [{"role": "user", "content": "ping"}], "max_tokens": 1})
@@ -220,7 +222,9 @@ impl Ask {
 }
 
 /// The upstream's own words, short and without secrets.
-pub(super) fn said(body: &[u8]) -> Option<String> {
+/// What an upstream says of an error, short and without secrets; `None` = nothing that could be read.
+#[must_use]
+pub fn said(body: &[u8]) -> Option<String> {
     let root: Value = serde_json::from_slice(body).ok()?;
     let error = root.get("error").unwrap_or(&root);
     let text = error.as_str().or_else(|| error.get("message").and_then(Value::as_str))?;

@@ -33,7 +33,7 @@ use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::actors::upkeep::Upkeep;
 use crate::api::jobs::Jobs;
-use crate::api::{About, Api, Service, alerts};
+use crate::api::{About, Api, ModelTests, Service, alerts};
 use crate::auth::audit::{Caller, Event, EventName};
 use crate::config::listen::Listen;
 use crate::config::options::Options;
@@ -260,6 +260,7 @@ impl Server {
         let sign_ins = SignIns::launch(Arc::clone(&shared), Arc::clone(&configured), surroundings);
         let signatures = SignatureStore::default();
         let service = Service {
+            model_tests: ModelTests::default(),
             public: Some(inside::maker(&shared, &desk, &signatures)),
             shared: Arc::clone(&shared),
             desk: Arc::clone(&desk),

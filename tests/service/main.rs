@@ -34,6 +34,7 @@ mod live;
 mod login;
 mod many;
 mod media;
+mod model_work;
 mod nodes;
 mod ollama;
 mod openapi;
