@@ -17,7 +17,9 @@ use crate::actors::router::{Find, UsableAccounts};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
 use crate::id::AccountId;
-use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
+use crate::net::{
+    Clients, Destination, Initiator, Method, NetError, Outgoing, Purpose, wire_headers,
+};
 use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Provider;
 use crate::provider::credential::Credential;
@@ -437,6 +439,7 @@ impl Fetcher {
             route: self.shared.snapshot.load().route(&job.account.proxy, &job.provider),
             head_timeout: patience,
             send_stall: patience,
+            initiator: Initiator::of(Purpose::Models, &job.provider.id),
         };
         let reply = self.clients.send(out).await?;
         match reply.status {

@@ -15,7 +15,7 @@ use crate::api::merge::{members, merged};
 use crate::api::page::{self, found, page};
 use crate::api::{Api, managed};
 use crate::id::ProxyId;
-use crate::net::{Clients, Destination, Method, NetError, Outgoing};
+use crate::net::{Clients, Destination, Initiator, Method, NetError, Outgoing, Purpose};
 use crate::provider::catalog::Provider;
 use crate::provider::proxy::{NoProxy, ProxyUrl, Route};
 use crate::store::proxies::{self, NewProxy, ProxyRow, ProxyUsers};
@@ -124,6 +124,7 @@ async fn reach(api: &Api, provider: &Provider, route: Route) -> Result<(), NetEr
         route,
         head_timeout: TEST,
         send_stall: TEST,
+        initiator: Initiator::of(Purpose::ProxyTest, &provider.id),
     };
     // A pool of its own: a connection that is open already would prove nothing.
     Clients::new(Arc::clone(&api.shared().net)).send(outgoing).await.map(drop)

@@ -427,6 +427,7 @@ pub(crate) fn share(
             clock.clone(),
         )?
     };
+    audit.listen_to(&net);
     let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     Ok(Arc::new(Shared {
         ledger: Ledger::start(writer, clock.clone())?,

@@ -15,7 +15,7 @@ use crate::gateway::failure::Failure;
 use crate::gateway::opening::Opening;
 use crate::gateway::taped;
 use crate::gateway::translation::{Outbound, outbound};
-use crate::net::{Destination, NetError, Outgoing, Reply, Route, wire_headers};
+use crate::net::{Destination, Initiator, NetError, Outgoing, Purpose, Reply, Route, wire_headers};
 use crate::provider::catalog::Endpoint;
 use crate::provider::endpoint;
 use crate::provider::quota::headers::{HeadersCx, Told};
@@ -256,6 +256,8 @@ impl Attempt<'_> {
             route: self.route(),
             head_timeout,
             send_stall: timeouts.send_stall,
+            initiator: Initiator::of(Purpose::Inference, &target.provider.id)
+                .within(&exchange.request_id),
         };
         if let Some(tape) = exchange.recorder.tape() {
             taped::upstream_request(tape, self.number(), &outgoing);

@@ -88,9 +88,6 @@ impl Blame<'_> {
     /// A failure below HTTP.
     pub(super) fn transport(&self, error: NetError) -> Box<Failure> {
         let (what, trouble) = symptom(&error);
-        if let NetError::Blocked { why } = &error {
-            self.note(Event::denied(EventName::OutboundBlocked).with("verdict", why.to_string()));
-        }
         self.without_status(what, trouble, error.code(), error.to_string())
     }
 

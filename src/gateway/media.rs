@@ -24,7 +24,7 @@ use crate::gateway::media::kind::{Mismatch, agreed};
 use crate::gateway::reply::Refusal;
 use crate::net::content::{Content, ContentError, ContentRules, fetch};
 use crate::net::url::UrlRefusal;
-use crate::net::{NetError, NetShared, Refusal as Guard, Route};
+use crate::net::{Initiator, NetError, NetShared, Refusal as Guard, Route};
 
 /// Addresses that one request may have fetched.
 const MOST: usize = 20;
@@ -48,6 +48,8 @@ pub struct FetchCx<'a> {
     pub clock: &'a Clock,
     /// The request's end, when it has one.
     pub deadline: Option<Instant>,
+    /// On whose behalf content is fetched.
+    pub initiator: &'a Initiator,
 }
 
 impl fmt::Debug for FetchCx<'_> {
@@ -124,7 +126,8 @@ async fn download(wanted: &Wanted, cx: &FetchCx<'_>) -> Result<Medium, Box<Refus
     let left = |end: Instant| end.saturating_duration_since(cx.clock.now());
     let limit = cx.deadline.map_or(Duration::MAX, left);
     let has_room = |len| grow_to(&mut room, len);
-    let content = fetch(cx.net, &wanted.url, cx.rules, cx.route, limit, has_room).await;
+    let content =
+        fetch(cx.net, &wanted.url, cx.rules, cx.route, limit, has_room, cx.initiator).await;
     let told = |why: &dyn fmt::Display| Box::new(unfetched(wanted, why));
     let Content { bytes, declared } = match content {
         Ok(content) => content,

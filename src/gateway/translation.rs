@@ -16,8 +16,8 @@ use crate::gateway::exchange::{Ask, Exchange};
 use crate::gateway::failure::Failure;
 use crate::gateway::media::FetchCx;
 use crate::gateway::record::estimated_tokens;
-use crate::net::Route;
 use crate::net::content::ContentRules;
+use crate::net::{Initiator, Purpose, Route};
 use crate::provider::catalog::Endpoint;
 use crate::provider::translation::Upstream;
 use crate::routing::target::Target;
@@ -140,6 +140,7 @@ async fn fetch_media(
     route: &Route,
 ) -> Result<(), Box<Failure>> {
     let shared = &exchange.shared;
+    let initiator = Initiator::new(Purpose::Media).within(&exchange.request_id);
     let cx = FetchCx {
         net: &shared.net,
         rules: &ContentRules::new(exchange.snapshot.settings.allow_http_content),
@@ -147,6 +148,7 @@ async fn fetch_media(
         memory: &shared.bodies,
         clock: &shared.clock,
         deadline: exchange.deadline.map(|deadline| deadline.at),
+        initiator: &initiator,
     };
     exchange.media.provide(prepared, &cx).await.map_err(|refusal| unfetched(*refusal))
 }

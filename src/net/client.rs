@@ -11,6 +11,7 @@ use actix_http::header::{self, HeaderName, HeaderValue};
 use actix_http::{Method, RequestHead, Uri};
 use ninerouter_dialect::SplicedBody;
 
+use super::blocked::Initiator;
 use super::body::Sending;
 use super::connector::{Layer, Reach};
 use super::error::{NetError, ProxyFailure};
@@ -19,7 +20,7 @@ use super::io::Meter;
 use super::pool::{Pool, PoolKey};
 use super::reply::Reply;
 use super::shared::{NetSettings, NetShared};
-use super::url::{Accepted, accept};
+use super::url::{Accepted, UrlRefusal, accept};
 use crate::provider::catalog::Provider;
 use crate::provider::node::NetworkPolicy;
 use crate::provider::proxy::{Hop, ProxyUrl, Route, RouteTarget};
@@ -99,6 +100,8 @@ pub struct Outgoing {
     pub head_timeout: Duration,
     /// Longest time without a byte of the request accepted.
     pub send_stall: Duration,
+    /// On whose behalf it goes out.
+    pub initiator: Initiator,
 }
 
 impl fmt::Debug for Outgoing {
@@ -173,13 +176,15 @@ impl Clients {
         out: Outgoing,
         connected: impl Fn(),
     ) -> Result<Reply, NetError> {
-        let target = self.target(&out.url, out.dest)?;
-        let pool = self.pool(&target, &out.route)?;
+        let Outgoing { method, url, headers, body, dest, route, initiator, .. } = out;
+        let told = |error| self.told(error, &url, dest.class, &initiator);
+        let target = self.target(&url, dest).map_err(told)?;
+        let pool = self.pool(&target, &route)?;
         let limits = Limits { head: out.head_timeout, stall: out.send_stall };
-        let asks_head = out.method == Method::HEAD;
-        let head = Rc::new(request_head(&target, out.method, out.headers));
-        let sending = Rc::new(Sending::new(out.body.parts, out.body.len));
-        let mut link = pool.lend(&target.connect).await?;
+        let asks_head = method == Method::HEAD;
+        let head = Rc::new(request_head(&target, method, headers));
+        let sending = Rc::new(Sending::new(body.parts, body.len));
+        let mut link = pool.lend(&target.connect).await.map_err(told)?;
         loop {
             connected();
             let pooled = link.pooled;
@@ -188,11 +193,40 @@ impl Clients {
                 Ok(answered) => return Reply::new(answered, asks_head),
                 // REL-UP-4: the server had closed an idle connection while we reached for it.
                 Err(failed) if pooled && failed.nothing_answered => {
-                    link = pool.lend_fresh(&target.connect).await?;
+                    link = pool.lend_fresh(&target.connect).await.map_err(told)?;
                 }
                 Err(failed) => return Err(failed.error),
             }
         }
+    }
+
+    /// Judges a URL before anything is sent there. A refusal is told like that of a request.
+    ///
+    /// # Errors
+    /// The rule that the URL breaks.
+    pub fn judge(
+        &self,
+        url: &str,
+        dest: Destination,
+        initiator: &Initiator,
+    ) -> Result<Accepted, UrlRefusal> {
+        accept(url, dest.network, dest.insecure_http).inspect_err(|why| {
+            self.0.shared.blocked.tell(url, dest.class, (*why).into(), initiator);
+        })
+    }
+
+    /// Tells whoever listens of an error that is a refusal of ours, and hands the error on.
+    fn told(
+        &self,
+        error: NetError,
+        url: &str,
+        class: DestClass,
+        initiator: &Initiator,
+    ) -> NetError {
+        if let NetError::Blocked { why } = &error {
+            self.0.shared.blocked.tell(url, class, *why, initiator);
+        }
+        error
     }
 
     fn target(&self, url: &str, dest: Destination) -> Result<Rc<Target>, NetError> {

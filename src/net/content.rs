@@ -9,11 +9,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use ninerouter_dialect::SplicedBody;
 
+use super::blocked::Initiator;
 use super::client::{Clients, DestClass, Destination, Outgoing};
 use super::error::NetError;
 use super::reply::{Reply, ReplyBody};
 use super::shared::NetShared;
-use super::url::{Accepted, accept};
+use super::url::Accepted;
 use crate::provider::header::USER_AGENT;
 use crate::provider::node::NetworkPolicy;
 use crate::provider::proxy::Route;
@@ -98,7 +99,8 @@ pub enum ContentError {
     NoRoom,
 }
 
-/// Fetches one address. `has_room` is asked whenever so many bytes are about to be held. Connections are the
+/// Fetches one address. `has_room` is asked whenever so many bytes are about to be held; of a refused address it is told
+/// on whose behalf (`initiator`) it was to be fetched. Connections are the
 /// call's own: none is left open for an address that a client chose.
 ///
 /// Dropping the future closes the connection.
@@ -112,63 +114,74 @@ pub async fn fetch(
     route: &Route,
     limit: Duration,
     has_room: impl FnMut(usize) -> bool,
+    initiator: &Initiator,
 ) -> Result<Content, ContentError> {
     let clients = Clients::new(Arc::clone(net));
     let limit = limit.min(rules.longest);
-    let fetched = tokio::time::timeout(limit, follow(&clients, url, rules, route, has_room)).await;
+    let caller = Caller { clients: &clients, rules, route, initiator };
+    let fetched = tokio::time::timeout(limit, caller.follow(url, has_room)).await;
     fetched.unwrap_or(Err(ContentError::TooSlow))
 }
 
-async fn follow(
-    clients: &Clients,
-    url: &str,
-    rules: &ContentRules,
-    route: &Route,
-    has_room: impl FnMut(usize) -> bool,
-) -> Result<Content, ContentError> {
-    let mut at = judged(url, rules)?;
-    for _ in 0..=REDIRECTS {
-        let reply = clients.send(bare(&at, rules, route)).await?;
-        match reply.status {
-            200 => {
-                let declared = text(&reply, header::CONTENT_TYPE).map(str::to_owned);
-                return Ok(Content { bytes: collect(reply.body, has_room).await?, declared });
+/// One call with all that stays the same over its redirects.
+struct Caller<'a> {
+    clients: &'a Clients,
+    rules: &'a ContentRules,
+    route: &'a Route,
+    initiator: &'a Initiator,
+}
+
+impl Caller<'_> {
+    async fn follow(
+        &self,
+        url: &str,
+        has_room: impl FnMut(usize) -> bool,
+    ) -> Result<Content, ContentError> {
+        let mut at = self.judged(url)?;
+        for _ in 0..=REDIRECTS {
+            let reply = self.clients.send(self.bare(&at)).await?;
+            match reply.status {
+                200 => {
+                    let declared = text(&reply, header::CONTENT_TYPE).map(str::to_owned);
+                    return Ok(Content { bytes: collect(reply.body, has_room).await?, declared });
+                }
+                301 | 302 | 303 | 307 | 308 => {
+                    let next = text(&reply, header::LOCATION).ok_or(ContentError::Redirects)?;
+                    at = self.judged(&at.redirect(next).map_err(NetError::from)?)?;
+                }
+                status => return Err(ContentError::Status(status)),
             }
-            301 | 302 | 303 | 307 | 308 => {
-                let next = text(&reply, header::LOCATION).ok_or(ContentError::Redirects)?;
-                at = judged(&at.redirect(next).map_err(NetError::from)?, rules)?;
-            }
-            status => return Err(ContentError::Status(status)),
         }
+        Err(ContentError::Redirects)
     }
-    Err(ContentError::Redirects)
-}
 
-fn judged(url: &str, rules: &ContentRules) -> Result<Accepted, ContentError> {
-    let accepted =
-        accept(url, rules.dest.network, rules.dest.insecure_http).map_err(NetError::from)?;
-    if !rules.any_port && !PORTS.contains(&accepted.port()) {
-        return Err(ContentError::Port(accepted.port()));
+    fn judged(&self, url: &str) -> Result<Accepted, ContentError> {
+        let judged = self.clients.judge(url, self.rules.dest, self.initiator);
+        let accepted = judged.map_err(NetError::from)?;
+        if !self.rules.any_port && !PORTS.contains(&accepted.port()) {
+            return Err(ContentError::Port(accepted.port()));
+        }
+        Ok(accepted)
     }
-    Ok(accepted)
-}
 
-/// Nothing of the client, of an account or of an earlier address goes along.
-fn bare(at: &Accepted, rules: &ContentRules, route: &Route) -> Outgoing {
-    let fixed = |name: HeaderName, value| (name, HeaderValue::from_static(value));
-    Outgoing {
-        method: Method::GET,
-        url: at.as_str().to_owned(),
-        headers: vec![
-            fixed(header::ACCEPT, WANTED),
-            fixed(header::ACCEPT_ENCODING, "identity"),
-            fixed(header::USER_AGENT, USER_AGENT),
-        ],
-        body: SplicedBody::whole(Bytes::new()),
-        dest: rules.dest,
-        route: route.clone(),
-        head_timeout: LONGEST,
-        send_stall: LONGEST,
+    /// Nothing of the client, of an account or of an earlier address goes along.
+    fn bare(&self, at: &Accepted) -> Outgoing {
+        let fixed = |name: HeaderName, value| (name, HeaderValue::from_static(value));
+        Outgoing {
+            method: Method::GET,
+            url: at.as_str().to_owned(),
+            headers: vec![
+                fixed(header::ACCEPT, WANTED),
+                fixed(header::ACCEPT_ENCODING, "identity"),
+                fixed(header::USER_AGENT, USER_AGENT),
+            ],
+            body: SplicedBody::whole(Bytes::new()),
+            dest: self.rules.dest,
+            route: self.route.clone(),
+            head_timeout: LONGEST,
+            send_stall: LONGEST,
+            initiator: self.initiator.clone(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! pool lends or dials a connection (resolve, judge **every** address, connect to exactly those, TLS), the request goes out, and a
 //! [`reply::ReplyBody`] streams the answer back. Dropping either future or body closes the socket.
 
+mod blocked;
 mod body;
 pub mod client;
 mod connector;
@@ -26,6 +27,7 @@ pub mod verdict;
 pub use crate::provider::proxy::Route;
 /// Method of an outgoing request.
 pub use actix_http::Method;
+pub use blocked::{Blocked, Initiator, Purpose};
 pub use client::{Clients, DestClass, Destination, Outgoing, wire_headers};
 pub use decode::{DecodeError, decode_request_body};
 pub use error::{DnsFailure, NetError, ProxyFailure, Refusal};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 
+use super::blocked::{Blocked, BlockedListener};
 use super::resolve::{Names, Resolve, SystemResolver};
 use super::tls::{TlsConfigs, system_roots};
 use crate::provider::proxy::ProxyUrl;
@@ -48,6 +49,7 @@ pub struct NetShared {
     settings: ArcSwap<NetSettings>,
     pub(super) names: Names,
     pub(super) tls: TlsConfigs,
+    pub(super) blocked: BlockedListener,
 }
 
 impl fmt::Debug for NetShared {
@@ -78,6 +80,7 @@ impl NetShared {
             settings: ArcSwap::from_pointee(settings),
             names: Names::new(resolver),
             tls: TlsConfigs::new(roots)?,
+            blocked: BlockedListener::default(),
         }))
     }
 
@@ -85,6 +88,12 @@ impl NetShared {
     #[must_use]
     pub fn settings(&self) -> Arc<NetSettings> {
         self.settings.load_full()
+    }
+
+    /// Has somebody told of every request that the outbound guard refuses, whichever client was to send it. To be called
+    /// once, at start; the listener must not block.
+    pub fn on_blocked(&self, listener: impl Fn(&Blocked<'_>) + Send + Sync + 'static) {
+        self.blocked.set(Box::new(listener));
     }
 
     /// Replaces the settings; connections made from now on follow them.

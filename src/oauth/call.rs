@@ -7,7 +7,7 @@ use ninerouter_dialect::SplicedBody;
 use serde_json::Value;
 
 use super::desk::Inner;
-use crate::net::{Destination, Method, NetError, Outgoing, wire_headers};
+use crate::net::{Destination, Initiator, Method, NetError, Outgoing, Purpose, wire_headers};
 use crate::provider::catalog::{Provider, Role};
 use crate::provider::oauth::connect::{Object, SignIn};
 use crate::provider::oauth::reply::MAX_BODY;
@@ -109,6 +109,7 @@ impl Inner {
             route: self.shared.snapshot.load().route(way, provider),
             head_timeout: EXCHANGE,
             send_stall: EXCHANGE,
+            initiator: Initiator::of(Purpose::SignIn, &provider.id),
         };
         let reply = self.clients.send(outgoing).await?;
         let retry_after = reply.headers.get("retry-after").and_then(|v| v.to_str().ok());
@@ -181,6 +182,7 @@ impl Inner {
             route: self.shared.snapshot.load().route(way, provider),
             head_timeout: LOOK_UP,
             send_stall: LOOK_UP,
+            initiator: Initiator::of(Purpose::SignIn, &provider.id),
         };
         let work = async {
             let reply = self.clients.send(outgoing).await?;

@@ -3,10 +3,12 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod` | the handle: recording, switching on and off, whether rows are being kept |
+//! | `blocked` | requests that the outbound guard refused |
 //! | `flood` | equal refusals of one client become one row |
 //! | `row` | what of an event and its caller is written, and what is taken out of it |
 //! | `scribe` | the writer: table first, then the file; a ring while the disk fails; retention |
 
+mod blocked;
 mod flood;
 mod row;
 mod scribe;

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::run::{Brought, Exchange, Held, New};
 use super::{Unrenewed, Why};
-use crate::net::{Destination, Method, NetError, Outgoing, wire_headers};
+use crate::net::{Destination, Initiator, Method, NetError, Outgoing, Purpose, wire_headers};
 use crate::provider::oauth::refresh::{CLIENT_ID, SCOPE};
 use crate::provider::oauth::{
     Client, Failure, FailureKind, Family, Refresh, TokenAnswer, TokenCall, Tokens, Variant, judge,
@@ -132,6 +132,7 @@ impl Exchange {
             dest: Destination::of(&self.job.provider),
             head_timeout: patience,
             send_stall: patience,
+            initiator: Initiator::of(Purpose::TokenRefresh, &self.job.provider.id),
         };
         let answered = async {
             let reply = self.job.clients.send(outgoing).await?;

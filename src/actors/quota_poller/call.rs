@@ -11,7 +11,9 @@ use super::cadence::Looked;
 use crate::actors::account::{Account, AuthFailed, PollFailure, QuotaPolled, RefreshNow, Show};
 use crate::actors::router::Counting;
 use crate::actors::shared::Shared;
-use crate::net::{Clients, Destination, Method, NetError, Outgoing, wire_headers};
+use crate::net::{
+    Clients, Destination, Initiator, Method, NetError, Outgoing, Purpose, wire_headers,
+};
 use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Provider;
 use crate::provider::credential::Credential;
@@ -152,6 +154,7 @@ impl Caller {
             route,
             head_timeout: patience,
             send_stall: patience,
+            initiator: Initiator::of(Purpose::Quota, &provider.id),
         };
         let reply = self.clients.send(out).await?;
         match reply.status {

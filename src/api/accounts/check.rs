@@ -8,7 +8,7 @@ use ninerouter_dialect::SplicedBody;
 
 use crate::actors::snapshot::Snapshot;
 use crate::api::Api;
-use crate::net::{Destination, Method, NetError, Outgoing, wire_headers};
+use crate::net::{Destination, Initiator, Method, NetError, Outgoing, Purpose, wire_headers};
 use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Provider;
 use crate::provider::credential::Credential;
@@ -85,6 +85,7 @@ impl Api {
             route: snapshot.route(&account.proxy, provider),
             head_timeout: PATIENCE,
             send_stall: PATIENCE,
+            initiator: Initiator::of(Purpose::AccountTest, &provider.id),
         };
         let reply = self.clients.send(outgoing).await?;
         let status = reply.status;

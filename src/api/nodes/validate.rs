@@ -12,8 +12,8 @@ use crate::api::accounts::change::secret_of;
 use crate::api::call::{Call, Reply, typed};
 use crate::api::error::ApiError;
 use crate::net::error::{ConnectFailure, NetError};
-use crate::net::url::{UrlRefusal, accept};
-use crate::net::{Destination, Method, Outgoing, wire_headers};
+use crate::net::url::UrlRefusal;
+use crate::net::{Destination, Initiator, Method, Outgoing, Purpose, wire_headers};
 use crate::provider::base_url::canonical;
 use crate::provider::beside::BesideCx;
 use crate::provider::catalog::Provider;
@@ -61,14 +61,16 @@ async fn examine(api: &Api, node: Node, key: Option<Secret>, model: Option<Strin
         Ok(url) => url,
         Err(why) => return Told::failed("invalid_url", why.to_string()).to_json(),
     };
-    match accept(&base_url, node.network, node.insecure_http) {
+    let provider =
+        Node { base_url: base_url.clone(), id: UNNAMED.to_owned(), ..node }.to_provider();
+    let (dest, initiator) = (Destination::of(&provider), Initiator::new(Purpose::NodeTest));
+    match api.clients.judge(&base_url, dest, &initiator) {
         Ok(_) => {}
         Err(why @ (UrlRefusal::Address(_) | UrlRefusal::LocalName | UrlRefusal::MetadataName)) => {
             return Told::failed("address_not_allowed", why.to_string()).to_json();
         }
         Err(why) => return Told::failed("invalid_url", why.to_string()).to_json(),
     }
-    let provider = Node { base_url, id: UNNAMED.to_owned(), ..node }.to_provider();
     let kind = if key.is_some() { AccountKind::ApiKey } else { AccountKind::None };
     let account = AccountConfig::new(provider.id.clone(), kind, UNNAMED.to_owned());
     let credential = Credential { api_key: key, ..Credential::default() };
@@ -207,6 +209,7 @@ impl Exam<'_> {
             route: snapshot.route(&self.account.proxy, self.provider),
             head_timeout: PATIENCE,
             send_stall: PATIENCE,
+            initiator: Initiator::new(Purpose::NodeTest),
         };
         let unreached = |why: NetError| {
             let told = Told::failed(network_code(&why), why.to_string());

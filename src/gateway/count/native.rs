@@ -15,7 +15,7 @@ use crate::auth::candidate::query_without_key;
 use crate::gateway::admission::{Door, Inside};
 use crate::gateway::inference::joined;
 use crate::gateway::route::Endpoint as Path;
-use crate::net::{Destination, NetError, Outgoing, Route, wire_headers};
+use crate::net::{Destination, Initiator, NetError, Outgoing, Purpose, Route, wire_headers};
 use crate::provider::catalog::{Endpoint, ModelFacts};
 use crate::provider::count::{answer, prompt, request};
 use crate::provider::endpoint;
@@ -221,6 +221,8 @@ impl Count<'_> {
             route,
             head_timeout: LIMIT,
             send_stall: LIMIT,
+            initiator: Initiator::of(Purpose::CountTokens, &self.target.provider.id)
+                .within(&self.door.request_id),
         };
         let reply = self.door.worker.clients.send(outgoing).await?;
         if reply.status != 200 {

@@ -9,7 +9,7 @@ use super::*;
 use crate::demo::chaos::reply::whole;
 use crate::demo::chaos::{Chaos, PATIENCE, Reading, Step};
 use crate::net::resolve::SystemResolver;
-use crate::net::{NetSettings, Route};
+use crate::net::{NetSettings, Purpose, Route};
 
 const LONG: Duration = Duration::from_secs(10);
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
@@ -41,6 +41,7 @@ impl Rig {
             memory: &self.memory,
             clock: &self.clock,
             deadline: Some(self.clock.now() + LONG),
+            initiator: &Initiator::new(Purpose::Media),
         };
         let mut prepared = prepared(urls);
         media.provide(&mut prepared, &cx).await?;
@@ -173,6 +174,7 @@ async fn the_requests_deadline_ends_a_download() {
         memory: &rig.memory,
         clock: &rig.clock,
         deadline: Some(rig.clock.now()),
+        initiator: &Initiator::new(Purpose::Media),
     };
     let mut prepared = prepared(&[upstream.url("/")]);
     let refusal = Media::default().provide(&mut prepared, &cx).await.unwrap_err();

@@ -11,7 +11,11 @@ use crate::demo::chaos::{Chaos, PATIENCE, Step};
 use crate::net::content::{Content, ContentError, ContentRules, fetch};
 use crate::net::url::UrlRefusal;
 use crate::net::verdict::Range;
-use crate::net::{Clients, DestClass, NetError, NetSettings, NetShared, Refusal, Route};
+use crate::net::{
+    Clients, DestClass, Initiator, NetError, NetSettings, NetShared, Purpose, Refusal, Route,
+};
+
+const MEDIA: Initiator = Initiator { purpose: Purpose::Media, provider: None, request_id: None };
 
 fn net(answers: &[(&str, &[&[&str]])]) -> Arc<NetShared> {
     let names = Names::with(answers);
@@ -19,7 +23,8 @@ fn net(answers: &[(&str, &[&[&str]])]) -> Arc<NetShared> {
 }
 
 async fn get(url: &str, longest: Duration) -> Result<Content, ContentError> {
-    fetch(&net(&[]), url, &ContentRules::on_loopback(longest), &Route::Direct, LONG, |_| true).await
+    let rules = ContentRules::on_loopback(longest);
+    fetch(&net(&[]), url, &rules, &Route::Direct, LONG, |_| true, &MEDIA).await
 }
 
 fn png() -> Vec<u8> {
@@ -88,7 +93,7 @@ async fn t104_t_out_06_only_public_https_is_fetched_from() {
     let net =
         net(&[("moved.example", &[&["169.254.169.254"]]), ("home.example", &[&["127.0.0.1"]])]);
     let ask = async |url: &str, plain_http| {
-        fetch(&net, url, &ContentRules::new(plain_http), &Route::Direct, LONG, |_| true)
+        fetch(&net, url, &ContentRules::new(plain_http), &Route::Direct, LONG, |_| true, &MEDIA)
             .await
             .unwrap_err()
     };
@@ -161,8 +166,16 @@ async fn what_is_no_content_is_told() {
 
     let upstream = Chaos::always(png()).unwrap();
     let rules = ContentRules::on_loopback(LONG);
-    let got =
-        fetch(&net(&[]), &upstream.url("/"), &rules, &Route::Direct, LONG, |bytes| bytes < 5).await;
+    let got = fetch(
+        &net(&[]),
+        &upstream.url("/"),
+        &rules,
+        &Route::Direct,
+        LONG,
+        |bytes| bytes < 5,
+        &MEDIA,
+    )
+    .await;
     assert_eq!(got, Err(ContentError::NoRoom));
 }
 

@@ -1,13 +1,15 @@
 //! The outbound guard at work: names, literals, policies, redirects.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::rig::{LONG, Names, SHORT, clients, clients_with, destination, fetch, once, post};
 use crate::demo::chaos::Chaos;
 use crate::demo::chaos::reply::{head, json};
 use crate::net::verdict::Range;
-use crate::net::{Clients, DestClass, DnsFailure, NetError, NetSettings, NetShared, Refusal};
+use crate::net::{
+    Clients, DestClass, DnsFailure, Initiator, NetError, NetSettings, NetShared, Purpose, Refusal,
+};
 use crate::provider::node::NetworkPolicy;
 use rustls::RootCertStore;
 
@@ -227,4 +229,38 @@ async fn new_settings_hold_for_clients_that_live() {
 fn debug_of_a_request_shows_no_credential() {
     let text = format!("{:?}", post("https://a.b/?key=canary", "canary"));
     assert!(!text.contains("canary"), "{text}");
+}
+
+#[actix_rt::test]
+async fn each_refusal_is_told_once_and_nothing_else_is() {
+    let upstream = upstream();
+    let names = Names::with(&[("inside.example", &[&["127.0.0.1"]])]);
+    let shared = NetShared::with(NetSettings::default(), names, RootCertStore::empty()).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&told);
+    shared.on_blocked(move |blocked| {
+        let host = blocked.host.clone().unwrap_or_default();
+        into.lock().unwrap().push((host, blocked.why, blocked.initiator.purpose));
+    });
+    let clients = Clients::new(Arc::clone(&shared));
+    let loopback = Refusal::Address(Range::Loopback);
+    for (host, network) in [
+        ("inside.example", NetworkPolicy::Loopback),
+        ("inside.example", NetworkPolicy::Public),
+        ("nowhere.example", NetworkPolicy::Public),
+        ("127.1", NetworkPolicy::Public),
+    ] {
+        // What became of it is told to the listener.
+        drop(reach(&clients, host, &upstream, network).await);
+    }
+    let initiator = Initiator::new(Purpose::NodeTest);
+    let dest = destination(NetworkPolicy::Public);
+    clients.judge("http://127.0.0.1/?key=canary", dest, &initiator).unwrap_err();
+    let told = told.lock().unwrap();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[0], ("inside.example".to_owned(), loopback, Purpose::Inference));
+    for (row, purpose) in [(1, Purpose::Inference), (2, Purpose::NodeTest)] {
+        assert_eq!((told[row].0.as_str(), told[row].2), ("127.0.0.1", purpose));
+        assert!(told[row].1.to_string().contains("loopback"), "{told:?}");
+    }
 }

@@ -15,7 +15,8 @@ use rustls::RootCertStore;
 use crate::demo::chaos::{Chaos, Reading, Received, Step};
 use crate::net::resolve::{Lookup, Resolve};
 use crate::net::{
-    Clients, DestClass, Destination, NetError, NetSettings, NetShared, Outgoing, Reply, Route,
+    Clients, DestClass, Destination, Initiator, NetError, NetSettings, NetShared, Outgoing,
+    Purpose, Reply, Route,
 };
 use crate::provider::node::NetworkPolicy;
 
@@ -81,6 +82,7 @@ pub(super) fn post(url: &str, body: impl Into<Bytes>) -> Outgoing {
         route: Route::Direct,
         head_timeout: LONG,
         send_stall: LONG,
+        initiator: Initiator::new(Purpose::Inference),
     }
 }
 
