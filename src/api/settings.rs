@@ -70,18 +70,23 @@ impl Api {
     /// Notes which settings were changed, before they take effect: the last event of an audit log that is switched off
     /// says so itself (SEC-AUD-7).
     pub(super) async fn note_settings(&self, caller: &Caller, keys: &[String], source: &str) {
-        let is_among = |prefix: &str| keys.iter().any(|key| key.starts_with(prefix));
-        let name = if is_among("ip_whitelist") {
-            EventName::WhitelistChanged
-        } else if is_among("trusted_prox") {
-            EventName::TrustedProxiesChanged
-        } else {
-            EventName::SettingsChanged
+        let named = [
+            ("ip_whitelist", EventName::WhitelistChanged),
+            ("trusted_prox", EventName::TrustedProxiesChanged),
+        ];
+        let event_of = |key: &str| {
+            let own = named.iter().find(|(prefix, _)| key.starts_with(prefix));
+            own.map_or(EventName::SettingsChanged, |(_, name)| *name)
         };
-        let event = Event::ok(name).with("keys", keys.to_vec()).with("source", source);
-        let audit = &self.shared().audit;
-        audit.record(caller, event);
-        if is_among("audit_log_") {
+        for name in named.map(|(_, name)| name).into_iter().chain([EventName::SettingsChanged]) {
+            let of_it: Vec<_> =
+                keys.iter().filter(|key| event_of(key.as_str()) == name).cloned().collect();
+            if !of_it.is_empty() {
+                let event = Event::ok(name).with("keys", of_it).with("source", source);
+                self.shared().audit.record(caller, event);
+            }
+        }
+        if keys.iter().any(|key| key.starts_with("audit_log_")) {
             self.switch_audit(caller).await;
         }
     }

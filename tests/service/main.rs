@@ -16,6 +16,7 @@
 mod support;
 
 mod admin;
+mod audit;
 mod auth;
 mod bad_input;
 mod budgets;

@@ -6,6 +6,7 @@ use std::fs;
 use ninerouter::demo::chaos::{Chaos, Reading, Step, reply};
 use serde_json::{Value, json};
 
+use crate::support::audit::{row, row_that};
 use crate::support::client::request;
 use crate::support::feed::Feed;
 use crate::support::terminal::Installation;
@@ -27,19 +28,6 @@ fn objects(reply: &Reply) -> Vec<Value> {
     let text = reply.text();
     let lines = text.lines().filter(|line| line.starts_with('{'));
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// The newest row of this event, once it is written.
-fn row(router: &Router, event: &str) -> Value {
-    row_that(router, event, |_| true)
-}
-
-/// The newest row of this event that fits, once it is written.
-fn row_that(router: &Router, event: &str, fits: impl Fn(&Value) -> bool) -> Value {
-    until(PATIENCE, event, || {
-        let page = read(router, &format!("/api/audit?event={event}&limit=20"));
-        page["data"].as_array().unwrap().iter().find(|row| fits(row)).cloned()
-    })
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Read-only looks at the router's database.
+//! Looks at the router's database, and what another program may do to it.
 
 use std::path::Path;
 
@@ -36,4 +36,30 @@ pub(crate) fn text(file: &Path, query: &str) -> Option<String> {
     let mut connection = SqliteConnection::establish(&url).expect("the database opens");
     let row = diesel::sql_query(query).get_result::<Row>(&mut connection);
     row.unwrap_or_else(|e| panic!("{e} in {query}")).j
+}
+
+#[expect(clippy::disallowed_methods, reason = "a fault from outside the product")]
+fn connect(file: &Path) -> SqliteConnection {
+    let mut connection =
+        SqliteConnection::establish(file.to_str().unwrap()).expect("the database opens");
+    connection.batch_execute("PRAGMA busy_timeout=5000").unwrap();
+    connection
+}
+
+/// Changes rows behind the router's back.
+pub(crate) fn execute(file: &Path, statement: &str) {
+    connect(file).batch_execute(statement).unwrap_or_else(|e| panic!("{e} in {statement}"));
+}
+
+/// Keeps everybody else from writing until it is dropped.
+pub(crate) fn lock(file: &Path) -> impl Drop {
+    struct Lock(SqliteConnection);
+    impl Drop for Lock {
+        fn drop(&mut self) {
+            self.0.batch_execute("ROLLBACK").unwrap();
+        }
+    }
+    let mut connection = connect(file);
+    connection.batch_execute("BEGIN IMMEDIATE").unwrap();
+    Lock(connection)
 }

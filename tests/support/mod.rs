@@ -1,6 +1,7 @@
 //! What every suite shares: the real binary, a raw HTTP client, the wire formats' stories.
 
 pub(crate) mod admin;
+pub(crate) mod audit;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod closed;

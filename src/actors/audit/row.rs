@@ -58,9 +58,10 @@ impl Pending {
     }
 }
 
-/// Refusals and failures of anybody who knocks. What changed something, and what succeeded, has a row each.
+/// Refusals and failures of anybody who knocks, and headers of his that were passed over. What changed something, and what
+/// succeeded, has a row each.
 fn floods(name: EventName, outcome: Outcome) -> bool {
-    outcome != Outcome::Ok && !name.is_change()
+    name == EventName::ProxyHeaderIgnored || (outcome != Outcome::Ok && !name.is_change())
 }
 
 /// The detail as it is stored. One that is too long is cut member by member: what stays is a JSON object.
