@@ -86,6 +86,15 @@ impl Clock {
         }
     }
 
+    /// Sets a manual wall clock forward or back, as an operator does, or a machine that slept: monotonic time does not
+    /// move. No effect on the system clock.
+    pub fn set_wall(&self, by_ms: i64) {
+        if let Self::Manual(m) = self {
+            m.wall_ms.fetch_add(by_ms, Ordering::Relaxed);
+            m.moved.send_replace(());
+        }
+    }
+
     /// Moves a manual clock forward (wall and monotonic). No effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(m) = self {
@@ -119,6 +128,9 @@ mod tests {
         assert_eq!(clock.now_ms(), 1_000);
         clock.clone().advance(Duration::from_millis(250));
         assert_eq!(clock.now_ms(), 1_250);
+        assert_eq!(clock.now().duration_since(start), Duration::from_millis(250));
+        clock.set_wall(-1_000);
+        assert_eq!(clock.now_ms(), 250);
         assert_eq!(clock.now().duration_since(start), Duration::from_millis(250));
     }
 

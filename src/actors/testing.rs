@@ -27,6 +27,20 @@ impl Handler<Poison> for Account {
     }
 }
 
+/// Holds up the mailbox of the account's actor until the sender is gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stall(pub(crate) tokio::sync::oneshot::Receiver<()>);
+
+impl Handler<Stall> for Account {
+    type Result = ();
+
+    fn handle(&mut self, msg: Stall, ctx: &mut Self::Context) {
+        // The sender says nothing: it goes.
+        ctx.wait(async move { drop(msg.0.await) }.into_actor(self));
+    }
+}
+
 /// An empty store in `folder`, and what start-up would decide over it.
 pub(crate) fn opened(
     folder: &Path,

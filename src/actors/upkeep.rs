@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 use tracing::{error, info, warn};
 
 use crate::actors::desk::RouterDesk;
-use crate::actors::router::CountAccounts;
+use crate::actors::router::{ClockSet, CountAccounts};
 use crate::actors::shared::Shared;
 use crate::auth::audit::{Caller, Event, EventName};
 use crate::auth::login_limit::SWEEP_EVERY;
@@ -103,6 +103,8 @@ impl Upkeep {
             warn!(delta_ms = delta, "the wall clock was set, or this machine slept");
             let event = Event::ok(EventName::ClockJump).with("delta", delta);
             self.shared.audit.record(&Caller::system(), event);
+            // With a full mailbox the router's own sweep does it, a minute later at most.
+            drop(self.desk.addr().try_send(ClockSet));
         }
         self.looked = (now, wall);
     }

@@ -582,3 +582,6 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,11 @@ pub struct Reconcile {
 #[rtype(result = "()")]
 pub struct FlushAll;
 
+/// The wall clock was set, or the machine slept: what waits for an instant is looked at again (REL-CLK-1).
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct ClockSet;
+
 /// How many accounts there are.
 #[derive(Debug, Message)]
 #[rtype(result = "usize")]
@@ -295,6 +300,14 @@ impl Handler<FlushAll> for Router {
                 warn!(unsaved, "accounts could not save their state");
             }
         })
+    }
+}
+
+impl Handler<ClockSet> for Router {
+    type Result = ();
+
+    fn handle(&mut self, _: ClockSet, ctx: &mut Self::Context) {
+        self.sweep(ctx);
     }
 }
 
