@@ -173,7 +173,7 @@ fn unknown_models_are_named() {
 }
 
 #[test]
-fn too_large_bodies_are_refused_early_and_encoded_ones_are_counted_decoded() {
+fn f49_too_large_bodies_are_refused_early_and_encoded_ones_are_counted_decoded() {
     let (chaos, router) = upstream_with(Setup::new().setting("limits.body_mib", 1));
     let filler = |bytes: usize| {
         Dialect::Chat.body_with("chat/m", false, &format!(",\"f\":\"{}\"", "x".repeat(bytes)))
@@ -423,7 +423,7 @@ fn broken_requests_on_the_wire() {
 }
 
 #[test]
-fn body_that_stops_coming_is_refused() {
+fn f49_a_body_that_stops_coming_is_refused() {
     let (chaos, router) = upstream();
     let body = Dialect::Chat.body("chat/m", false);
     let whole = request("POST", "/v1/chat/completions", &[], body.as_bytes());

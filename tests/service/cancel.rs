@@ -82,7 +82,7 @@ fn leave(conn: Conn, how: Leave) -> Option<Conn> {
 }
 
 #[test]
-fn t_can_01_upstream_sees_the_client_leave_in_every_phase() {
+fn t_can_01_f48_upstream_sees_the_client_leave_in_every_phase() {
     let mut cases = Vec::new();
     for dialect in Dialect::ALL {
         for phase in PHASES {

@@ -53,6 +53,7 @@ mod sign_in;
 mod simulators;
 mod state_faults;
 mod storage;
+mod traceability;
 mod translated;
 mod usage;
 mod walkthrough;

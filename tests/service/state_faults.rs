@@ -1,4 +1,4 @@
-//! Faults whose outcome is a state rather than bytes: security §23, F24, F25, F44, F48–F50, F53, F59, F61, F62, F68.
+//! Faults whose outcome is a state rather than bytes: security §23, F24, F25, F44, F48–F50, F53, F59, F61, F62, F67, F68.
 
 use std::net::TcpStream;
 
@@ -9,7 +9,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::client::request;
-use crate::support::{Conn, Dialect, PATIENCE, Reply, Router, Setup, admin, oauth, until};
+use crate::support::{
+    Browser, Conn, Dialect, PATIENCE, Reply, Router, Setup, admin, database, oauth, until,
+};
 
 fn call(router: &Router, method: &str, target: &str, body: &Value) -> Reply {
     let body = Some(body).filter(|body| !body.is_null());
@@ -283,6 +285,83 @@ fn f62_many_streams_fit_in_a_small_memory() {
     for conn in &mut streams {
         let rest = conn.read_to(b"message_stop");
         assert!(!rest.is_empty());
+    }
+    assert_eq!(router.stop().code(), Some(0));
+}
+
+/// Rows `1..=count` of a table, made by SQLite; `values` may use `i` and the id of its row.
+fn fill(table: &str, columns: &str, values: &str, count: u32) -> String {
+    let id = "lower(printf('%08x-0000-7000-8000-%012x', i, i))";
+    format!(
+        "INSERT INTO {table} ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
+         SELECT {} FROM n;",
+        values.replace("$id", id)
+    )
+}
+
+#[test]
+fn f67_a_large_installation_starts_serves_and_shows_page_by_page() {
+    const COMBOS: u32 = 10_000;
+    const ACCOUNTS: u32 = 5_000;
+    const MODELS: u32 = 200;
+    /// Largest page of HTML, of a list of thousands.
+    const PAGE: usize = 2 << 20;
+    let chaos = good(Dialect::Chat, false);
+    let mut router = Setup::new().env("INITIAL_PASSWORD", "correct horse battery").start();
+    let node = json!({
+        "type": "openai-compatible", "name": "Wide", "prefix": "wide", "auth_style": "none",
+        "base_url": chaos.url("/v1"), "network": "loopback",
+    });
+    let made = call(&router, "POST", "/api/nodes", &node);
+    assert_eq!(made.status, 201, "{}", made.brief());
+    let node = made.json()["id"].as_str().unwrap().to_owned();
+    router.stop();
+    let all = [
+        fill(
+            "accounts",
+            "id, provider, kind, label, created_at, updated_at",
+            &format!("$id, '{node}', 'none', 'account ' || i, 1, 1"),
+            ACCOUNTS,
+        ),
+        fill(
+            "models",
+            "provider, model, source, created_at, updated_at",
+            &format!("'{node}', 'm' || i, 'manual', 1, 1"),
+            MODELS,
+        ),
+        fill(
+            "combos",
+            "id, name, strategy, created_at, updated_at",
+            "$id, 'c' || i, 'fallback', 1, 1",
+            COMBOS,
+        ),
+        fill(
+            "combo_entries",
+            "id, combo_id, position, target",
+            "$id, $id, 0, 'wide/m' || (1 + i % 200)",
+            COMBOS,
+        ),
+    ];
+    database::execute(&router.database(), &format!("BEGIN; {} COMMIT;", all.concat()));
+    router.launch();
+    for model in ["c1", "c10000", "wide/m200"] {
+        let got = router.ask(Dialect::Chat, model, false);
+        assert_eq!(got.status, 200, "{model}: {}", got.brief());
+    }
+    for (path, total) in [("accounts", ACCOUNTS), ("combos", COMBOS)] {
+        let page = call(&router, "GET", &format!("/api/{path}?limit=50"), &Value::Null);
+        let page = page.json();
+        assert_eq!((&page["total"], page["data"].as_array().unwrap().len()), (&json!(total), 50));
+        assert!(page["next"].is_string(), "{path}");
+    }
+    let listed = router.get("/v1/models").json()["data"].as_array().unwrap().len();
+    assert!(listed > COMBOS as usize, "{listed} names");
+    let mut browser = Browser::signed_in(&router, "correct horse battery");
+    let provider = format!("/dashboard/providers/{node}");
+    for path in ["/dashboard", "/dashboard/combos", "/dashboard/providers", &provider] {
+        let page = browser.get(path);
+        assert_eq!(page.status, 200, "{path}: {}", page.brief());
+        assert!(page.body.len() < PAGE, "{path}: {} bytes", page.body.len());
     }
     assert_eq!(router.stop().code(), Some(0));
 }
