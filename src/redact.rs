@@ -1,8 +1,10 @@
 //! Takes secrets out of text: headers, URLs, error texts, log lines (SEC-LOG-2).
 //!
 //! Types come first (`Secret` has no text), names second ([`redact_header_value`], members and query
-//! parameters of a text), patterns third ([`redact_text`]). Linear in the length of the text, idempotent.
+//! parameters of a text), patterns third ([`redact_text`]). Linear in the length of the text, idempotent. What an
+//! upstream may quote of a call's own secrets is taken out by comparison ([`Known`]).
 
+mod known;
 mod media;
 
 use std::borrow::Cow;
@@ -12,7 +14,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use regex::{Captures, Regex};
 use serde_json::Value;
 
-pub use media::{holds_media_mark, media_mark, without_media};
+pub use known::Known;
+pub use media::{media_mark, without_media};
 use sha2::Sha256;
 
 /// In place of a secret.

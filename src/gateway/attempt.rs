@@ -172,6 +172,7 @@ impl Attempt<'_> {
             exchange: self.exchange,
             target: &self.entry.target,
             oauth: self.lease.account.kind == AccountKind::OAuth,
+            credential: Some(&self.lease.credential),
         }
     }
 

@@ -12,6 +12,8 @@ use crate::gateway::failure::{Failure, RawAnswer, Trouble};
 use crate::gateway::noted;
 use crate::gateway::reply::Refusal;
 use crate::net::{NetError, Reply};
+use crate::provider::credential::Credential;
+use crate::redact::Known;
 use crate::routing::classify::{
     Class, Classified, Failure as Symptom, Next, TransportFailure, classify,
 };
@@ -32,6 +34,8 @@ pub(super) struct Blame<'a> {
     pub target: &'a Target,
     /// The credential can be refreshed.
     pub oauth: bool,
+    /// What the upstream was sent; `None` = nobody knows any more.
+    pub credential: Option<&'a Credential>,
 }
 
 impl Blame<'_> {
@@ -43,11 +47,9 @@ impl Blame<'_> {
         let body = reply.body.collect(ERROR_BODY, ERROR_BODY_TIME).await.unwrap_or_default();
         let parsed = parse_error_body(status, kind.as_deref(), &body);
         let classified = self.classify(Some(status), &headers, Some(&parsed), None);
-        let raw = (!body.is_empty() && !parsed.is_html).then_some(RawAnswer {
-            status,
-            content_type: kind,
-            body,
-        });
+        // One that quotes our credential is told in our own words (SEC-LOG-4).
+        let is_told = body.is_empty() || parsed.is_html || self.known().is_in(&body);
+        let raw = (!is_told).then_some(RawAnswer { status, content_type: kind, body });
         let status = Some(status);
         Box::new(Failure { status, raw, ..Failure::of(classified, Trouble::Answer) })
     }
@@ -193,7 +195,12 @@ impl Blame<'_> {
             oauth: self.oauth,
             now: self.exchange.shared.clock.now_ms(),
         };
-        classify(&symptom, &self.exchange.snapshot.error_rules)
+        let classified = classify(&symptom, &self.exchange.snapshot.error_rules);
+        Classified { message: self.known().text(&classified.message).into_owned(), ..classified }
+    }
+
+    fn known(&self) -> Known<'a> {
+        self.credential.map(Credential::known).unwrap_or_default()
     }
 }
 

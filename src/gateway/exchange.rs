@@ -28,6 +28,7 @@ use crate::gateway::media::Media;
 use crate::gateway::record::{Ending, Recorder, estimated_tokens};
 use crate::gateway::translation::Decoded;
 use crate::gateway::worker::Worker;
+use crate::provider::credential::Credential;
 use crate::routing::affinity::SessionKey;
 use crate::store::usage::ExecTier;
 
@@ -277,9 +278,16 @@ impl Exchange {
 
     /// What a break after the commit point means for the account.
     #[must_use]
-    pub(super) fn broke(&self, route: &Route, why: Broken, event: Option<&StreamError>) -> Failure {
+    pub(super) fn broke(
+        &self,
+        route: &Route,
+        credential: Option<&Credential>,
+        why: Broken,
+        event: Option<&StreamError>,
+    ) -> Failure {
+        let target = &route.entry.target;
         // Whether the credential can be refreshed matters before the commit point alone.
-        let blame = Blame { exchange: self, target: &route.entry.target, oauth: false };
+        let blame = Blame { exchange: self, target, oauth: false, credential };
         *blame.broke(why, event)
     }
 }

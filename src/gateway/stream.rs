@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use crate::gateway::exchange::Exchange;
 use crate::gateway::farewell::Farewell;
 use crate::gateway::record::Ending;
 use crate::net::NetError;
+use crate::provider::credential::Credential;
 use crate::redact::redact_text;
 
 /// After its last event the upstream gets this long to end its body, so that the connection can be used
@@ -314,7 +316,10 @@ impl StreamBody {
     fn fail(&mut self, why: Broken) {
         let passage = &self.committed.open.passage;
         let summary = passage.summary().clone();
-        let failure = self.exchange.broke(&self.committed.route, why, passage.error());
+        let lease = self.committed.lease.as_ref();
+        let credential = lease.map(|lease| Arc::clone(&lease.credential));
+        let credential = credential.as_deref();
+        let failure = self.exchange.broke(&self.committed.route, credential, why, passage.error());
         let ending = Ending::Broken(&failure);
         let sent = self.sent();
         self.exchange.settle(&self.committed.route, &summary, ending, sent);
@@ -326,7 +331,7 @@ impl StreamBody {
             });
         }
         self.committed.open.body = None;
-        if let Some(error) = self.told(why) {
+        if let Some(error) = self.told(why, credential) {
             let ask = &self.exchange.ask;
             let passage = &mut self.committed.open.passage;
             passage.error_event(ask.dialect, ask.framing, &error, &mut self.scratch);
@@ -337,13 +342,14 @@ impl StreamBody {
     }
 
     /// What the client is still to be told; nothing, when it got the upstream's own event.
-    fn told(&self, why: Broken) -> Option<ApiError> {
+    fn told(&self, why: Broken, credential: Option<&Credential>) -> Option<ApiError> {
         let request_id = &*self.exchange.request_id;
         if why != Broken::InBand {
             return Some(why.to_error(request_id));
         }
         let mut error = failure_for_client(self.committed.open.passage.failure()?, request_id);
-        error.message = redact_text(&error.message).into_owned();
+        let known = credential.map(Credential::known).unwrap_or_default();
+        error.message = redact_text(&known.text(&error.message)).into_owned();
         Some(error)
     }
 

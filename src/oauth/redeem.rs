@@ -20,7 +20,7 @@ use crate::provider::catalog::Provider;
 use crate::provider::oauth::connect::{Exchange, Identity, Object, Pasted, SignIn, paste};
 use crate::provider::oauth::refresh::CLIENT_ID;
 use crate::provider::oauth::{FailureKind, Family, Tokens, judge};
-use crate::redact::redact_text;
+use crate::redact::{Known, redact_text};
 use crate::routing::account::{AccountKind, Ownership, ProxyChoice};
 use crate::secret::Secret;
 use crate::store::accounts;
@@ -254,7 +254,12 @@ impl Inner {
             match judge(family, &answer.as_token_answer(self.shared.clock.now_ms())) {
                 Ok(tokens) => break (tokens, answer.body),
                 Err(failure) if failure.kind == FailureKind::NoSuchPath => tried += 1,
-                Err(failure) => return Err(failure.text),
+                Err(failure) => {
+                    // An endpoint that refuses a code may quote it.
+                    let own = [Some(code), Some(&claimed.verifier), client.secret.as_ref()];
+                    let known = Known::new(own.into_iter().flatten().map(Secret::expose));
+                    return Err(known.text(&failure.text).into_owned());
+                }
             }
         };
         Ok(self.owned(provider, way, sign_in, tokens, &body).await)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::clock::UnixMs;
+use crate::redact::{Known, is_secret_name};
 use crate::secret::Secret;
 
 /// Snapshot of an account's credential. One generation never changes.
@@ -29,5 +30,13 @@ impl Credential {
     #[must_use]
     pub fn bearer(&self) -> Option<&Secret> {
         self.access_token.as_ref().or(self.api_key.as_ref()).filter(|s| !s.is_empty())
+    }
+
+    /// What an answer must not quote to anybody.
+    #[must_use]
+    pub fn known(&self) -> Known<'_> {
+        let extra = self.extra.iter().filter(|(name, _)| is_secret_name(name)).map(|(_, it)| it);
+        let all = self.api_key.iter().chain(&self.access_token).chain(extra);
+        Known::new(all.map(Secret::expose))
     }
 }

@@ -17,7 +17,7 @@ use crate::provider::sign_in::ValidateMethod;
 use crate::provider::upstream_id::upstream_id;
 use crate::provider::url::url;
 use crate::provider::value::Values;
-use crate::redact::redact_text;
+use crate::redact::{Known, redact_text};
 
 /// Characters of an upstream's text that are shown.
 const SHOWN: usize = 200;
@@ -195,7 +195,9 @@ impl Ask {
     /// What the answer says. `body` is the begin of the answer.
     #[must_use]
     pub fn judge(&self, provider: &Provider, status: u16, body: &[u8]) -> Verdict {
-        let said = said(body);
+        let headers = self.headers.iter().map(|(name, value)| (&**name, &**value));
+        let known = Known::of_headers(headers);
+        let said = said(body).map(|text| known.text(&text).into_owned());
         let told = || {
             said.clone()
                 .map_or(format!("status {status}"), |text| format!("status {status}: {text}"))

@@ -1,10 +1,13 @@
-//! A tape as lines of JSON (storage §4.5): headers redacted by name, texts by pattern, media replaced.
+//! A tape as lines of JSON (storage §4.5): headers redacted by name, texts by pattern and by what the headers carry, media
+//! replaced.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::actors::capture::tape::{Taken, Taped};
-use crate::redact::{media_mark, redact_header_value, redact_json, redact_text, without_media};
+use crate::redact::{
+    Known, media_mark, redact_header_value, redact_json, redact_text, without_media,
+};
 
 /// Version of the form.
 const VERSION: u32 = 1;
@@ -15,9 +18,11 @@ pub(super) fn lines(taped: &Taped) -> String {
     let head =
         json!({"v": VERSION, "request_id": taped.id, "ts": taped.ts, "truncated": truncated});
     let mut out = format!("{head}\n");
+    let sent = taped.parts.iter().flat_map(|taken| &taken.headers);
+    let known = Known::of_headers(sent.map(|(name, value)| (&**name, &**value)));
     for taken in &taped.parts {
         for line in part(taken) {
-            out.push_str(&line.to_string());
+            out.push_str(&known.json(line).to_string());
             out.push('\n');
         }
     }

@@ -14,6 +14,7 @@ use crate::provider::oauth::{
     Client, Failure, FailureKind, Family, Refresh, TokenAnswer, TokenCall, Tokens, Variant, judge,
     reply,
 };
+use crate::redact::Known;
 use crate::routing::freshness;
 use crate::secret::Secret;
 
@@ -39,6 +40,9 @@ impl Exchange {
         let granted = held.credential.extra.get(SCOPE).map(Secret::expose);
         let refresh = Refresh { oauth, family, client: &client, refresh_token, granted };
         let patience = snapshot.settings.timeouts.refresh;
+        // An endpoint that refuses a token may quote it.
+        let own = [Some(refresh_token), client.secret.as_ref()].into_iter().flatten();
+        let known = Known::new(own.map(Secret::expose));
         let mut variant = Variant::default();
         let mut failures = 0;
         loop {
@@ -50,6 +54,7 @@ impl Exchange {
                 Ok(tokens) => return Ok(Brought::Tokens(Box::new(tokens.into()))),
                 Err(failure) => failure,
             };
+            let failure = Failure { text: known.text(&failure.text).into_owned(), ..failure };
             match failure.kind {
                 FailureKind::NoSuchPath => {
                     variant.addresses_tried += 1;

@@ -21,6 +21,7 @@ use crate::provider::credential::Credential;
 use crate::provider::node::Node;
 use crate::provider::node::trial::{self, Finding, Question};
 use crate::provider::request::ShapeError;
+use crate::redact::Known;
 use crate::routing::account::{AccountConfig, AccountKind};
 use crate::secret::Secret;
 
@@ -219,6 +220,12 @@ impl Exam<'_> {
         let status = reply.status;
         // The status says enough where the rest is too long or breaks off.
         let body = reply.body.collect(ANSWER, PATIENCE).await.unwrap_or_default();
+        let known = Known::of_headers(question.headers.iter().map(|(name, it)| (&**name, &**it)));
+        let body = match known.is_in(&body) {
+            // Words that quote the key are told without it.
+            true => known.text(&String::from_utf8_lossy(&body)).into_owned().into(),
+            false => body,
+        };
         Ok(Answer { status, body })
     }
 }
