@@ -199,7 +199,7 @@ impl Blame<'_> {
         Classified { message: self.known().text(&classified.message).into_owned(), ..classified }
     }
 
-    fn known(&self) -> Known<'a> {
+    fn known(&self) -> Known<'_> {
         self.credential.map(Credential::known).unwrap_or_default()
     }
 }

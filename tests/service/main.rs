@@ -20,6 +20,7 @@ mod audit;
 mod auth;
 mod bad_input;
 mod budgets;
+mod canaries;
 mod cancel;
 mod cli;
 mod counting;

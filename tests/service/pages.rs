@@ -37,7 +37,10 @@ fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
 }
 
 /// Every page that links lead to, from Overview on; each is looked at once.
-fn crawl(browser: &mut Browser<'_>, mut look: impl FnMut(&str, &Reply)) -> BTreeSet<String> {
+pub(crate) fn crawl(
+    browser: &mut Browser<'_>,
+    mut look: impl FnMut(&str, &Reply),
+) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     let mut open = VecDeque::from(["/dashboard".to_owned()]);
     while let Some(path) = open.pop_front() {
