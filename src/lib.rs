@@ -21,7 +21,7 @@
 //! | [`log`] | the operational log: lines that are redacted and inert, on standard error, in a file, in the console that people watch | |
 //! | `dialect/` | **pure** package: wire formats of LLM APIs: splicing, SSE framing, usage arithmetic; the neutral form, the four codecs of translation, and the envelopes of single vendors | |
 //! | `templates/` | **pure** package: maud views and their view models | |
-//! | [`clock`], [`id`], [`secret`], [`redact`], [`rotating`], [`zip`] | small vocabulary that everybody may use | |
+//! | [`clock`], [`id`], [`secret`], [`redact`], [`rotating`] | small vocabulary that everybody may use | |
 //!
 //! `tests/architecture.rs` holds these arrows against the source.
 //!
@@ -104,4 +104,3 @@ pub mod routing;
 pub mod secret;
 pub mod server;
 pub mod store;
-pub mod zip;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folder or file of `src/`, and what of the crate it may name. Small vocabulary (`clock`, `id`, `secret`,
-/// `redact`, `rotating`, `zip`) is open to all and names nothing itself.
+/// `redact`, `rotating`) is open to all and names nothing itself.
 const ARROWS: [(&str, &[&str]); 15] = [
     ("log", &[]),
     ("routing", &["provider"]),
@@ -40,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         ],
     ),
 ];
-const VOCABULARY: [&str; 6] = ["clock", "id", "redact", "rotating", "secret", "zip"];
+const VOCABULARY: [&str; 5] = ["clock", "id", "redact", "rotating", "secret"];
 /// Pairs that need each other: account facts and provider facts; settings and the keys they describe.
 const MUTUAL: [(&str, &str); 2] = [("routing", "provider"), ("auth", "config")];
 

@@ -1,9 +1,13 @@
 //! Captured bodies: switching the capture, showing what it kept of a request, and a bundle to hand on.
 
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use zip::ZipWriter;
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
 
 use crate::actors::capture::{self, CaptureMode, Capturing};
 use crate::api::call::{Call, Reply};
@@ -13,7 +17,6 @@ use crate::api::{Api, blocking};
 use crate::auth::audit::{Event, EventName};
 use crate::id::KeyId;
 use crate::store::usage::StoredRequest;
-use crate::zip::Zip;
 
 /// Longest capture, minutes.
 const LONGEST: i64 = 1_440;
@@ -117,15 +120,18 @@ pub(super) async fn report(api: &Api, call: Call) -> Result<Reply, ApiError> {
     api.shared().audit.record(&call.caller, event);
     let bodies = call.caller.is_sudo().then(|| api.data_dir());
     let bytes = blocking(move || {
-        let mut zip = Zip::default();
-        zip.add("request.json", format!("{:#}\n", crate::redact::redact_json(request)).as_bytes());
-        zip.add("versions.json", format!("{versions:#}\n").as_bytes());
+        let mut files = vec![
+            ("request.json", crate::redact::redact_json(request)),
+            ("versions.json", versions),
+        ];
         if let Some(data_dir) = bodies
             && let Some(found) = captured(&data_dir, &row)?
         {
-            zip.add("bodies.json", format!("{found:#}\n").as_bytes());
+            files.push(("bodies.json", found));
         }
-        Ok(zip.finish())
+        archive(&files).map_err(|error| {
+            ApiError::unavailable(format!("the report cannot be put together: {error}"))
+        })
     })
     .await?;
     Ok(Reply::file("application/zip", format!("ninerouter-{id}.zip"), bytes.into()))
@@ -136,6 +142,16 @@ impl Api {
     pub(super) fn data_dir(&self) -> PathBuf {
         self.shared().snapshot.load().fixed.data_dir.clone()
     }
+}
+
+/// Objects as the files of a zip. They tell their times themselves.
+fn archive(files: &[(&str, Value)]) -> Result<Vec<u8>, ZipError> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, object) in files {
+        zip.start_file(*name, SimpleFileOptions::default())?;
+        writeln!(zip, "{object:#}")?;
+    }
+    Ok(zip.finish()?.into_inner())
 }
 
 /// The file of a request as one object: its head, and its lines as `parts`. Blocking.

@@ -244,7 +244,14 @@ fn requests_are_listed_by_filter_and_shown_whole() {
         404
     );
     let report = call(&router, "GET", &format!("/api/requests/{id}/report"), Value::Null);
-    assert!(report.status == 200 && report.body.starts_with(b"PK"), "{}", report.brief());
+    assert_eq!(report.status, 200, "{}", report.brief());
+    let mut report = zip::ZipArchive::new(std::io::Cursor::new(report.body)).unwrap();
+    let file = |name: &str, report: &mut zip::ZipArchive<_>| -> Value {
+        serde_json::from_reader(report.by_name(name).unwrap()).unwrap()
+    };
+    assert_eq!(file("request.json", &mut report)["id"], id);
+    let versions = file("versions.json", &mut report);
+    assert_eq!(versions["ninerouter"], env!("CARGO_PKG_VERSION"));
     let export = call(&router, "GET", "/api/requests/export?status=ok", Value::Null);
     assert_eq!(objects(&export).len(), 2);
     let gone = call(&router, "DELETE", "/api/requests?before=9000000000000", Value::Null);
