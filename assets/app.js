@@ -9,7 +9,7 @@ const on = (name, act, capture) => document.addEventListener(name, act, capture)
 const announce = (text) => { $("announce").textContent = text; };
 
 function switchTheme() {
-	const themes = ["auto", "dark", "light"], next = themes[(themes.indexOf(root.dataset.theme) + 1) % 3];
+	const next = { auto: "dark", dark: "light" }[root.dataset.theme] ?? "auto";
 	root.dataset.theme = next;
 	document.cookie = `nr_theme=${next};path=/;max-age=31536000;samesite=lax`;
 	announce(`Colours: ${next}`);
@@ -41,7 +41,7 @@ function reveal(button) {
 	const field = $(button.dataset.reveal), shown = field.type === "text";
 	field.type = shown ? "password" : "text";
 	button.textContent = shown ? "Show" : "Hide";
-	button.setAttribute("aria-pressed", !shown);
+	button.ariaPressed = !shown;
 }
 
 on("click", (event) => {
@@ -88,13 +88,10 @@ on("sudo-done", ({ detail: { csrf } }) => {
 	if (elt?.matches("form")) elt.requestSubmit(by); else elt?.click();
 });
 
-// Toasts: three at most; good news goes after six seconds.
+// Toasts: three at most; good news goes after six seconds. What the script has to say stands in the page.
 function toast(text) {
-	const box = document.createElement("div"), words = document.createElement("p"), close = document.createElement("button");
-	[box.className, close.className, close.dataset.close] = ["toast bad", "btn small quiet", "toast"];
-	box.setAttribute("role", "alert");
-	[words.textContent, close.textContent] = [text, "Close"];
-	box.append(words, close);
+	const box = $("oops").content.cloneNode(true);
+	box.querySelector("p").textContent = text;
 	$("toasts").append(box);
 }
 function trimToasts() {
@@ -107,21 +104,16 @@ if ($("toasts")) {
 	new MutationObserver(trimToasts).observe($("toasts"), { childList: true });
 }
 on("htmx:responseError", ({ detail: { xhr } }) => {
-	const id = xhr.getResponseHeader("x-request-id");
-	toast({
-		403: "Not allowed. Nothing was changed.",
-		404: "It is gone. Reload the page.",
-		429: "Too many requests. Try again in a moment.",
-	}[xhr.status] ?? `Could not save. Nothing was changed.${id ? ` Request ${id}.` : ""}`);
+	const words = $("oops").dataset;
+	toast(words[xhr.status] ?? `${words.other} ${xhr.getResponseHeader("x-request-id") ?? ""}`);
 });
-on("htmx:sendError", () => toast("The router does not answer."));
+on("htmx:sendError", () => toast($("oops").dataset.silent));
 
 // Relative times: text only, once a second, by the server's clock.
 const skew = (root.dataset.now || Date.now()) - Date.now();
 function span(s) {
-	const m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);
-	if (d) return `${d} d ${h % 24} h`;
-	return h ? `${h} h ${String(m % 60).padStart(2, 0)} m` : m ? `${m} m` : `${s} s`;
+	const m = ~~(s / 60), h = ~~(m / 60), d = ~~(h / 24);
+	return d ? `${d} d ${h % 24} h` : h ? `${h} h ${String(m % 60).padStart(2, 0)} m` : m ? `${m} m` : `${s} s`;
 }
 setInterval(() => {
 	for (const time of document.hidden ? [] : all("time[data-ago],time[data-until]")) {

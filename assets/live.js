@@ -1,4 +1,4 @@
-// Behind the sign-in: the feed, lists that grow, the log's tail, unsaved changes, keyboard.
+// Behind the sign-in: the feed, lists that grow, unsaved changes, keyboard.
 "use strict";
 
 // One feed per tab; none in a tab that nobody has seen for 60 s.
@@ -39,12 +39,11 @@ function release() {
 on("toggle", () => setTimeout(release), true);
 on("focusout", () => setTimeout(release));
 
-// The log follows its tail while its end is in view; paused, the newest batches are kept back.
-let paused = false, backlog = [], follow = true;
-const log = () => one("[data-tail]"), grows = (part) => part.dataset?.most;
+// Lists that grow: their newest end is kept; paused, the newest batches are kept back.
+let paused = false, backlog = [];
+const grows = (part) => part.dataset?.most;
 on("htmx:sseBeforeMessage", (event) => {
-	const { target, detail: { data } } = event, box = log();
-	if (box) follow = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
+	const { target, detail: { data } } = event;
 	if (grows(target) && paused) {
 		event.preventDefault();
 		backlog = [...backlog, data].slice(-200);
@@ -58,16 +57,15 @@ function trim({ target }) {
 	while (grows(target) && target.children.length > target.dataset.most) {
 		(target.getAttribute("hx-swap") === "beforeend" ? target.firstElementChild : target.lastElementChild).remove();
 	}
-	if (follow && log()) log().scrollTop = log().scrollHeight;
 }
 on("htmx:sseMessage", trim);
 on("click", ({ target }) => {
-	const button = target.closest("[data-pause],[data-wrap],[data-clear]"), list = one("[data-most]");
-	if (!button || !list) return;
-	if ("clear" in button.dataset) return list.replaceChildren();
-	const pressed = button.getAttribute("aria-pressed") !== "true";
-	button.setAttribute("aria-pressed", pressed);
-	if ("wrap" in button.dataset) return list.classList.toggle("wrapped", pressed);
+	const button = target.closest("[data-log]"), list = one("[data-most]");
+	if (!button) return;
+	const act = button.dataset.log, pressed = button.ariaPressed !== "true";
+	if (act === "clear") return list.replaceChildren();
+	button.ariaPressed = pressed;
+	if (act === "wrap") return list.classList.toggle("wrapped", pressed);
 	paused = pressed;
 	if (paused) return;
 	for (const data of backlog) htmx.swap(list, data, { swapStyle: list.getAttribute("hx-swap") });
@@ -98,26 +96,40 @@ on("htmx:confirm", (event) => {
 	ask.showModal();
 });
 
-// After a boosted link the drawer closes, and reading starts at the new page.
-on("htmx:afterSettle", ({ target }) => {
+// A chosen file is read into a field.
+on("change", async ({ target }) => {
+	const into = $(target.dataset.into);
+	if (into) into.value = await target.files[0].text();
+});
+
+// After a boosted link drawer and palette close, and reading starts at the new page.
+on("htmx:afterSettle", ({ target, detail }) => {
 	if (target.id !== "main") return;
-	[paused, backlog, follow] = [false, [], true];
+	[paused, backlog] = [false, []];
 	drawer(false);
+	if (detail.requestConfig?.elt.closest("#palette")) $("dialog").close();
 	target.focus({ preventScroll: true });
 });
 
-// Keyboard: single keys, never within fields, and only while the setting is on.
-const places = { o: "", e: "/endpoint", p: "/providers", c: "/combos", l: "/logs" };
+// Keyboard: what has a key of its own names it (`data-key`: "n", "go"). Single keys do nothing within fields, and only
+// while the setting is on. Arrows go through what the palette found, j and k through a page's rows.
 let went = 0;
+function step(selector, by) {
+	const parts = [...all(selector)];
+	parts[parts.indexOf(document.activeElement) + by]?.focus();
+}
 on("keydown", (event) => {
-	const { key, target } = event;
+	const { key, target } = event, command = event.ctrlKey || event.metaKey || event.altKey;
+	const arrow = { ArrowDown: 1, ArrowUp: -1 }[key], row = { j: 1, k: -1 }[key];
 	if (key === "Escape") drawer(false);
-	if (event.ctrlKey || event.metaKey || event.altKey || !("keys" in root.dataset)) return;
-	if (target.closest("input,select,textarea,dialog,[data-held-row]")) return;
-	const goes = Date.now() - went < 1000 && key in places;
-	went = key === "g" ? Date.now() : 0;
-	const found = one(goes ? `#nav li a[href="/dashboard${places[key]}"]` : { "/": "[type=search]", n: "[data-new]", p: "[data-pause]" }[key] ?? "#none");
+	if (arrow && target.closest("#palette")) step("#palette :is([type=search],a)", arrow);
+	const name = command ? `^${key}` : Date.now() - went < 1e3 ? `g${key}` : key;
+	const deaf = command ? "dialog" : "input,select,textarea,dialog,[data-held-row],html:not([data-keys])";
+	if (target.closest(deaf)) return;
+	went = name === "g" ? Date.now() : 0;
+	if (row && name === key) step("main .t b a", row);
+	const found = one(`[data-key~="${CSS.escape(name)}"]`);
 	if (!found) return;
 	event.preventDefault();
-	if (key === "/") found.focus(); else found.click();
+	if (found.matches("input")) found.focus(); else found.click();
 });

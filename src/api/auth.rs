@@ -51,8 +51,7 @@ pub(super) async fn sudo(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let granted =
         shared.login.enter_again(&knock, &session.id, Secret::new(password), &record).await;
     let (issued, until) = granted.map_err(|why| refused(&why, "password"))?;
-    // Its browser opens them again under the new id.
-    shared.live.channel().end_session(&session.id);
+    shared.live.channel().move_session(&session.id, &issued.session.id);
     let body = json!({"sudo_until": until, "csrf_token": issued.session.csrf.expose()});
     Ok(Reply::ok(body).session(SessionChange::Began(issued)))
 }
@@ -83,6 +82,10 @@ pub(super) async fn password(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let former = shared.login.sessions.list().await.map_err(unavailable)?;
     let changed = shared.login.change_password(&knock, proof, Secret::new(new), &record).await;
     let issued = changed.map_err(|why| refused(&why, "current"))?;
+    // The browser that changed it stays, under another id; every other one is signed out.
+    if let (Some(issued), Ok(own)) = (&issued, own(&call.caller)) {
+        shared.live.channel().move_session(&own.id, &issued.session.id);
+    }
     end_feeds(api, &former);
     let reply = Reply::gone();
     Ok(match issued.filter(|_| matches!(call.caller.authority, Authority::Session(_))) {

@@ -224,8 +224,12 @@ impl Standings {
             }
         }
         if let Some(first) = order.iter().find(|candidate| candidate.skip.is_none()) {
-            let label = first.account.as_ref().map(|(_, label)| label);
-            let serving = json!({"target": first.target.key, "account_label": label});
+            let account = first.account.as_ref();
+            let serving = json!({
+                "target": first.target.key,
+                "account_id": account.map(|(id, _)| id.to_string()),
+                "account_label": account.map(|(_, label)| label),
+            });
             self.serving.insert(combo.id, serving);
         }
     }

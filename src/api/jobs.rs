@@ -39,6 +39,21 @@ pub(in crate::api) struct Kind {
     pub(in crate::api) parallel: usize,
 }
 
+/// What a job works on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::api) struct Subject {
+    /// Work of one kind with the same key is the same work.
+    pub(in crate::api) key: String,
+    /// Id of the provider whose page shows it.
+    pub(in crate::api) provider: Option<String>,
+}
+
+impl From<String> for Subject {
+    fn from(key: String) -> Self {
+        Self { key, provider: None }
+    }
+}
+
 /// What came of one piece: a note, or why it failed.
 pub(in crate::api) type Outcome = Result<Option<String>, String>;
 
@@ -108,7 +123,8 @@ impl Jobs {
     }
 
     /// Registers a job, or finds the one that does the same already.
-    fn begin(&self, kind: Kind, subject: String, title: String, names: Vec<String>) -> Begun {
+    fn begin(&self, kind: Kind, subject: Subject, title: String, names: Vec<String>) -> Begun {
+        let Subject { key: subject, provider } = subject;
         let mut inner = self.lock();
         let same = |job: &&Job| {
             job.row.finished_at.is_none() && job.row.kind == kind.name && job.subject == subject
@@ -130,6 +146,7 @@ impl Jobs {
                 id: JobId::new(),
                 kind: kind.name.to_owned(),
                 title,
+                provider,
                 state: "running".to_owned(),
                 total: u32::try_from(items.len()).unwrap_or(u32::MAX),
                 done: 0,
@@ -189,7 +206,7 @@ impl Api {
     pub(in crate::api) async fn start_job<T, F, R>(
         &self,
         kind: Kind,
-        subject: String,
+        subject: impl Into<Subject>,
         title: String,
         pieces: Vec<(String, T)>,
         work: F,
@@ -201,7 +218,7 @@ impl Api {
     {
         let jobs = self.service.jobs.clone();
         let (names, pieces): (Vec<String>, Vec<T>) = pieces.into_iter().unzip();
-        let job = match jobs.begin(kind, subject, title, names) {
+        let job = match jobs.begin(kind, subject.into(), title, names) {
             Begun::Running(id) => return Ok(accepted(jobs.object(id))),
             Begun::New(job) => job,
         };
@@ -306,6 +323,7 @@ fn object(job: &Job, now: UnixMs) -> Value {
         "id": row.id.to_string(),
         "kind": row.kind,
         "title": row.title,
+        "provider": row.provider,
         "state": match row.finished_at {
             None if job.cancel.is_cancelled() => "cancelling",
             _ => row.state.as_str(),
@@ -423,6 +441,7 @@ mod tests {
             id: JobId::new(),
             kind: "x".into(),
             title: "x".into(),
+            provider: None,
             state: "running".into(),
             total: 10,
             done: 0,

@@ -201,10 +201,10 @@ pub static SETTINGS: &[Key] = &[
         .env(&["INSTANCE_NAME"]).later(),
     Key::new("timezone", Kind::Zone, Preset::Found("system"), "Time zone of reports; `TZ` is the default"),
     Key::new("locale", Kind::Text { max: 20 }, Preset::Text("en"), "Language of the dashboard").later(),
-    Key::new("theme", Kind::Choice(&["auto", "light", "dark"]), Preset::Text("auto"), "Colours of the dashboard").later(),
-    switch("solid_panels", false, "Dashboard panels without transparency").later(),
-    switch("shortcuts", true, "Keyboard shortcuts of the dashboard").later(),
-    switch("hide_names", false, "Hide e-mail addresses in the dashboard").later(),
+    Key::new("theme", Kind::Choice(&["auto", "light", "dark"]), Preset::Text("auto"), "Colours of the dashboard"),
+    switch("solid_panels", false, "Dashboard panels without transparency"),
+    switch("shortcuts", true, "Keyboard shortcuts of the dashboard"),
+    switch("hide_names", false, "The dashboard shows numbers in place of accounts' names and e-mail addresses"),
     number("port", 0, 65_535, 20_128, "Port to listen on; 0 takes any free one")
         .env(&["PORT"])
         .flag("--port")

@@ -844,8 +844,8 @@ mod tests {
 
     #[test]
     fn keys_of_later_versions_are_accepted_and_named() {
-        let given = map(json!({"theme": "dark", "oauth.claude.client_id": "x", "sticky_count": 1}));
+        let given = map(json!({"locale": "de", "oauth.claude.client_id": "x", "sticky_count": 1}));
         assert!(Settings::from_map(&given).is_ok());
-        assert_eq!(without_effect_yet(&given), ["theme"]);
+        assert_eq!(without_effect_yet(&given), ["locale"]);
     }
 }

@@ -1,6 +1,7 @@
 //! One account's page, and the forms that change it.
 
 use ninerouter_templates::Form as View;
+use ninerouter_templates::Names;
 use ninerouter_templates::account::Account;
 use ninerouter_templates::account_page::{
     AccountForm, AccountPage, LastError, SecretForm, account_form, account_page, edit_dialog,
@@ -14,6 +15,7 @@ use crate::dashboard::accounts::path;
 use crate::dashboard::assets;
 use crate::dashboard::form::{Body, is_objection, objected};
 use crate::dashboard::json::Read;
+use crate::dashboard::names;
 use crate::dashboard::show::{Sight, account as shown, request};
 use crate::dashboard::stage::{self, About, Refused, Stage, good};
 use crate::dashboard::visit::{Form, Page, Visit};
@@ -31,6 +33,7 @@ pub(super) async fn show(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let rows = rows.list("/data").iter().map(|row| request::row(&stage.sight, row)).collect();
     let form = form_of(visit, &object, None).await?;
     let view = AccountPage { requests: rows, form, ..page_of(&stage.sight, &object) };
+    let view = AccountPage { names: names::switch(visit, stage.sight.hidden.is_some()), ..view };
     let feed = format!("shell,acct:{id},req&account_id={id}&view=page");
     let about =
         About { section: Section::Providers, title: &view.account.label, feed: Some(&feed) };
@@ -48,6 +51,7 @@ pub(super) fn page_of(sight: &Sight, object: &Value) -> AccountPage {
         last_error: last_error(sight, object.part("/state/last_error")),
         requests: Vec::new(),
         form: AccountForm::default(),
+        names: Names::default(),
     }
 }
 
@@ -84,7 +88,11 @@ fn last_error(sight: &Sight, error: &Value) -> Option<LastError> {
     } else {
         text.to_owned()
     };
-    Some(LastError { text: text.to_owned(), at: error.int("/at").map(|at| sight.now.ago(at)), raw })
+    Some(LastError {
+        text: sight.said(text),
+        at: error.int("/at").map(|at| sight.now.ago(at)),
+        raw: sight.said(&raw),
+    })
 }
 
 pub(super) async fn edit(visit: &Visit, id: &str) -> Result<Page, Refused> {
@@ -138,6 +146,7 @@ async fn form_of(
 ) -> Result<AccountForm, Refused> {
     let provider = visit.read(&format!("/api/providers/{}", object.text("/provider"))).await?;
     let proxies = visit.read("/api/proxies?limit=500").await?;
+    let hidden = names::hidden(visit, &visit.read("/api/settings").await?).await?;
     let choice = |(value, words): (&str, &str)| (value.to_owned(), words.to_owned());
     let proxy = |one: &Value| (one.text("/id").to_owned(), one.text("/name").to_owned());
     let site = |one: &Value| {
@@ -152,7 +161,11 @@ async fn form_of(
     Ok(AccountForm {
         csrf: visit.csrf.clone(),
         id: object.text("/id").to_owned(),
-        label: object.text("/label").to_owned(),
+        label: hidden.as_ref().map_or_else(
+            || object.text("/label").to_owned(),
+            |hidden| hidden.name(object.text("/id")),
+        ),
+        hide_label: hidden.is_some(),
         rev: object.int("/rev").unwrap_or_default(),
         form: form.unwrap_or_else(|| values_of(object)),
         proxies: [("inherit", "As for the provider"), ("direct", "None")]
@@ -233,7 +246,7 @@ async fn secret_shown(visit: &Visit, status: u16, id: &str, form: View) -> Resul
     let view = SecretForm {
         csrf: visit.csrf.clone(),
         id: id.to_owned(),
-        label: object.text("/label").to_owned(),
+        label: names::name(visit, &object).await?,
         stored: if object.is("/secrets/api_key/set") {
             stored(object.part("/secrets"))
         } else {

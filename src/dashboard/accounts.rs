@@ -6,8 +6,10 @@ use ninerouter_templates::format::elapsed;
 use ninerouter_templates::layout::Section;
 use serde_json::{Value, json};
 
+use crate::dashboard::account;
 use crate::dashboard::form::{is_objection, objected};
 use crate::dashboard::json::Read;
+use crate::dashboard::names;
 use crate::dashboard::stage::{self, Refused, bad, good, mixed};
 use crate::dashboard::visit::{Page, Visit};
 
@@ -16,13 +18,21 @@ pub(super) fn path(id: &str) -> String {
     format!("/dashboard/accounts/{id}")
 }
 
+/// A button sends its one value alone, the form many.
+pub(super) async fn change(visit: &Visit, id: &str) -> Result<Page, Refused> {
+    match visit.form.get("label") {
+        None => turn(visit, id, visit.form.get("enabled") == Some("true")).await,
+        Some(_) => account::change(visit, id).await,
+    }
+}
+
 /// Turns an account off or on.
-pub(super) async fn turn(visit: &Visit, id: &str, on: bool) -> Result<Page, Refused> {
+async fn turn(visit: &Visit, id: &str, on: bool) -> Result<Page, Refused> {
     let label = match visit
         .ask("PATCH", &format!("/api/accounts/{id}"), Some(&json!({"enabled": on})))
         .await
     {
-        Ok(account) => account.text("/label").to_owned(),
+        Ok(account) => names::name(visit, &account).await?,
         Err(refused) => return Ok(refused.told(visit, &path(id)).await),
     };
     let toast = if on {
@@ -77,29 +87,27 @@ fn tested(answer: &Value) -> Toast {
 /// The question before an account is deleted.
 pub(super) async fn ask_delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let account = visit.read(&format!("/api/accounts/{id}")).await?;
-    stage::confirmed(visit, Section::Providers, 200, question(visit, &account, None)).await
+    let name = names::name(visit, &account).await?;
+    stage::confirmed(visit, Section::Providers, 200, question(visit, &account, &name, None)).await
 }
 
 /// Deletes it. What hangs on it is named first; the second time it goes all the same.
 pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let account = visit.read(&format!("/api/accounts/{id}")).await?;
+    let name = names::name(visit, &account).await?;
     let force = visit.form.get("force") == Some("true");
     let target = format!("/api/accounts/{id}");
     match visit.ask("DELETE", &target, Some(&json!({"force": force}))).await {
         Ok(_) => {
             let provider = format!("/dashboard/providers/{}", account.text("/provider"));
-            Ok(stage::done(
-                visit,
-                &provider,
-                &good(format!("“{}” is deleted.", account.text("/label"))),
-            ))
+            Ok(stage::done(visit, &provider, &good(format!("“{name}” is deleted."))))
         }
         Err(refused) if is_objection(&refused) => {
             stage::confirmed(
                 visit,
                 Section::Providers,
                 refused.status,
-                question(visit, &account, Some(&refused)),
+                question(visit, &account, &name, Some(&refused)),
             )
             .await
         }
@@ -107,7 +115,7 @@ pub(super) async fn delete(visit: &Visit, id: &str) -> Result<Page, Refused> {
     }
 }
 
-fn question(visit: &Visit, account: &Value, refused: Option<&Refused>) -> Confirm {
+fn question(visit: &Visit, account: &Value, name: &str, refused: Option<&Refused>) -> Confirm {
     let id = account.text("/id");
     let mut consequences =
         vec!["Its credential is erased. What it used stays in the statistics.".to_owned()];
@@ -126,12 +134,12 @@ fn question(visit: &Visit, account: &Value, refused: Option<&Refused>) -> Confir
     }
     Confirm {
         csrf: visit.csrf.clone(),
-        question: format!("Delete the account “{}”?", account.text("/label")),
+        question: format!("Delete the account “{name}”?"),
         consequences,
         verb: "Delete account".to_owned(),
         url: format!("{}/delete", path(id)),
         values,
-        back: (account.text("/label").to_owned(), path(id)),
+        back: (name.to_owned(), path(id)),
         form,
         ..Confirm::default()
     }

@@ -9,6 +9,7 @@ use crate::dashboard::assets;
 use crate::dashboard::combos::{PATH, starters, targets};
 use crate::dashboard::form::{Body, entered, is_objection, objected};
 use crate::dashboard::json::Read;
+use crate::dashboard::names;
 use crate::dashboard::show::combo::{STRATEGIES, standing};
 use crate::dashboard::stage::{self, About, Refused, Stage, good, mixed};
 use crate::dashboard::visit::{Form, Page, Visit};
@@ -347,7 +348,7 @@ async fn view(
     form: View,
     lines: Vec<Line>,
 ) -> Result<Editor, Refused> {
-    let accounts = visit.read("/api/accounts?limit=500").await?;
+    let accounts = names::accounts(visit).await?;
     let models = visit.read("/api/models?connected=true&limit=500").await?;
     let providers = visit.read("/api/providers?filter=connected&limit=500").await?;
     let stored = current.map(|combo| combo.list("/entries")).unwrap_or_default();

@@ -29,8 +29,9 @@ async fn list(visit: &Visit, status: u16, alias_form: View) -> Result<Page, Refu
     let stage = Stage::set(visit).await?;
     let all = visit.read("/api/combos?limit=500").await?;
     let aliases = visit.read("/api/aliases?limit=500").await?;
+    let days = shown::days(&visit.read(shown::DAYS).await?);
     let rows: Vec<Row> =
-        all.list("/data").iter().map(|one| shown::row(&stage.sight, one)).collect();
+        all.list("/data").iter().map(|one| shown::row(&stage.sight, one, &days)).collect();
     let alias = |one: &Value| (one.text("/alias").to_owned(), one.text("/target").to_owned());
     let view = Combos {
         csrf: visit.csrf.clone(),
@@ -136,7 +137,8 @@ pub(super) async fn turn(visit: &Visit, id: &str) -> Result<Page, Refused> {
     }
     let stage = Stage::set(visit).await?;
     let assets = assets::urls();
-    let html = row(assets, &shown::row(&stage.sight, &combo)).into_string();
+    let days = shown::days(&visit.read(shown::DAYS).await?);
+    let html = row(assets, &shown::row(&stage.sight, &combo, &days)).into_string();
     // A button in a row takes nothing into itself: the row comes out of band.
     let html = html.replacen("<li ", "<li hx-swap-oob=\"true\" ", 1);
     let toast = ninerouter_templates::toast_fragment(assets, &good(words)).into_string();

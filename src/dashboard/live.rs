@@ -24,7 +24,7 @@ use crate::dashboard::show::{
 };
 use crate::dashboard::stage::{Refused, shell_status, zone};
 use crate::dashboard::visit::{Content, Page, Visit};
-use crate::dashboard::{assets, connect, logs};
+use crate::dashboard::{assets, connect, logs, names};
 
 /// How an account is drawn on the page that listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +54,8 @@ struct Painter {
     view: View,
     /// Requests of the last day by provider, as they were when the feed was opened.
     days: HashMap<String, i64>,
+    /// Figures of the last day by combo, from the same moment.
+    combo_days: HashMap<String, String>,
 }
 
 /// `GET /dashboard/live`.
@@ -66,11 +68,8 @@ pub(super) async fn feed(visit: &Visit) -> Result<Page, Refused> {
         error: error.to_json(&visit.request_id).get("error").cloned().unwrap_or_default(),
     })?;
     let now = Now { unix_ms: visit.now_ms(), zone: zone(&settings) };
-    let sight = Sight {
-        now,
-        providers: provider_names(&providers),
-        hide_names: visit.cookie("nr_hide") == Some("1"),
-    };
+    let hidden = names::hidden(visit, &settings).await?;
+    let sight = Sight { now, providers: provider_names(&providers), hidden };
     let table = visit.read("/api/usage/table?by=provider&period=24h&limit=500").await?;
     let mut painter = Painter {
         assets: assets::urls(),
@@ -78,6 +77,7 @@ pub(super) async fn feed(visit: &Visit) -> Result<Page, Refused> {
         sight,
         view: View::of(visit.query("view").as_deref()),
         days: shown_provider::days(&table),
+        combo_days: shown_combo::days(&visit.read(shown_combo::DAYS).await?),
     };
     let hello = stream::iter([Bytes::from_static(b": open\n\n")]);
     let parts = feed.filter_map(move |told| std::future::ready(painter.written(&told)));
@@ -107,12 +107,15 @@ impl Painter {
 
     fn draw(&mut self, event: &Event) -> Option<Markup> {
         self.sight.now.unix_ms = self.clock.now_ms();
+        if let (Topic::Acct, Some(hidden)) = (event.topic, &mut self.sight.hidden) {
+            hidden.learn(&event.data);
+        }
         let sight = &self.sight;
         let data = &event.data;
         let members = data.as_array().map(Vec::as_slice).unwrap_or_default();
         Some(match event.topic {
             Topic::Shell => layout::shell_fragment(&shell_status(data)),
-            Topic::Alerts => overview::alerts(self.assets, &alert::alerts(members)),
+            Topic::Alerts => overview::alerts(self.assets, &alert::alerts(sight, members)),
             Topic::Stats => overview::stats(&figures::stats(data, figures::period(None))),
             Topic::Inflight => {
                 let running: Vec<_> =
@@ -135,7 +138,9 @@ impl Painter {
             }
             Topic::Req => request::rows(&[shown_request::row(sight, data)]),
             Topic::Prov => providers::tile(&shown_provider::tile(data, &self.days)),
-            Topic::Combo => combo::row(self.assets, &shown_combo::row(sight, data)),
+            Topic::Combo => {
+                combo::row(self.assets, &shown_combo::row(sight, data, &self.combo_days))
+            }
             Topic::Log => {
                 let lines: Vec<_> = members.iter().map(|one| logs::line(sight, one)).collect();
                 log_lines(&lines)

@@ -128,8 +128,8 @@ pub(super) fn line(sight: &Sight, object: &Value) -> Line {
         at: sight.now.clock(object.int("/ts").unwrap_or_default()),
         level: Level::parse(object.text("/level")).unwrap_or(Level::Info),
         component: object.text("/component").to_owned(),
-        message: object.text("/message").to_owned(),
-        fields: fields.map(|(name, value)| (name.clone(), text(value))).collect(),
+        message: sight.said(object.text("/message")),
+        fields: fields.map(|(name, value)| (name.clone(), sight.said(&text(value)))).collect(),
     }
 }
 
@@ -250,7 +250,7 @@ fn row(sight: &Sight, object: &Value) -> AuditRow {
         detail: if is_empty {
             String::new()
         } else {
-            serde_json::to_string_pretty(detail).unwrap_or_default()
+            sight.said(&serde_json::to_string_pretty(detail).unwrap_or_default())
         },
     }
 }

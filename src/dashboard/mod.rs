@@ -12,10 +12,11 @@
 //! | `flash`, `signed`, `assets` | messages over a redirect; what a browser keeps for us; files |
 //! | `login`, `first_run`, `problem` | before a session |
 //! | `overview`, `endpoint`, `keys` | Overview; addresses and API keys |
-//! | `providers`, `provider`, `node`, `connect` | the catalog, one provider, custom ones, sign-ins |
+//! | `providers`, `provider`, `node`, `connect`, `import` | the catalog, one provider, custom ones, sign-ins begun or taken over |
 //! | `accounts`, `account` | what is done with an account; its page and forms |
 //! | `combos`, `combo` | the list, the editor |
 //! | `logs` | console and audit |
+//! | `palette`, `names` | the search over everything; accounts shown as numbers |
 //! | `live` | the feed |
 //! | `show/` | objects of the API as view models |
 
@@ -29,14 +30,17 @@ mod endpoint;
 pub mod first_run;
 mod flash;
 mod form;
+mod import;
 mod json;
 mod keys;
 mod live;
 pub mod login;
 mod logs;
+mod names;
 mod node;
 mod overview;
 mod pages;
+mod palette;
 pub mod problem;
 mod provider;
 mod providers;

@@ -2,14 +2,15 @@
 
 use ninerouter_templates::Snippet;
 use ninerouter_templates::layout::Section;
-use ninerouter_templates::overview::{Connect, FirstSteps, Overview, overview};
+use ninerouter_templates::overview::{Connect, FirstSteps, Overview, Usage, overview};
 use serde_json::Value;
 
 use crate::dashboard::assets;
 use crate::dashboard::endpoint::{access, curl, first_model};
 use crate::dashboard::json::Read;
+use crate::dashboard::names;
 use crate::dashboard::show::account::{account, urgency};
-use crate::dashboard::show::{alert, figures, request};
+use crate::dashboard::show::{Sight, alert, figures, request, series};
 use crate::dashboard::stage;
 use crate::dashboard::stage::{About, Refused, Stage, good};
 use crate::dashboard::visit::{Page, Visit};
@@ -38,7 +39,7 @@ pub(super) async fn show(visit: &Visit) -> Result<Page, Refused> {
     };
     let view = Overview {
         sentence: sentence(&stage.status),
-        alerts: alert::alerts(alerts.list("/data")),
+        alerts: alert::alerts(sight, alerts.list("/data")),
         connect: Connect {
             openai_url: format!("{}/v1", visit.origin),
             anthropic_url: visit.origin.clone(),
@@ -46,9 +47,11 @@ pub(super) async fn show(visit: &Visit) -> Result<Page, Refused> {
         },
         first_steps,
         stats: figures::stats(&summary, period),
+        usage: usage(visit, sight, if period == "30d" { 30 } else { 7 }).await?,
         running: running(visit, sight),
         accounts: cards.map(|object| account(sight, object)).collect(),
         account_count: count,
+        names: names::switch(visit, sight.hidden.is_some()),
         requests: requests.list("/data").iter().map(|row| request::row(sight, row)).collect(),
     };
     let about = About {
@@ -59,10 +62,20 @@ pub(super) async fn show(visit: &Visit) -> Result<Page, Refused> {
     Ok(stage.page(visit, about, &overview(assets::urls(), &view)))
 }
 
-fn running(
-    visit: &Visit,
-    sight: &crate::dashboard::show::Sight,
-) -> Vec<ninerouter_templates::request::Running> {
+/// The charts of the last `days`, this one among them.
+async fn usage(visit: &Visit, sight: &Sight, days: i8) -> Result<Usage, Refused> {
+    let from = series::days_ago(&sight.now, days);
+    let by_day =
+        visit.read(&format!("/api/usage/series?bucket=day&group=provider&from={from}")).await?;
+    let by_tier = visit.read(&format!("/api/usage/table?by=tier&from={from}&sort=tokens")).await?;
+    Ok(Usage {
+        days,
+        tokens: series::tokens_per_day(&sight.now, &by_day),
+        tiers: series::tiers(&by_tier),
+    })
+}
+
+fn running(visit: &Visit, sight: &Sight) -> Vec<ninerouter_templates::request::Running> {
     let running = visit.api.running_requests();
     running.iter().map(|one| request::running(sight, one)).collect()
 }

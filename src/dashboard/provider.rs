@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::dashboard::assets;
 use crate::dashboard::form::{Body, entered, is_objection, objected};
 use crate::dashboard::json::Read;
+use crate::dashboard::names;
 use crate::dashboard::show::account::account;
 use crate::dashboard::show::job::job;
 use crate::dashboard::show::provider::{counts, prefix, status};
@@ -72,22 +73,20 @@ pub(super) async fn show(visit: &Visit, id: &str) -> Result<Page, Refused> {
         accounts: accounts.iter().map(|one| account(&stage.sight, one)).collect(),
         models: models(visit, id).await?,
         settings: settings_of(visit, &object, None).await?,
+        names: names::switch(visit, stage.sight.hidden.is_some()),
     };
     let feed = format!("shell,acct,prov:{id},job&view=row");
     let about = About { section: Section::Providers, title: &view.name, feed: Some(&feed) };
     let content = provider(assets::urls(), &view);
-    let jobs = jobs(visit, &stage, &view.name).await?;
+    let jobs = jobs(visit, &stage, id).await?;
     Ok(stage.page(visit, about, &below(&jobs, &content)))
 }
 
-/// Jobs that add to this provider, the newest first, of the last day.
-async fn jobs(visit: &Visit, stage: &Stage, name: &str) -> Result<Vec<Job>, Refused> {
+/// Jobs that work for this provider, the newest first, of the last day.
+async fn jobs(visit: &Visit, stage: &Stage, id: &str) -> Result<Vec<Job>, Refused> {
     const MOST: usize = 3;
     let list = visit.read("/api/jobs?limit=50").await?;
-    let own = list
-        .list("/data")
-        .iter()
-        .filter(|job| job.text("/title").ends_with(&format!(" to {name}")));
+    let own = list.list("/data").iter().filter(|job| job.text("/provider") == id);
     Ok(own.take(MOST).map(|one| job(&stage.sight, one)).collect())
 }
 
@@ -154,6 +153,14 @@ fn ways(object: &Value) -> Vec<Way> {
             "keys/new",
         ));
         ways.push(way("Add many keys", "layers", "one account for each line", "keys/many"));
+    }
+    if takes(object, "import") {
+        ways.push(way(
+            "Import",
+            "upload",
+            "the sign-in of an official client, or its file",
+            "import",
+        ));
     }
     if takes(object, "none") {
         ways.push(way("Connect", "plug", "it needs no credential", "keys/new"));
@@ -331,7 +338,7 @@ async fn add_one(visit: &Visit, id: &str) -> Result<ninerouter_templates::Toast,
         body = body.with("params", params);
     }
     let made = visit.ask("POST", "/api/accounts", Some(&body.json())).await?;
-    let label = made.text("/account/label");
+    let label = names::name(visit, made.part("/account")).await?;
     Ok(match made.text("/check/warning") {
         "" => good(format!("“{label}” is added and serves from now on.")),
         warning => mixed(format!("“{label}” is added. {warning}")),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::dashboard::assets;
 use crate::dashboard::flash;
 use crate::dashboard::json::Read;
+use crate::dashboard::names;
 use crate::dashboard::show::{Sight, provider_names};
 use crate::dashboard::visit::{Page, Visit};
 
@@ -48,7 +49,7 @@ impl Visit {
     }
 
     /// Address of this page.
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         let path = self.path.trim_end_matches('/');
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         format!("/dashboard{path}{query}")
@@ -100,11 +101,8 @@ impl Stage {
         let settings = visit.read("/api/settings").await?;
         let providers = visit.read("/api/providers?filter=connected&limit=500").await?;
         let now = Now { unix_ms: visit.now_ms(), zone: zone(&settings) };
-        let sight = Sight {
-            now,
-            providers: provider_names(&providers),
-            hide_names: visit.cookie("nr_hide") == Some("1"),
-        };
+        let hidden = names::hidden(visit, &settings).await?;
+        let sight = Sight { now, providers: provider_names(&providers), hidden };
         let shell = Shell {
             csrf: visit.csrf.clone(),
             theme: theme(visit, &settings),

@@ -20,6 +20,8 @@ pub struct JobRow {
     pub kind: String,
     /// For people.
     pub title: String,
+    /// Id of the provider that it works for; `None` = it belongs to no single one.
+    pub provider: Option<String>,
     /// `queued`, `running`, `done`, `failed`, `cancelled`.
     pub state: String,
     /// Pieces of work.
@@ -44,6 +46,7 @@ struct Raw {
     id: String,
     kind: String,
     title: String,
+    provider: Option<String>,
     state: String,
     total: i64,
     done: i64,
@@ -77,6 +80,7 @@ pub fn save(conn: &mut SqliteConnection, row: &JobRow) -> Result<(), StoreError>
         id: row.id.to_string(),
         kind: row.kind.clone(),
         title: row.title.clone(),
+        provider: row.provider.clone(),
         state: row.state.clone(),
         total: row.total.into(),
         done: row.done.into(),
@@ -136,6 +140,7 @@ fn read(raw: &Raw) -> Result<JobRow, StoreError> {
         id: cell.id("id", &raw.id)?,
         kind: raw.kind.clone(),
         title: raw.title.clone(),
+        provider: raw.provider.clone(),
         state: raw.state.clone(),
         total: cell.number("total", raw.total)?,
         done: cell.number("done", raw.done)?,

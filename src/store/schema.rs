@@ -227,6 +227,7 @@ diesel::table! {
         started_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         report -> Nullable<Text>,
+        provider -> Nullable<Text>,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::part::badge::{badge, chip};
 use crate::part::dialog::{dialog_body, own_page};
 use crate::part::field::{Field, Form, Input, check, input, secret, select, summary, textarea};
 use crate::part::icon::monogram;
+use crate::part::names::{Names, names};
 use crate::request::{self, Row};
 
 /// Values of the page.
@@ -28,6 +29,8 @@ pub struct AccountPage {
     pub requests: Vec<Row>,
     /// Its form.
     pub form: AccountForm,
+    /// How accounts are called.
+    pub names: Names,
 }
 
 /// What went wrong last.
@@ -57,6 +60,7 @@ pub fn account_page(assets: &Assets, view: &AccountPage) -> Markup {
                 }
             }
             div.actions {
+                (names(assets, &view.names))
                 (post(&labelled(assets, "play", "Test"), &format!("{url}/test"), Look::Plain))
                 @if !account.managed {
                     @if account.enabled { (post_value(&html! { "Turn off" }, &url, Look::Plain, "enabled", "false")) }
@@ -141,8 +145,10 @@ pub struct AccountForm {
     pub csrf: String,
     /// Id of the account.
     pub id: String,
-    /// Its label.
+    /// Its label, or what stands for it.
     pub label: String,
+    /// Names are not shown: its field reads only while somebody is in it.
+    pub hide_label: bool,
     /// Revision.
     pub rev: i64,
     /// Values and errors.
@@ -200,7 +206,7 @@ fn form(view: &AccountForm, target: &str, swap: &str) -> Markup {
             (summary("acct", values))
             fieldset disabled[view.managed] {
                 div.g3 {
-                    (input(values, field("label", "Name").required(), Input::Text))
+                    (input(values, field("label", "Name").required(), if view.hide_label { Input::Veiled } else { Input::Text }))
                     (input(values, field("priority", "Priority").required().hint("1 is asked first; equal ones share."), Input::Number))
                     (input(values, field("weight", "Weight").hint("Share under the weighted strategy."), Input::Number))
                     (input(values, field("max_concurrent", "Requests at the same time").hint("Empty: the provider's default."), Input::Number))

@@ -90,7 +90,7 @@ pub fn combos(assets: &Assets, view: &Combos) -> Markup {
     html! {
         header.pagehead {
             div { h1 { "Combos" } p { (view.sentence) } }
-            div.actions { a.btn.primary href="/dashboard/combos/new" data-new { (labelled(assets, "plus", "New combo")) } }
+            div.actions { a.btn.primary href="/dashboard/combos/new" data-key="n" { (labelled(assets, "plus", "New combo")) } }
         }
         @if view.combos.is_empty() { (starters(view)) }
         @else { ul #combo-list.stack-v { @for one in &view.combos { (row(assets, one)) } } }

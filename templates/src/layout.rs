@@ -108,13 +108,14 @@ impl Section {
     const MAIN: [Self; 4] = [Self::Overview, Self::Endpoint, Self::Providers, Self::Combos];
     const INSPECT: [Self; 1] = [Self::Logs];
 
-    fn parts(self) -> (&'static str, &'static str, &'static str) {
+    /// Label, URL, icon, and the keys that go there.
+    fn parts(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
-            Self::Overview => ("Overview", "/dashboard", "overview"),
-            Self::Endpoint => ("Endpoint", "/dashboard/endpoint", "plug"),
-            Self::Providers => ("Providers", "/dashboard/providers", "layers"),
-            Self::Combos => ("Combos", "/dashboard/combos", "route"),
-            Self::Logs => ("Logs", "/dashboard/logs", "terminal"),
+            Self::Overview => ("Overview", "/dashboard", "overview", "go"),
+            Self::Endpoint => ("Endpoint", "/dashboard/endpoint", "plug", "ge"),
+            Self::Providers => ("Providers", "/dashboard/providers", "layers", "gp"),
+            Self::Combos => ("Combos", "/dashboard/combos", "route", "gc"),
+            Self::Logs => ("Logs", "/dashboard/logs", "terminal", "gl"),
         }
     }
 }
@@ -160,6 +161,7 @@ pub fn page(assets: &Assets, shell: &Shell, head: &Head<'_>, content: &Markup) -
                     }
                 }
                 div #toasts aria-live="polite" { @for view in &shell.toasts { (toast(assets, view)) } }
+                (own_words(assets))
                 div #announce.sr aria-live="assertive" {}
                 dialog #dialog aria-labelledby="dialog-title" { div #dialog-body {} }
                 dialog #sudo aria-labelledby="sudo-title" { div #sudo-body {} }
@@ -255,6 +257,17 @@ fn script(script: &Script) -> Markup {
     html! { script src=(script.url) integrity=(script.integrity) defer {} }
 }
 
+/// What the script says of its own accord: a toast by status, by `other`, by `silent`.
+fn own_words(assets: &Assets) -> Markup {
+    html! {
+        template #oops data-403="Not allowed. Nothing was changed." data-404="It is gone. Reload the page."
+            data-429="Too many requests. Try again in a moment." data-other="Could not save. Nothing was changed."
+            data-silent="The router does not answer." {
+            (toast(assets, &Toast { tone: Tone::Bad, text: String::new(), undo: None }))
+        }
+    }
+}
+
 fn section(head: &Head<'_>, content: &Markup) -> Markup {
     html! {
         @if let Some(live) = head.live {
@@ -272,10 +285,10 @@ fn section(head: &Head<'_>, content: &Markup) -> Markup {
 
 fn nav_links(assets: &Assets, current: Option<Section>, out_of_band: bool) -> Markup {
     let link = |section: Section| {
-        let (label, url, name) = section.parts();
+        let (label, url, name, keys) = section.parts();
         html! {
             li {
-                a href=(url) title=(label) aria-current=[(current == Some(section)).then_some("page")] {
+                a href=(url) title=(label) data-key=(keys) aria-current=[(current == Some(section)).then_some("page")] {
                     (icon(assets, name)) span.lbl { (label) }
                 }
             }
@@ -296,6 +309,10 @@ fn nav_foot(assets: &Assets, shell: &Shell) -> Markup {
             div #shell-status { (rail_status(&shell.status)) }
             p.lbl { (shell.instance) @if !shell.instance.is_empty() { " · " } "v" (shell.version) }
             div.tools {
+                a.icon.js href="/dashboard/palette" hx-get="/dashboard/f/palette" hx-target="#dialog-body" hx-swap="innerHTML"
+                    data-key="^k ?" aria-haspopup="dialog" aria-label="Go to …" title="Go to … (Ctrl K)" {
+                    (icon(assets, "search"))
+                }
                 button.icon.js type="button" data-theme-switch aria-label="Switch colours" title="Switch colours" {
                     (icon(assets, "theme"))
                 }

@@ -13,6 +13,7 @@
 //! | [`overview`] | figures, accounts, running and latest requests | [`overview::stats`], [`overview::alerts`] |
 //! | [`account`] | one account as card, as row | [`account::card`], [`account::row`] |
 //! | [`account_page`] | one account on its page, its forms | [`account_page::state`] |
+//! | [`chart`] | bars over time, shares of a whole | |
 //! | [`request`] | requests: running ones, the feed's rows | [`request::running`], [`request::rows`] |
 //! | [`endpoint`] | addresses, snippets, who needs a key | |
 //! | [`job`] | long work | [`job::card`] |
@@ -21,9 +22,11 @@
 //! | [`provider`] | one provider: accounts, models, routing | |
 //! | [`add`] | forms for an account by key, many keys, a model | |
 //! | [`connect`] | a sign-in: start, progress | [`connect::progress`] |
+//! | [`import`] | sign-ins of an official client taken over | |
 //! | [`node`] | an operator's own provider | |
 //! | [`combo`] | combos: list, aliases, editor, who would serve | [`combo::row`] |
 //! | [`logs`] | console and audit | [`logs::lines`] |
+//! | [`palette`] | the search over everything that has a page | |
 //! | [`confirm`] | the question before what cannot be undone | |
 //! | [`error_page`] | 403, 404, 409, 429, 500, 503 | |
 //! | [`format`](mod@format), [`moment`] | numbers, money, spans, instants as text | |
@@ -33,12 +36,14 @@ pub mod account;
 pub mod account_page;
 pub mod add;
 pub mod assets;
+pub mod chart;
 pub mod combo;
 pub mod confirm;
 pub mod connect;
 pub mod endpoint;
 pub mod error_page;
 pub mod format;
+pub mod import;
 pub mod job;
 pub mod key;
 pub mod layout;
@@ -47,6 +52,7 @@ pub mod logs;
 pub mod moment;
 pub mod node;
 pub mod overview;
+pub mod palette;
 mod part;
 pub mod provider;
 pub mod providers;
@@ -58,6 +64,7 @@ pub use part::badge::Tone;
 pub use part::code::Snippet;
 pub use part::field::{Choice, Form};
 pub use part::icon::Monogram;
+pub use part::names::Names;
 pub use part::notice::{Toast, toast_fragment};
 pub use part::stat::Stat;
 pub use part::tabs::Tab;

@@ -113,7 +113,7 @@ pub fn console(assets: &Assets, view: &Console) -> Markup {
                 form.search method="get" action="/dashboard/logs" role="search" {
                     label.sr for="logs-q" { "Search the log" }
                     (icon(assets, "search"))
-                    input #logs-q type="search" name="q" value=(view.filter.q) placeholder="Text" autocomplete="off" spellcheck="false";
+                    input #logs-q type="search" name="q" value=(view.filter.q) placeholder="Text" autocomplete="off" spellcheck="false" data-key="/";
                     label.sr for="logs-target" { "Component" }
                     input #logs-target type="text" name="target" value=(view.filter.target) placeholder="Component" autocomplete="off" spellcheck="false";
                     input type="hidden" name="tab" value="console";
@@ -122,15 +122,15 @@ pub fn console(assets: &Assets, view: &Console) -> Markup {
                 }
                 (tabs("Level", &view.levels))
                 div.actions {
-                    button.btn.small.js type="button" data-pause aria-pressed="false" { (icon(assets, "pause")) "Pause" span data-held {} }
-                    button.btn.small.quiet.js type="button" data-wrap aria-pressed="true" { "Wrap" }
-                    button.btn.small.quiet.js type="button" data-clear { "Clear view" }
+                    button.btn.small.js type="button" data-log="pause" data-key="p" aria-pressed="false" { (icon(assets, "pause")) "Pause" span data-held {} }
+                    button.btn.small.quiet.js type="button" data-log="wrap" aria-pressed="true" { "Wrap" }
+                    button.btn.small.quiet.js type="button" data-log="clear" { "Clear view" }
                     a.btn.small.quiet href=(view.download_url) download { (labelled(assets, "download", "Download")) }
                     @if view.may_debug { (post(&html! { "Debug for 15 min" }, "/dashboard/logs/level", Look::Quiet)) }
                 }
             }
             @if let Some(older) = &view.older { p.faint { a href=(older) { "Older lines" } } }
-            div.log data-tail tabindex="0" role="log" aria-live="off" aria-label="Console" {
+            div.log tabindex="0" role="log" aria-live="off" aria-label="Console" {
                 ol #log-lines.wrapped sse-swap="log" hx-swap="beforeend" data-most="2000" { (lines(&view.lines)) }
             }
             p.faint.js { "Pause keeps up to 200 batches back. Clear view deletes nothing from the files." }

@@ -4,10 +4,12 @@ use maud::{Markup, html};
 
 use crate::account::{self, Account};
 use crate::assets::Assets;
+use crate::chart::{Bars, Shares, bars, shares};
 use crate::part::action::{Look, labelled, link, post};
 use crate::part::badge::Tone;
 use crate::part::code::{Snippet, copy_field, snippet};
 use crate::part::icon::icon;
+use crate::part::names::{Names, names};
 use crate::part::notice::tone_icon;
 use crate::part::stat::{Stat, stat};
 use crate::part::tabs::{Tab, tabs};
@@ -26,12 +28,16 @@ pub struct Overview {
     pub first_steps: Option<FirstSteps>,
     /// The four figures.
     pub stats: Stats,
+    /// The charts.
+    pub usage: Usage,
     /// Running requests.
     pub running: Vec<Running>,
     /// Accounts, worst first, at most 6.
     pub accounts: Vec<Account>,
     /// Accounts in all.
     pub account_count: usize,
+    /// How accounts are called.
+    pub names: Names,
     /// Latest requests, newest first, at most 8.
     pub requests: Vec<Row>,
 }
@@ -82,6 +88,17 @@ pub struct Stats {
     pub live: bool,
 }
 
+/// What was used in the last days, as charts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// How many days, the present one among them.
+    pub days: i8,
+    /// Tokens by day and provider; `None` = there were none.
+    pub tokens: Option<Bars>,
+    /// Tokens by tier.
+    pub tiers: Shares,
+}
+
 /// The way from nothing to a first answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FirstSteps {
@@ -103,14 +120,18 @@ pub fn overview(assets: &Assets, view: &Overview) -> Markup {
         @if let Some(steps) = &view.first_steps { (first_steps(assets, steps)) }
         @else {
             (stats(&view.stats))
+            (usage(&view.usage))
+            (request::running(&view.running))
             section aria-labelledby="accounts-t" {
                 header.sub {
                     h2 #accounts-t { "Accounts" }
-                    a href="/dashboard/providers?filter=connected" { "All " (view.account_count) }
+                    div.actions {
+                        (names(assets, &view.names))
+                        a href="/dashboard/providers?filter=connected" { "All " (view.account_count) }
+                    }
                 }
                 div.g3 { @for one in &view.accounts { (account::card(assets, one)) } }
             }
-            (request::running(&view.running))
             section.card aria-labelledby="requests-t" {
                 header { h2 #requests-t { "Latest requests" } }
                 (request::table(&view.requests))
@@ -147,6 +168,29 @@ pub fn stats(view: &Stats) -> Markup {
             header.sub { h2 { "Figures" } (tabs("Period", &view.periods)) }
             dl.g4 { @for figure in &view.figures { (stat(figure)) } }
             p.foot-note { "Estimated from your price table. NineRouter never charges you." }
+        }
+    }
+}
+
+fn usage(view: &Usage) -> Markup {
+    let Some(tokens) = &view.tokens else {
+        return html! {
+            section.card aria-labelledby="tokens-t" {
+                header { h2 #tokens-t { "Tokens per day" } }
+                p.faint { "No request in the last " (view.days) " days. The first one draws a bar here." }
+            }
+        };
+    };
+    html! {
+        div.split {
+            section.card aria-labelledby="tokens-t" {
+                header { h2 #tokens-t { "Tokens per day" } span.faint { "last " (view.days) " days, by provider" } }
+                (bars(tokens))
+            }
+            section.card.stack-v aria-labelledby="tiers-t" {
+                header { h2 #tiers-t { "By tier" } }
+                (shares(&view.tiers))
+            }
         }
     }
 }

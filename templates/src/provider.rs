@@ -9,6 +9,7 @@ use crate::part::badge::{Tone, badge, chip};
 use crate::part::empty::empty;
 use crate::part::field::{Field, Form, Input, check, input, select, summary, textarea};
 use crate::part::icon::{Monogram, icon, monogram};
+use crate::part::names::{Names, names};
 use crate::part::notice::notice;
 
 /// Values of the page.
@@ -42,6 +43,8 @@ pub struct Provider {
     pub models: Models,
     /// Routing and settings.
     pub settings: Settings,
+    /// How accounts are called.
+    pub names: Names,
 }
 
 /// A way to add an account.
@@ -138,6 +141,7 @@ pub fn provider(assets: &Assets, view: &Provider) -> Markup {
                         (labelled(assets, "external", "Vendor's page"))
                     }
                 }
+                @if !view.accounts.is_empty() { (names(assets, &view.names)) }
                 @if view.custom { (link(&labelled(assets, "edit", "Edit provider"), &format!("{url}/edit"), Look::Plain)) }
             }
         }
@@ -196,7 +200,7 @@ fn models(assets: &Assets, url: &str, view: &Models) -> Markup {
                         input #models-q type="search" name="q" value=(view.query) placeholder="Search" autocomplete="off"
                             spellcheck="false" hx-get=(url) hx-trigger="input changed delay:300ms, search"
                             hx-target="#model-list" hx-select="#model-list" hx-swap="outerHTML" hx-push-url="true"
-                            hx-sync="this:replace";
+                            hx-sync="this:replace" data-key="/";
                     }
                     (dialog_link(&labelled(assets, "plus", "Add model"), &format!("{url}/models/new"), Look::Plain))
                 }

@@ -64,7 +64,7 @@ pub fn providers(assets: &Assets, view: &Providers) -> Markup {
         header.pagehead {
             div { h1 { "Providers" } p { (view.sentence) } }
             div.actions {
-                a.btn href="/dashboard/providers/new" data-new { (labelled(assets, "plus", "Add custom provider")) }
+                a.btn href="/dashboard/providers/new" data-key="n" { (labelled(assets, "plus", "Add custom provider")) }
             }
         }
         div.bar {
@@ -74,7 +74,8 @@ pub fn providers(assets: &Assets, view: &Providers) -> Markup {
                 input #providers-q type="search" name="q" value=(view.query) placeholder="Search" autocomplete="off"
                     spellcheck="false" hx-get="/dashboard/providers" hx-include="closest form"
                     hx-trigger="input changed delay:300ms, search" hx-target="#provider-list"
-                    hx-select="#provider-list" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace";
+                    hx-select="#provider-list" hx-swap="outerHTML" hx-push-url="true" hx-sync="this:replace"
+                    data-key="/";
                 input type="hidden" name="filter" value=(view.filter);
             }
             (tabs("Show", &view.filters))

@@ -322,8 +322,9 @@ fn t_ui_b10_the_password_is_asked_for_and_the_change_goes_on() {
     let checked = "return document.querySelector('#requirement input[value=true]').checked";
     assert_eq!(browser.script(checked), json!(true));
     assert_eq!(router.get("/v1/models").status, 401, "it is in use");
-    // The feed of the session before ends, which the browser notes.
-    stays_at_home(&browser, &base);
+    // The feed goes on with the session, and nobody notes anything but the question itself.
+    browser.find("[data-live=on]");
+    is_quiet(&browser, &base);
 }
 
 /// T-UI-B6: two tabs edit one combo; the second learns of the first, and loses nothing of its own.

@@ -69,7 +69,8 @@ fn is_sound(path: &str, reply: &Reply) {
     assert_eq!(reply.status, 200, "{path}: {}", reply.brief());
     assert!(html.len() <= LARGEST, "{path}: {} bytes", html.len());
     assert_eq!(html.matches("<h1").count(), 1, "{path}");
-    assert_eq!(html.matches("<title>").count(), 1, "{path}");
+    let head = html.split("</head>").next().unwrap();
+    assert_eq!(head.matches("<title>").count(), 1, "{path}");
     assert!(!html.contains(" style=\"") && !html.contains("<script>"), "{path}");
     for handler in ["onclick", "onerror", "onload", "onmouseover", "onsubmit", "hx-on"] {
         assert!(
@@ -169,6 +170,94 @@ fn a_form_without_script_redirects_and_says_what_happened() {
     assert!(flash.contains("HttpOnly") && flash.contains("Max-Age=60"), "{flash}");
     assert!(browser.get("/dashboard/endpoint").text().contains("Key revoked."));
     assert!(!browser.get("/dashboard/endpoint").text().contains("Key revoked."));
+}
+
+/// Who sends what a page does not take is told what it takes.
+#[test]
+fn a_wrong_method_is_told_the_right_ones() {
+    let router = setup().start();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let csrf = browser.csrf.clone();
+    for (method, path, allow) in [
+        ("POST", "/dashboard", "GET, HEAD"),
+        ("GET", "/dashboard/logs/level", "POST"),
+        ("GET", "/dashboard/aliases", "POST"),
+        ("DELETE", "/dashboard/combos", "GET, HEAD, POST"),
+        ("PUT", "/dashboard/accounts/7", "DELETE, GET, HEAD, PATCH, POST"),
+    ] {
+        let reply = browser.send(method, path, &[("x-csrf-token", &csrf)], b"");
+        assert_eq!((reply.status, reply.header("allow")), (405, Some(allow)), "{method} {path}");
+        assert!(reply.text().contains("Not here"), "{}", reply.brief());
+    }
+    let nowhere = browser.send("POST", "/dashboard/nowhere", &[("x-csrf-token", &csrf)], b"");
+    assert_eq!((nowhere.status, nowhere.header("allow")), (404, None));
+}
+
+/// Names of accounts are numbers on every page and in the feed, once this browser or the setting wants it.
+#[test]
+fn names_can_be_hidden_on_every_page_and_in_the_feed() {
+    let chaos = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
+    let router = setup()
+        .node(Dialect::Chat, "sim", &chaos.url(Dialect::Chat.base()))
+        .account("sim", "ada-private")
+        .combo("daily", &["sim/m"])
+        .start();
+    assert_eq!(router.ask(Dialect::Chat, "daily", false).status, 200);
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    assert!(browser.get("/dashboard").text().contains("ada-private"));
+    let csrf = browser.csrf.clone();
+    let hidden =
+        browser.form("/dashboard/names?hide=1&back=%2Fdashboard%2Fcombos", &[("_csrf", &csrf)]);
+    assert_eq!((hidden.status, hidden.header("location")), (303, Some("/dashboard/combos")));
+    let mut all = String::new();
+    crawl(&mut browser, |path, reply| {
+        // The form that changes the name holds it, in a field that does not show it.
+        let text = reply.text().replace("value=\"ada-private\"", "");
+        assert!(!text.contains("ada-private"), "{path}: {text}");
+        all.push_str(&text);
+    });
+    assert!(all.contains("Account 1") && all.contains("class=\"veil\""));
+    let page = browser.get("/dashboard").text();
+    let feed = values(&page, "sse-connect")[0].replace("&amp;", "&");
+    let mut stream = router.connect();
+    stream.send(&browser.request("GET", &feed, &[], b""));
+    assert_eq!(stream.head(false).unwrap().status, 200);
+    assert_eq!(router.ask(Dialect::Chat, "daily", false).status, 200);
+    let told = String::from_utf8_lossy(&stream.read_to(b"200 OK")).into_owned();
+    assert!(told.contains("Account 1") && !told.contains("ada-private"), "{told}");
+    // The browser's own choice goes before the setting.
+    let shown = browser.form("/dashboard/names?hide=0", &[("_csrf", &csrf)]);
+    assert_eq!(shown.header("location"), Some("/dashboard"));
+    let setting = json!({"hide_names": true});
+    assert_eq!(browser.api("PATCH", "/api/settings", &setting).status, 200);
+    assert!(browser.get("/dashboard").text().contains("ada-private"));
+    let mut other = Browser::signed_in(&router, PASSWORD);
+    assert!(!other.get("/dashboard").text().contains("ada-private"));
+}
+
+/// The palette finds pages, providers, accounts, combos and models, and goes to the best of what it found.
+#[test]
+fn the_palette_finds_what_has_a_page() {
+    let (_chaos, router) = stocked();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let mut found = |query: &str| {
+        let path = format!("/dashboard/f/palette/found?q={query}");
+        browser.send("GET", &path, &[("hx-request", "true")], b"").text()
+    };
+    assert!(found("").contains("href=\"/dashboard/combos\""));
+    assert!(
+        found("daily").contains("href=\"/dashboard/combos/")
+            && found("claude").contains("Claude Code")
+    );
+    let account = found("onerror");
+    assert!(account.contains("/dashboard/accounts/") && account.contains("&lt;img"), "{account}");
+    assert!(found("no-such-thing").contains("Nothing is called"));
+    let go = "/dashboard/f/palette?go=first&q=comb";
+    let gone = browser.send("GET", go, &[("hx-request", "true")], b"");
+    assert_eq!(gone.status, 204);
+    assert!(gone.header("hx-location").unwrap().contains("/dashboard/combos"), "{}", gone.brief());
+    let gone = browser.get("/dashboard/palette?go=first&q=comb");
+    assert_eq!((gone.status, gone.header("location")), (303, Some("/dashboard/combos")));
 }
 
 /// The feed of a page draws what changed with the id that the page has.

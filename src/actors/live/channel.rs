@@ -123,7 +123,7 @@ struct State {
 
 #[derive(Debug)]
 struct Seat {
-    session: Option<Arc<str>>,
+    session: Mutex<Option<Arc<str>>>,
     topics: Topics,
     waker: AtomicWaker,
     dropped: AtomicBool,
@@ -260,7 +260,9 @@ impl Channel {
         if state.seats.len() >= wish.most {
             return Err(Full::All);
         }
-        let same = |seat: &&Arc<Seat>| wish.session.is_some() && seat.session == wish.session;
+        let same = |seat: &&Arc<Seat>| {
+            wish.session.as_deref().is_some_and(|session| seat.belongs_to(session))
+        };
         if state.seats.values().filter(same).count() >= PER_SESSION {
             return Err(Full::Session);
         }
@@ -269,7 +271,7 @@ impl Channel {
             Some(id) => Some(id.number).filter(|n| id.start == self.start && *n <= state.last),
         };
         let seat = Arc::new(Seat {
-            session: wish.session,
+            session: Mutex::new(wish.session),
             topics: wish.topics,
             waker: AtomicWaker::new(),
             dropped: AtomicBool::new(false),
@@ -293,7 +295,14 @@ impl Channel {
 
     /// Ends the feeds of a session that ended.
     pub fn end_session(&self, session: &str) {
-        self.drop_seats(|seat| seat.session.as_deref() == Some(session));
+        self.drop_seats(|seat| seat.belongs_to(session));
+    }
+
+    /// A session goes on under another id, and its feeds with it.
+    pub fn move_session(&self, from: &str, to: &Arc<str>) {
+        for seat in self.state().seats.values().filter(|seat| seat.belongs_to(from)) {
+            *locked(&seat.session) = Some(Arc::clone(to));
+        }
     }
 
     /// Drops feeds whose clients have not read for [`PATIENCE`].
@@ -328,6 +337,12 @@ impl Channel {
 
     fn state(&self) -> MutexGuard<'_, State> {
         locked(&self.state)
+    }
+}
+
+impl Seat {
+    fn belongs_to(&self, session: &str) -> bool {
+        locked(&self.session).as_deref() == Some(session)
     }
 }
 

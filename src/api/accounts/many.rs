@@ -11,7 +11,7 @@ use crate::api::accounts::actions;
 use crate::api::accounts::change::{change, create, remove};
 use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
-use crate::api::jobs::{Kind, Outcome, distinct};
+use crate::api::jobs::{Kind, Outcome, Subject, distinct};
 use crate::api::providers::provider_named;
 use crate::id::AccountId;
 use crate::secret::Secret;
@@ -52,7 +52,7 @@ pub(in crate::api) async fn bulk(api: &Api, call: Call) -> Result<Reply, ApiErro
     let pieces = distinct(names).into_iter().zip(lines).collect();
     let (provider, check, caller) = (provider.id.to_string(), wish.check, call.caller);
     // Two lists for one provider are two jobs.
-    let subject = AccountId::new().to_string();
+    let subject = Subject { key: AccountId::new().to_string(), provider: Some(provider.clone()) };
     api.start_job(ADD, subject, title, pieces, move |api: Rc<Api>, line: Line| {
         let mut body = Map::new();
         body.insert("provider".to_owned(), provider.clone().into());
@@ -202,7 +202,14 @@ async fn test(api: &Api, ids: Vec<String>, call: &Call) -> Result<Reply, ApiErro
         )
     };
     let title = format!("Test {} accounts", ids.len());
-    let subject = ids.join(" ");
+    let mut providers: Vec<String> = rows
+        .iter()
+        .filter(|row| ids.contains(&row.config.id.to_string()))
+        .map(|row| row.config.provider.to_string())
+        .collect();
+    providers.dedup();
+    let provider = providers.pop().filter(|_| providers.is_empty());
+    let subject = Subject { key: ids.join(" "), provider };
     let names = distinct(ids.iter().map(label).collect());
     let calls = ids.iter().map(|id| one(id, &json!({}), call));
     let pieces = names.into_iter().zip(calls).collect();

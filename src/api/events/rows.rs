@@ -52,6 +52,7 @@ pub(super) fn in_flight(request: &RunningRequest) -> Value {
         "tool": request.tool,
         "requested_model": request.requested_model,
         "target": asked.as_ref().map(|asked| asked.entry.target.key.as_str()),
+        "account_id": asked.as_ref().map(|asked| asked.account.to_string()),
         "account_label": asked.as_ref().map(|asked| asked.label.as_str()),
         "output_tokens": request.output_tokens(),
     })

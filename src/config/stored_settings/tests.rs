@@ -23,10 +23,10 @@ fn map(value: Value) -> Map<String, Value> {
 fn every_setting_shows_its_value_and_where_it_comes_from() {
     let (dir, store) = new_store();
     let options = options(&[("NINEROUTER_LOG", "debug")], dir.path());
-    let changes = map(json!({"stickyCount": 5, "timeouts": {"head_ms": 1500}, "theme": "dark"}));
+    let changes = map(json!({"stickyCount": 5, "timeouts": {"head_ms": 1500}, "locale": "de"}));
     let patched = patch(&store, &options, &changes, None, &Requester::default()).unwrap();
-    assert_eq!(patched.changed, ["sticky_count", "theme", "timeouts.head_ms"]);
-    assert_eq!(patched.without_effect, ["theme"]);
+    assert_eq!(patched.changed, ["locale", "sticky_count", "timeouts.head_ms"]);
+    assert_eq!(patched.without_effect, ["locale"]);
     store
         .write(|conn| settings::set(conn, "drain_seconds", &7.into(), Stamp::config_file(1)))
         .unwrap();

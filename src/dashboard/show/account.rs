@@ -13,25 +13,23 @@ const STALE_MS: i64 = 3_600_000;
 /// Windows of a card.
 const MOST_WINDOWS: usize = 6;
 
-/// The account; `place` is its number among those of its provider, for hidden names.
+/// The account.
 pub(in crate::dashboard) fn account(sight: &Sight, object: &Value) -> Account {
     let provider = object.text("/provider");
     let name = sight.provider(provider);
     let state = object.part("/state");
     let quota = object.part("/quota");
     let observed = quota.int("/observed_at");
-    let label =
-        if sight.hide_names { "Account".to_owned() } else { object.text("/label").to_owned() };
-    let email = if sight.hide_names { "" } else { object.text("/email") };
+    let email = if sight.hidden.is_some() { "" } else { object.text("/email") };
     Account {
         id: object.text("/id").to_owned(),
         provider: provider.to_owned(),
         mark: Monogram::new(provider, name),
-        label,
+        label: sight.account(object.text("/id"), object.text("/label")),
         about: about(name, object),
         email: email.to_owned(),
         standing: Standing::parse(state.text("/status")).unwrap_or(Standing::Unstable),
-        line: sentence(state.text("/text")),
+        line: sentence(&sight.said(state.text("/text"))),
         until: state.int("/until").map(|at| sight.now.until(at)),
         enabled: object.is("/enabled"),
         windows: windows(sight, quota),
@@ -225,12 +223,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::dashboard::show::hidden::Hidden;
 
     const NOW: i64 = 1_796_000_000_000;
 
     fn sight() -> Sight {
         let providers = HashMap::from([("claude".to_owned(), "Claude Code".to_owned())]);
-        Sight { now: Now { unix_ms: NOW, zone: TimeZone::UTC }, providers, hide_names: false }
+        Sight { now: Now { unix_ms: NOW, zone: TimeZone::UTC }, providers, hidden: None }
     }
 
     #[test]
@@ -266,7 +265,9 @@ mod tests {
         assert_eq!(shown.credits, "$12.50 of credits left");
         assert_eq!(shown.day, "310 requests in 24 h, 1.2 % failed");
         assert_eq!(shown.in_flight, "1 of 8");
-        let hidden = account(&Sight { hide_names: true, ..sight() }, &object);
+        let names = Hidden::of(std::slice::from_ref(&object));
+        let hidden = account(&Sight { hidden: Some(names), ..sight() }, &object);
+        assert_eq!(hidden.label, "Account 1");
         assert!(!format!("{hidden:?}").contains("work") && !format!("{hidden:?}").contains("me@"));
     }
 

@@ -1,7 +1,10 @@
 //! Combos (api §4) as rows of their list, and answers to "who would serve?".
 
+use std::collections::HashMap;
+
 use ninerouter_templates::Tone;
 use ninerouter_templates::combo::{Candidate, Row, Simulation, Stop};
+use ninerouter_templates::format::grouped;
 use serde_json::Value;
 
 use crate::dashboard::json::Read;
@@ -15,8 +18,29 @@ pub(in crate::dashboard) const STRATEGIES: [(&str, &str, &str); 4] = [
     ("tier", "By price", "Subscriptions first, then cheap, paid and free ones."),
 ];
 
-/// A row of the list.
-pub(in crate::dashboard) fn row(sight: &Sight, combo: &Value) -> Row {
+/// Where the figures of the last day are read.
+pub(in crate::dashboard) const DAYS: &str = "/api/usage/table?by=combo&period=24h&limit=500";
+
+/// Figures of a day in words, by combo: `310 requests in 24 h, 99.1 % answered`.
+pub(in crate::dashboard) fn days(table: &Value) -> HashMap<String, String> {
+    let words = |row: &Value| {
+        let requests = row.int("/requests").unwrap_or_default();
+        let noun = if requests == 1 { "request" } else { "requests" };
+        let answered = match row.part("/success_percent").as_f64() {
+            Some(percent) => format!(", {percent} % answered"),
+            None => String::new(),
+        };
+        format!("{} {noun} in 24 h{answered}", grouped(requests))
+    };
+    table.list("/data").iter().map(|row| (row.text("/id").to_owned(), words(row))).collect()
+}
+
+/// A row of the list; `days` as of [`days`].
+pub(in crate::dashboard) fn row(
+    sight: &Sight,
+    combo: &Value,
+    days: &HashMap<String, String>,
+) -> Row {
     let strategy = combo.text("/strategy");
     let known = STRATEGIES.iter().find(|(word, ..)| *word == strategy);
     Row {
@@ -26,17 +50,16 @@ pub(in crate::dashboard) fn row(sight: &Sight, combo: &Value) -> Row {
         enabled: combo.is("/enabled"),
         path: combo.list("/entries").iter().map(|entry| stop(sight, entry)).collect(),
         serving: serving(sight, combo.part("/serving_now")),
-        day: String::new(),
+        day: days.get(combo.text("/id")).cloned().unwrap_or_default(),
         managed: !combo.part("/managed_by").is_null(),
     }
 }
 
 fn serving(sight: &Sight, now: &Value) -> String {
-    let (target, account) = (now.text("/target"), now.text("/account_label"));
-    if account.is_empty() || sight.hide_names {
-        target.to_owned()
-    } else {
-        format!("{target} · {account}")
+    let target = now.text("/target");
+    match now.text("/account_label") {
+        "" => target.to_owned(),
+        label => format!("{target} · {}", sight.account(now.text("/account_id"), label)),
     }
 }
 
@@ -64,8 +87,11 @@ pub(in crate::dashboard) fn standing(state: &Value) -> (Tone, String) {
 /// An answer of `explain` or `simulate`.
 pub(in crate::dashboard) fn simulation(sight: &Sight, model: &str, answer: &Value) -> Simulation {
     let candidate = |one: &Value| {
-        let account = if sight.hide_names { "" } else { one.text("/account_label") };
-        let about = [account, one.text("/tier")];
+        let account = match one.text("/account_label") {
+            "" => String::new(),
+            label => sight.account(one.text("/account_id"), label),
+        };
+        let about = [account.as_str(), one.text("/tier")];
         let about: Vec<&str> = about.into_iter().filter(|part| !part.is_empty()).collect();
         Candidate {
             target: one.text("/target").to_owned(),
@@ -90,8 +116,6 @@ fn unusable(one: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use jiff::tz::TimeZone;
     use ninerouter_templates::moment::Now;
     use serde_json::json;
@@ -100,11 +124,15 @@ mod tests {
 
     fn sight() -> Sight {
         let now = Now { unix_ms: 1_796_000_000_000, zone: TimeZone::UTC };
-        Sight { now, providers: HashMap::new(), hide_names: false }
+        Sight { now, providers: HashMap::new(), hidden: None }
     }
 
     #[test]
     fn a_row_tells_who_serves_and_why_not_the_others() {
+        let days = days(&json!({"data": [
+            {"id": "c", "requests": 1_310, "success_percent": 99.1},
+            {"id": "", "requests": 7, "success_percent": null},
+        ]}));
         let row = row(
             &sight(),
             &json!({
@@ -115,7 +143,9 @@ mod tests {
                 ],
                 "serving_now": {"target": "glm/b", "account_label": "work"},
             }),
+            &days,
         );
+        assert_eq!(row.day, "1,310 requests in 24 h, 99.1 % answered");
         assert_eq!(
             (row.strategy.as_str(), row.serving.as_str()),
             ("In this order", "glm/b · work")

@@ -22,25 +22,25 @@ pub(in crate::dashboard) fn job(sight: &Sight, object: &Value) -> Job {
     }
     Job {
         id: object.text("/id").to_owned(),
-        title: object.text("/title").to_owned(),
+        title: sight.said(object.text("/title")),
         state: State::parse(object.text("/state")).unwrap_or(State::Running),
         done: (total > 0).then_some((done, total)),
         progress,
-        items: object.list("/items").iter().map(item).collect(),
+        items: object.list("/items").iter().map(|one| item(sight, one)).collect(),
     }
 }
 
-fn item(object: &Value) -> Item {
+fn item(sight: &Sight, object: &Value) -> Item {
     let (tone, word) = match object.text("/state") {
         "ok" => (Tone::Ok, "done"),
         "failed" => (Tone::Bad, "failed"),
         _ => (Tone::Neutral, "waits"),
     };
     Item {
-        name: object.text("/name").to_owned(),
+        name: sight.said(object.text("/name")),
         tone,
         word: word.to_owned(),
-        message: object.text("/message").to_owned(),
+        message: sight.said(object.text("/message")),
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn a_job_says_how_far_it_is() {
         let now = Now { unix_ms: 1_796_000_000_000, zone: TimeZone::UTC };
-        let sight = Sight { now, providers: HashMap::new(), hide_names: false };
+        let sight = Sight { now, providers: HashMap::new(), hidden: None };
         let shown = job(
             &sight,
             &json!({

@@ -29,13 +29,12 @@ const TOOLS: [(&str, &str); 13] = [
 /// A line of what runs.
 pub(in crate::dashboard) fn running(sight: &Sight, request: &Value) -> Running {
     let tokens = request.int("/output_tokens").filter(|tokens| *tokens > 0);
-    let account = if sight.hide_names { "" } else { request.text("/account_label") };
     Running {
         id: request.text("/request_id").to_owned(),
         started: sight.now.ago(request.int("/started_at").unwrap_or_default()),
         asked: request.text("/requested_model").to_owned(),
         target: request.text("/target").to_owned(),
-        account: account.to_owned(),
+        account: account(sight, request),
         tokens: tokens.map(|tokens| format!("{} tokens", grouped(tokens))).unwrap_or_default(),
         cancellable: true,
     }
@@ -44,7 +43,6 @@ pub(in crate::dashboard) fn running(sight: &Sight, request: &Value) -> Running {
 /// A row of the request log.
 pub(in crate::dashboard) fn row(sight: &Sight, request: &Value) -> Row {
     let duration = |at| request.int(at).map_or_else(|| NOTHING.to_owned(), elapsed);
-    let account = if sight.hide_names { "" } else { request.text("/account_label") };
     Row {
         id: request.text("/id").to_owned(),
         at: sight.now.clock(request.int("/ts").unwrap_or_default()),
@@ -52,12 +50,20 @@ pub(in crate::dashboard) fn row(sight: &Sight, request: &Value) -> Row {
         key: request.text("/api_key_name").to_owned(),
         asked: request.text("/requested_model").to_owned(),
         path: path(request),
-        account: account.to_owned(),
+        account: account(sight, request),
         outcome: outcome(request),
         tokens: tokens(request),
         cost: cost(request),
         first_token: duration("/ttft_ms"),
         total: duration("/total_ms"),
+    }
+}
+
+/// The account that was asked; empty = none was.
+fn account(sight: &Sight, request: &Value) -> String {
+    match request.text("/account_label") {
+        "" => String::new(),
+        label => sight.account(request.text("/account_id"), label),
     }
 }
 
@@ -129,7 +135,7 @@ mod tests {
 
     fn shown(request: Value) -> Row {
         let now = Now { unix_ms: 1_796_000_000_000, zone: TimeZone::UTC };
-        row(&Sight { now, providers: HashMap::new(), hide_names: false }, &request)
+        row(&Sight { now, providers: HashMap::new(), hidden: None }, &request)
     }
 
     #[test]

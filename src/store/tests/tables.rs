@@ -531,6 +531,7 @@ fn a_job_of_a_process_that_is_gone_has_failed_and_old_ones_are_forgotten() {
         id: JobId::new(),
         kind: "test_accounts".into(),
         title: "Test 2 accounts".into(),
+        provider: Some("claude".into()),
         state: if finished_at.is_some() { "done" } else { "running" }.into(),
         total: 2,
         done: 1,

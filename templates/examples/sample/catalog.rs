@@ -7,17 +7,19 @@ use ninerouter_templates::combo::{
     self, Candidate, Combos, Editor, Entry, Simulation, Starter, Stop,
 };
 use ninerouter_templates::connect::{self, Approval, Progress, SignIn, Start};
+use ninerouter_templates::import::{self, Import};
 use ninerouter_templates::job::{self, Job, State};
 use ninerouter_templates::layout::Section;
 use ninerouter_templates::logs::{
     self, Audit, AuditFilter, AuditRow, Console, Filter, Level, Line,
 };
 use ninerouter_templates::node::{self, NodeForm, Trial};
+use ninerouter_templates::palette::{self, Hit, Palette};
 use ninerouter_templates::provider::{self, Model, Models, Provider, Settings, Way};
 use ninerouter_templates::providers::{self, Group, Providers, Tile};
 use ninerouter_templates::{Choice, Form, Monogram, Tab, Tone};
 
-use crate::sample::{Kind, NOW_MS, Sample};
+use crate::sample::{Kind, NOW_MS, Sample, names};
 
 type Named = (&'static str, Markup);
 
@@ -43,6 +45,8 @@ impl Sample {
             ("connect", p, "Sign in", connect::start_page(assets, &self.start())),
             ("sign-in-browser", p, "Sign in", connect::sign_in(assets, &self.sign_in(true, None))),
             ("sign-in-device", p, "Sign in", connect::sign_in(assets, &self.sign_in(false, None))),
+            ("import", p, "Import", import::page(&self.import_form())),
+            ("palette", l, "Go to …", palette::page(assets, &self.palette())),
             ("account", p, "private", account_page::account_page(assets, &self.account_page())),
             ("account-edit", p, "Edit", account_page::edit_page(&self.account_form())),
             ("account-secret", p, "Replace", account_page::secret_page(&self.secret_form())),
@@ -60,6 +64,9 @@ impl Sample {
         let mut all = vec![
             ("key-add-dialog", add::key_dialog(assets, &self.key_add(false))),
             ("model-add-dialog", add::model_dialog(assets, &self.model_form())),
+            ("import-dialog", import::dialog(assets, &self.import_form())),
+            ("palette-dialog", palette::dialog(assets, &self.palette())),
+            ("palette-hits", palette::hits(&self.palette())),
             ("connect-dialog", connect::start_dialog(assets, &self.start())),
             ("account-edit-dialog", account_page::edit_dialog(assets, &self.account_form())),
             ("secret-dialog", account_page::secret_dialog(assets, &self.secret_form())),
@@ -262,6 +269,7 @@ impl Sample {
             accounts: self.accounts(),
             models: self.models(),
             settings: self.settings(),
+            names: names("/dashboard/providers/claude"),
         }
     }
 
@@ -345,6 +353,40 @@ impl Sample {
         }
     }
 
+    fn import_form(&self) -> Import {
+        Import {
+            csrf: "t".into(),
+            provider: "claude".into(),
+            name: self.text("Claude Code"),
+            candidates: self.many(vec![import::Candidate {
+                key: self.text("file:0"),
+                name: self.text("you@example.org"),
+                plan: self.text("max 5x"),
+                place: self.text("/home/me/.claude/.credentials.json"),
+                ends: Some(self.now.until(NOW_MS + 3_600_000)),
+            }]),
+            nothing: String::new(),
+            form: Form::default(),
+        }
+    }
+
+    fn palette(&self) -> Palette {
+        let hit = |name: &str, about: &str, url: &str, keys: &str| Hit {
+            name: self.text(name),
+            about: self.text(about),
+            url: url.into(),
+            keys: keys.into(),
+        };
+        Palette {
+            query: self.text("o"),
+            hits: self.many(vec![
+                hit("Overview", "Page", "/dashboard", "g o"),
+                hit("work", "Account · Claude Code", "/dashboard/accounts/0199-aa01", ""),
+            ]),
+            shortcuts: true,
+        }
+    }
+
     fn sign_in(&self, browser: bool, progress: Option<Progress>) -> SignIn {
         let url = "https://auth.example.com/authorize?client_id=x&scope=a+b".to_owned();
         SignIn {
@@ -375,6 +417,7 @@ impl Sample {
             csrf: "t".into(),
             id: "0199-aa04".into(),
             label: self.text("private"),
+            hide_label: self.kind == Kind::Hostile,
             rev: 7,
             form,
             proxies: vec![pair("inherit", "As for the provider"), pair("direct", "Direct")],
@@ -407,6 +450,7 @@ impl Sample {
             }),
             requests: self.overview().requests,
             form: self.account_form(),
+            names: names("/dashboard/accounts/0199-aa04"),
         }
     }
 

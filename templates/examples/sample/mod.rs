@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use maud::Markup;
 use ninerouter_templates::account::{self, Account, LockLine, Window};
 use ninerouter_templates::assets::{Assets, Script};
+use ninerouter_templates::chart::{Bar, Bars, Group, Shares};
 use ninerouter_templates::confirm::{self, Confirm};
 use ninerouter_templates::endpoint::{Address, Endpoint, Requirement, endpoint};
 use ninerouter_templates::error_page::{self, Problem};
@@ -14,11 +15,11 @@ use ninerouter_templates::layout::{self, Head, Section, Shell, ShellStatus, Them
 use ninerouter_templates::login::{FirstRun, Login, first_run, login};
 use ninerouter_templates::moment::Now;
 use ninerouter_templates::overview::{
-    Alert, Alerts, Connect, FirstSteps, Overview, Stats, overview,
+    Alert, Alerts, Connect, FirstSteps, Overview, Stats, Usage, overview,
 };
 use ninerouter_templates::request::{Row, Running, Step};
 use ninerouter_templates::sudo::{self, Sudo};
-use ninerouter_templates::{Form, Monogram, Snippet, Stat, Tab, Toast, Tone};
+use ninerouter_templates::{Form, Monogram, Names, Snippet, Stat, Tab, Toast, Tone};
 
 mod catalog;
 
@@ -433,12 +434,43 @@ impl Sample {
             ]),
             accounts: self.accounts(),
             account_count: self.accounts().len(),
+            usage: self.usage(),
+            names: names("/dashboard"),
             requests: self.many(vec![
                 self.request("req_10", "opus", Tone::Info, "streaming", false),
                 self.request("req_09", "opus", Tone::Ok, "200 OK", true),
                 self.request("req_08", "cc/claude-haiku-4-5", Tone::Bad, "429 rate limited", true),
                 self.request("req_07", "fast", Tone::Ok, "200 OK", false),
             ]),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let group = |name: &str, tint| Group { name: self.text(name), tint };
+        let days =
+            [("Sat 28 Nov", "28", 0), ("Sun 29 Nov", "29", 41_200), ("Mon 30 Nov", "30", 68_100)];
+        let bar = |(at, (label, short, tokens)): (usize, (&str, &str, i64))| Bar {
+            label: label.into(),
+            short: short.into(),
+            values: vec![tokens, tokens / 5],
+            so_far: at == 2,
+            no_data: tokens == 0,
+        };
+        let bars = Bars {
+            id: "tokens",
+            title: "Tokens per day".into(),
+            unit: "tokens",
+            groups: vec![group("Claude Code", 7), group("GLM", 2)],
+            bars: days.into_iter().enumerate().map(bar).collect(),
+        };
+        Usage {
+            days: 7,
+            tokens: (self.kind != Kind::Empty).then_some(bars),
+            tiers: Shares {
+                id: "tier-share",
+                title: "Tokens by tier".into(),
+                parts: vec![(group("Subscription", 2), 109_300), (group("Free", 3), 21_860)],
+            },
         }
     }
 
@@ -584,4 +616,9 @@ pub(crate) fn assets(root: &str, integrity: impl Fn(&str) -> String) -> Assets {
             script("order.js"),
         ],
     }
+}
+
+/// The switch of account names on a page.
+pub(crate) fn names(page: &str) -> Names {
+    Names { hidden: false, url: format!("/dashboard/names?hide=1&back={page}") }
 }

@@ -115,6 +115,8 @@ impl<'a> Field<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Input {
     Text,
+    /// A text that reads only while somebody is in it.
+    Veiled,
     Number,
     Date,
 }
@@ -122,7 +124,7 @@ pub(crate) enum Input {
 impl Input {
     fn kind(self) -> &'static str {
         match self {
-            Self::Text => "text",
+            Self::Text | Self::Veiled => "text",
             Self::Number => "number",
             Self::Date => "date",
         }
@@ -133,6 +135,7 @@ pub(crate) fn input(form: &Form, field: Field<'_>, kind: Input) -> Markup {
     let control = html! {
         input id=(field.input_id()) name=(field.name) type=(kind.kind()) value=(form.value(field.name))
             required[field.required] autocomplete="off" spellcheck="false"
+            class=[(kind == Input::Veiled).then_some("veil")]
             min=[(kind == Input::Number).then_some("0")]
             aria-invalid=[form.error(field.name).map(|_| "true")] aria-describedby=[field.described(form)];
     };

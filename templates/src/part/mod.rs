@@ -7,6 +7,7 @@ pub(crate) mod dialog;
 pub(crate) mod empty;
 pub(crate) mod field;
 pub(crate) mod icon;
+pub(crate) mod names;
 pub(crate) mod notice;
 pub(crate) mod order;
 pub(crate) mod plain;

@@ -154,6 +154,19 @@ async fn seats_are_limited_and_free_again() {
     assert_eq!(heard(&mut held[0]), ["end"]);
 }
 
+#[tokio::test]
+async fn a_feed_goes_on_with_its_session_under_another_id() {
+    let rig = Rig::new();
+    let wish = Wish { session: Some("old".into()), ..Rig::wish("req") };
+    let mut feed = rig.channel.open(wish, rig.clock.clone()).unwrap();
+    rig.channel.move_session("old", &"new".into());
+    rig.channel.end_session("old");
+    rig.tell(Topic::Req, None, 1);
+    assert_eq!(heard(&mut feed), [r#"req{"n":1}"#]);
+    rig.channel.end_session("new");
+    assert_eq!(heard(&mut feed), ["end"]);
+}
+
 /// F66: the bus goes on, the stalled feed loses its seat.
 #[tokio::test]
 async fn f66_a_feed_whose_client_does_not_read_is_dropped() {

@@ -1,0 +1,2 @@
+alter table jobs drop column provider;
+pragma user_version = 12;
