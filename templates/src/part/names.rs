@@ -18,6 +18,6 @@ pub(crate) fn names(assets: &Assets, view: &Names) -> Markup {
     let label = if view.hidden { "Show account names" } else { "Hide account names" };
     html! {
         button.icon type="submit" form="act" formaction=(view.url) hx-post=(view.url) hx-swap="none"
-            aria-pressed=(view.hidden) aria-label=(label) title=(label) { (icon(assets, "eye")) }
+            aria-pressed=(if view.hidden { "true" } else { "false" }) aria-label=(label) title=(label) { (icon(assets, "eye")) }
     }
 }
