@@ -1,5 +1,6 @@
 //! Outbound proxies: named, tested, and used by accounts and providers. A URL goes in and never comes out.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::store::{Stamp, StoreError};
 const WHAT: &str = "proxy";
 /// Longest test.
 const TEST: Duration = Duration::from_secs(20);
+/// Proxies of one call.
+const MOST: usize = 500;
 /// Longest name.
 const LONGEST_NAME: usize = 80;
 
@@ -48,6 +51,95 @@ pub(super) async fn create(api: &Api, call: Call) -> Result<Reply, ApiError> {
     let id = proxy.id;
     api.keep(proxy, None).await?;
     Ok(Reply::created(api.proxy_object(id).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bulk {
+    /// One proxy each: a URL, or `name|URL`. Blank lines are none.
+    proxies: Vec<String>,
+    enabled: Option<bool>,
+}
+
+/// What became of a line.
+type Line = (String, Result<NewProxy, ApiError>);
+
+/// Many proxies; what is wrong with one of them leaves the others alone.
+pub(super) async fn bulk(api: &Api, call: Call) -> Result<Reply, ApiError> {
+    let dry_run = call.flag("dry_run")?;
+    let wish: Bulk = call.typed()?;
+    let texts = wish.proxies.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    let texts: Vec<&str> = texts.collect();
+    if texts.is_empty() || texts.len() > MOST {
+        return Err(ApiError::invalid("proxies", format!("name 1 to {MOST} proxies")));
+    }
+    let stored = api.read(proxies::list).await?;
+    let mut taken: HashSet<String> = stored.into_iter().map(|row| row.name).collect();
+    let lines: Vec<Line> =
+        texts.into_iter().map(|text| line(text, wish.enabled, &mut taken)).collect();
+    let good: Vec<NewProxy> = lines.iter().filter_map(|(_, read)| read.clone().ok()).collect();
+    if !dry_run && !good.is_empty() {
+        let sealer = api.shared().store.sealer().clone();
+        let now = api.shared().clock.now_ms();
+        api.write(move |conn| {
+            for proxy in &good {
+                proxies::upsert(conn, &sealer, proxy, Stamp::operator(now))?;
+            }
+            Ok(Ok(()))
+        })
+        .await?;
+        api.reload().await?;
+    }
+    let results: Vec<Value> = lines.iter().map(|line| told(line, dry_run)).collect();
+    let ok = lines.iter().filter(|(_, read)| read.is_ok()).count();
+    Ok(Reply::ok(
+        json!({"ok": ok, "failed": lines.len() - ok, "results": results, "applied": !dry_run}),
+    ))
+}
+
+/// A line with the name it goes by: its own, else where its proxy is. A name that is in use gets a number, unless
+/// somebody chose it.
+fn line(text: &str, enabled: Option<bool>, taken: &mut HashSet<String>) -> Line {
+    let named = text.split_once('|').filter(|(name, _)| !name.contains("://"));
+    let (own, text) = named.map_or(("", text), |(name, url)| (name.trim(), url.trim()));
+    let address = match ProxyUrl::parse(text) {
+        Ok(url) => url.address(),
+        // The reason never repeats the URL: it may hold a password.
+        Err(why) => return (own.to_owned(), Err(ApiError::invalid("url", why.to_string()))),
+    };
+    let name = if own.is_empty() { unused(&address, taken) } else { own.to_owned() };
+    if taken.contains(&name) {
+        return (name, Err(ApiError::invalid("name", "is taken; choose another")));
+    }
+    let url = Some(text.to_owned());
+    let read =
+        checked(ProxyId::new(), Wish { name: name.clone(), url, no_proxy: String::new(), enabled });
+    if read.is_ok() {
+        taken.insert(name.clone());
+    }
+    (name, read)
+}
+
+/// Host and port of an address, with a number where they are a name already.
+fn unused(address: &str, taken: &HashSet<String>) -> String {
+    let place = address.split_once("://").map_or(address, |(_, place)| place);
+    let mut name = place.to_owned();
+    let mut number = 1;
+    while taken.contains(&name) {
+        number += 1;
+        name = format!("{place} ({number})");
+    }
+    name
+}
+
+fn told((name, read): &Line, dry_run: bool) -> Value {
+    match read {
+        Ok(proxy) => {
+            let id = (!dry_run).then(|| proxy.id.to_string());
+            json!({"name": name, "ok": true, "id": id})
+        }
+        Err(why) => json!({"name": name, "ok": false, "code": why.code, "message": why.message}),
+    }
 }
 
 pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
@@ -142,7 +234,10 @@ struct Wish {
 }
 
 fn read(id: ProxyId, call: &Call) -> Result<NewProxy, ApiError> {
-    let wish: Wish = call.typed()?;
+    checked(id, call.typed()?)
+}
+
+fn checked(id: ProxyId, wish: Wish) -> Result<NewProxy, ApiError> {
     let name = wish.name.trim().to_owned();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control)
     {
@@ -251,6 +346,24 @@ mod tests {
         let proxy = wish(json!({"name": " office ", "url": "socks5h://u:hunter22@h:1"})).unwrap();
         assert_eq!(proxy.name, "office");
         assert!(!format!("{proxy:?}").contains("hunter22"));
+    }
+
+    #[test]
+    fn lines_get_names_that_are_free_and_tell_no_password() {
+        let mut taken = HashSet::from(["office".to_owned()]);
+        for (text, name, ok) in [
+            ("socks5://u:hunter22@proxy.example:1080", "proxy.example:1080", true),
+            ("http://proxy.example:1080", "proxy.example:1080 (2)", true),
+            ("home | http://u:hunter22@10.0.0.1:3128", "home", true),
+            ("home|http://10.0.0.2:3128", "home", false),
+            ("office|http://10.0.0.3:3128", "office", false),
+            ("socks9://u:hunter22@h:1", "", false),
+            ("direct|http://10.0.0.4:3128", "direct", false),
+        ] {
+            let (found, read) = line(text, None, &mut taken);
+            assert_eq!((found.as_str(), read.is_ok()), (name, ok), "{text}: {read:?}");
+            assert!(!format!("{read:?}").contains("hunter22"), "{read:?}");
+        }
     }
 
     #[test]

@@ -215,6 +215,7 @@ now {
 
     GET "/api/proxies" Admin BODY => proxies::list;
     POST "/api/proxies" Admin BODY => proxies::create;
+    POST "/api/proxies/bulk" Admin BODY => proxies::bulk;
     PATCH "/api/proxies/{id}" Admin BODY => proxies::change;
     DELETE "/api/proxies/{id}" Admin BODY => proxies::remove;
     POST "/api/proxies/{id}/test" Admin BODY => proxies::test;

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::closed::ClosedPort;
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, until};
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
 
 /// Stands in the URLs of these tests, and nowhere in what the router writes.
 const PASSWORD: &str = "hunter2-marker";
@@ -378,4 +378,40 @@ fn a_broken_proxy_variable_ends_the_start() {
         Some(router.output()).filter(|text| text.contains("`HTTPS_PROXY` (environment)"))
     });
     assert!(!output.contains(PASSWORD), "{output}");
+}
+
+#[test]
+fn many_proxies_are_added_at_once_and_tell_no_password() {
+    let router = Setup::new().start();
+    let socket = router.data_dir().join("admin.sock");
+    let bulk = |target: &str, body: Value| admin::call(&socket, "POST", target, Some(&body));
+    let lines = json!({"proxies": [
+        format!("socks5://user:{PASSWORD}@proxy.example:1080"),
+        "",
+        format!("office|http://user:{PASSWORD}@10.0.0.1:3128"),
+        "office|http://10.0.0.2:3128",
+        format!("gopher://user:{PASSWORD}@10.0.0.3:70"),
+    ], "enabled": false});
+    let plan = bulk("/api/proxies/bulk?dry_run=true", lines.clone());
+    assert_eq!(plan.status, 200, "{}", plan.brief());
+    let listed = || {
+        let reply = admin::call(&socket, "GET", "/api/proxies", None);
+        assert!(!reply.text().contains(PASSWORD));
+        reply.json()["data"].as_array().unwrap().clone()
+    };
+    assert_eq!(plan.json()["applied"], false);
+    assert!(listed().is_empty());
+    let done = bulk("/api/proxies/bulk", lines);
+    assert!(!done.text().contains(PASSWORD), "{}", done.brief());
+    let done = done.json();
+    assert_eq!(
+        (&done["ok"], &done["failed"], &done["applied"]),
+        (&json!(2), &json!(2), &json!(true))
+    );
+    let names: Vec<Value> = listed().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["office", "proxy.example:1080"]);
+    assert!(listed().iter().all(|one| one["enabled"] == false));
+    assert_eq!(done["results"][0]["id"], listed()[1]["id"]);
+    assert_eq!(bulk("/api/proxies/bulk", json!({"proxies": [" "]})).status, 422);
+    assert_no_password(&router);
 }
