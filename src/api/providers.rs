@@ -11,15 +11,17 @@ use crate::api::accounts::input::proxy_of;
 use crate::api::accounts::{proxy_object, status};
 use crate::api::call::{Call, Reply};
 use crate::api::error::{ApiError, shown};
+use crate::api::keys::no_more;
 use crate::api::merge::{members, merged};
 use crate::api::page::{self, found, page};
+use crate::api::settings::requester;
 use crate::api::{Api, managed};
 use crate::config::file;
 use crate::config::keys::nearest;
 use crate::provider::catalog::Provider;
 use crate::routing::account::{AccountView, Tier};
 use crate::store::provider_overrides::{self, ProviderOverride};
-use crate::store::{Connection, Stamp, StoreError};
+use crate::store::{Connection, Stamp, StoreError, accounts};
 
 const WHAT: &str = "provider";
 
@@ -91,6 +93,54 @@ pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::ok(api.provider(&id).await?))
 }
 
+/// The operator's own OAuth client: settings `oauth.<provider>.client_id` and `.client_secret`; null = none.
+pub(super) async fn put_client(api: &Api, call: Call) -> Result<Reply, ApiError> {
+    let given = call.object()?;
+    let snapshot = api.shared().snapshot.load_full();
+    let provider = provider_named(&snapshot, call.param("id"))?;
+    if provider.oauth.is_none() {
+        let message = format!("{} has no sign-in, so it has no OAuth client", provider.name);
+        return Err(ApiError::new(409, "conflict", message));
+    }
+    let mut changes = Map::new();
+    for (name, value) in given {
+        if !matches!(name.as_str(), "client_id" | "client_secret") {
+            let name = shown(&name);
+            return Err(ApiError::unknown_field(&name, format!("unknown member `{name}`")));
+        }
+        changes.insert(format!("oauth.{}.{name}", provider.id), value);
+    }
+    if changes.is_empty() {
+        return Err(ApiError::invalid("client_secret", "is missing"));
+    }
+    let requester = requester(api, &call, &mut Map::new())?;
+    api.patch_settings(&call.caller, changes, None, requester).await?;
+    Ok(Reply::ok(api.provider(&provider.id).await?))
+}
+
+/// Deletes the accounts of a provider; what they used stays in the statistics.
+pub(super) async fn remove_data(api: &Api, call: Call) -> Result<Reply, ApiError> {
+    no_more(&call.object()?)?;
+    let id = provider_named(&api.shared().snapshot.load(), call.param("id"))?.id.to_string();
+    let deleted = api
+        .write(move |conn| {
+            let rows = accounts::list(conn)?;
+            let own: Vec<_> = rows.iter().filter(|row| *row.config.provider == *id).collect();
+            for row in &own {
+                if let Err(why) = managed("account", row.managed_by) {
+                    return Ok(Err(why.with("account", row.config.label.clone().into())));
+                }
+            }
+            for row in &own {
+                accounts::delete(conn, row.config.id)?;
+            }
+            Ok(Ok(own.len()))
+        })
+        .await?;
+    api.reload().await?;
+    Ok(Reply::ok(json!({ "deleted": deleted })))
+}
+
 impl Api {
     async fn provider(&self, name: &str) -> Result<Value, ApiError> {
         let views = self.ask(Views).await?;
@@ -151,6 +201,8 @@ fn object(
         })
     });
     let needs_secret = provider.oauth.as_ref().is_some_and(|oauth| oauth.client_secret_required);
+    let client = snapshot.oauth_client(&provider.id);
+    let has_secret = client.is_some_and(|client| client.client_secret.is_some());
     let settings = row.cloned().unwrap_or_else(|| ProviderOverride::new(provider.id.to_string()));
     json!({
         "id": &*provider.id,
@@ -165,7 +217,7 @@ fn object(
         "auth": provider.auth,
         "params": params.collect::<Vec<_>>(),
         "endpoints": endpoints.collect::<Vec<_>>(),
-        "client_secret": {"required": needs_secret},
+        "client_secret": {"required": needs_secret, "set": has_secret},
         "signup_url": provider.signup_url,
         "key_url": provider.key_url,
         "models": provider.models.len(),

@@ -133,6 +133,10 @@ fn kind(route: &Route) -> Kind {
         ("POST", "/api/accounts/connect/sessions/{session}/cancel") => Kind::Event(OauthFailed),
         (_, path) if path.starts_with("/api/accounts/") => Kind::Event(ProviderAccountUpdated),
 
+        // A change of settings, which is recorded as one.
+        ("PUT", "/api/providers/{id}/client-secret") => Kind::Own,
+        ("DELETE", "/api/providers/{id}/data") => Kind::Event(ProviderAccountRemoved),
+
         ("POST", "/api/keys") => Kind::Event(ApiKeyCreated),
         ("DELETE", "/api/keys/{id}") | ("POST", "/api/keys/{id}/revoke") => {
             Kind::Event(ApiKeyRevoked)

@@ -167,6 +167,8 @@ now {
     GET "/api/providers" Admin BODY => providers::list;
     GET "/api/providers/{id}" Admin BODY => providers::show;
     PATCH "/api/providers/{id}" Admin BODY => providers::change;
+    PUT "/api/providers/{id}/client-secret" Sudo BODY => providers::put_client;
+    DELETE "/api/providers/{id}/data" Sudo BODY => providers::remove_data;
     POST "/api/providers/{id}/models/fetch" Admin BODY => model_work::fetch;
     POST "/api/providers/{id}/models/test" Admin BODY => model_work::test;
     GET "/api/nodes" Admin BODY => nodes::list;
@@ -236,6 +238,8 @@ now {
     POST "/api/db/vacuum" Sudo BODY => backups::vacuum;
 }
 later {
+    POST "/api/providers/{id}/client-secret/find" Admin => "the search for a client secret on this computer";
+
     GET "/api/morph/usage/stats" Admin => "the Morph endpoint";
     GET "/api/morph/usage/requests" Admin => "the Morph endpoint";
     POST "/api/morph/test-key" Admin => "the Morph endpoint";

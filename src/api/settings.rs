@@ -11,7 +11,7 @@ use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
 use crate::api::{Api, blocking};
 use crate::auth::audit::{Authority, Caller, Event, EventName};
-use crate::config::stored_settings::{self, PatchError, Requester, needs_sudo};
+use crate::config::stored_settings::{self, PatchError, Patched, Requester, needs_sudo};
 
 pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
     call.only_query(&[])?;
@@ -26,16 +26,7 @@ pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
     if needs_sudo(&changes) {
         api.require_sudo(&call.caller)?;
     }
-    let store = api.shared().store.clone();
-    let options = Arc::clone(&api.service.options);
-    let patched = blocking(move || {
-        stored_settings::patch(&store, &options, &changes, rev, &requester).map_err(ApiError::from)
-    })
-    .await?;
-    if !patched.changed.is_empty() {
-        api.note_settings(&call.caller, &patched.changed, "api").await;
-        api.reload().await?;
-    }
+    let patched = api.patch_settings(&call.caller, changes, rev, requester).await?;
     let mut now = api.settings().await?;
     if let Value::Object(members) = &mut now {
         members.insert("changed".to_owned(), patched.changed.into());
@@ -46,7 +37,7 @@ pub(super) async fn change(api: &Api, call: Call) -> Result<Reply, ApiError> {
 }
 
 /// Who asks; takes `confirm` out of the changes. A command is shut out by nothing.
-fn requester(
+pub(super) fn requester(
     api: &Api,
     call: &Call,
     changes: &mut Map<String, Value>,
@@ -67,6 +58,28 @@ fn requester(
 }
 
 impl Api {
+    /// Changes settings, all or nothing, notes it and takes it into use. Who may do so was looked at.
+    pub(super) async fn patch_settings(
+        &self,
+        caller: &Caller,
+        changes: Map<String, Value>,
+        rev: Option<i64>,
+        requester: Requester,
+    ) -> Result<Patched, ApiError> {
+        let store = self.shared().store.clone();
+        let options = Arc::clone(&self.service.options);
+        let patched = blocking(move || {
+            stored_settings::patch(&store, &options, &changes, rev, &requester)
+                .map_err(ApiError::from)
+        })
+        .await?;
+        if !patched.changed.is_empty() {
+            self.note_settings(caller, &patched.changed, "api").await;
+            self.reload().await?;
+        }
+        Ok(patched)
+    }
+
     /// Notes which settings were changed, before they take effect: the last event of an audit log that is switched off
     /// says so itself (SEC-AUD-7).
     pub(super) async fn note_settings(&self, caller: &Caller, keys: &[String], source: &str) {

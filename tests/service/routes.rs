@@ -3,7 +3,7 @@
 use ninerouter::api::ROUTES;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Reply, Router, Setup, admin};
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin};
 
 fn call(router: &Router, method: &str, target: &str, body: Value) -> Reply {
     let body = Some(body).filter(|body| !body.is_null());
@@ -48,4 +48,64 @@ fn a_server_is_restarted_by_those_who_watch_over_it_and_stopped_by_anybody() {
     let restarting = call(&watched, "POST", "/api/server/restart", json!({}));
     assert_eq!((restarting.status, &restarting.json()["state"]), (202, &json!("restarting")));
     assert!(watched.wait(PATIENCE).success());
+}
+
+#[test]
+fn an_oauth_client_of_ones_own_is_set_and_never_shown() {
+    let router = Setup::new().start();
+    let path = "/api/providers/gemini-cli/client-secret";
+    let shown = |reply: &Reply| reply.json()["client_secret"].clone();
+    let before = call(&router, "GET", "/api/providers/gemini-cli", Value::Null);
+    assert_eq!(shown(&before), json!({"required": true, "set": false}));
+    let body = json!({"client_id": "my-client", "client_secret": "my-secret-marker"});
+    let set = call(&router, "PUT", path, body);
+    assert_eq!((set.status, shown(&set)), (200, json!({"required": true, "set": true})));
+    let settings = call(&router, "GET", "/api/settings", Value::Null);
+    assert_eq!(settings.json()["settings"]["oauth.gemini-cli.client_id"], "my-client");
+    let audit = call(&router, "GET", "/api/audit", Value::Null);
+    assert!(audit.text().contains("oauth.gemini-cli.client_secret"));
+    for reply in [set, settings, audit] {
+        assert!(!reply.text().contains("my-secret-marker"), "{}", reply.brief());
+    }
+    let unset = call(&router, "PUT", path, json!({"client_id": null, "client_secret": null}));
+    assert_eq!(shown(&unset)["set"], false, "{}", unset.brief());
+    for (provider, body, status) in [
+        ("gemini-cli", json!({}), 422),
+        ("gemini-cli", json!({"secret": "x"}), 400),
+        ("deepseek", json!({"client_secret": "x"}), 409),
+        ("nobody", json!({"client_secret": "x"}), 404),
+    ] {
+        let path = format!("/api/providers/{provider}/client-secret");
+        assert_eq!(call(&router, "PUT", &path, body).status, status, "{provider}");
+    }
+}
+
+#[test]
+fn the_accounts_of_a_provider_are_deleted_together() {
+    let router = Setup::new()
+        .node(Dialect::Chat, "file", "http://127.0.0.1:9/v1")
+        .account("file", "managed")
+        .start();
+    let add = |provider: &str, key: &str| {
+        let body = json!({"provider": provider, "api_key": key, "check": false});
+        let made = call(&router, "POST", "/api/accounts", body);
+        assert_eq!(made.status, 201, "{}", made.brief());
+    };
+    add("deepseek", "sk-one-0123456789");
+    add("deepseek", "sk-two-0123456789");
+    add("glm", "sk-three-0123456789");
+    let gone = call(&router, "DELETE", "/api/providers/deepseek/data", Value::Null);
+    assert_eq!((gone.status, &gone.json()["deleted"]), (200, &json!(2)), "{}", gone.brief());
+    let left = call(&router, "GET", "/api/accounts", Value::Null).json();
+    let mut left: Vec<&str> = left["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["provider"].as_str().unwrap())
+        .collect();
+    left.retain(|provider| !provider.starts_with("openai-compatible"));
+    assert_eq!(left, ["glm"]);
+    // What the config file says stays.
+    let refused = call(&router, "DELETE", "/api/providers/file/data", Value::Null);
+    assert_eq!(refused.status, 403, "{}", refused.brief());
 }
