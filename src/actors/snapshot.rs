@@ -461,17 +461,22 @@ impl Snapshot {
     pub fn list_price(&self, provider: &Provider, model: &str) -> Option<(Price, PriceSource)> {
         let key = (provider.id.to_string(), model.to_owned());
         let own = self.prices.get(&key).copied();
-        let catalog = self.catalog.price(provider, model);
-        let live = || self.names.live.model(&provider.id, model)?.price;
-        let listed = catalog
-            .map(|price| (price, PriceSource::Catalog))
-            .or_else(|| live().map(|price| (price, PriceSource::Live)))
-            .or_else(|| Some((self.catalog.pattern_price(model)?, PriceSource::Pattern)));
-        match (own, listed) {
+        match (own, self.listed_price(provider, model)) {
             (None, listed) => listed,
             (Some(own), None) => Some((own, PriceSource::Operator)),
             (Some(own), Some((base, _))) => Some((own.over(base), PriceSource::Operator)),
         }
+    }
+
+    /// The same without the operator's word.
+    #[must_use]
+    pub fn listed_price(&self, provider: &Provider, model: &str) -> Option<(Price, PriceSource)> {
+        let live = || self.names.live.model(&provider.id, model)?.price;
+        let catalog = self.catalog.price(provider, model);
+        catalog
+            .map(|price| (price, PriceSource::Catalog))
+            .or_else(|| live().map(|price| (price, PriceSource::Live)))
+            .or_else(|| Some((self.catalog.pattern_price(model)?, PriceSource::Pattern)))
     }
 
     /// What a request costs (providers §7). Flat plans and free tiers are paid with 0, but for what was served

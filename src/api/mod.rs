@@ -18,6 +18,7 @@
 //! | `combos`, `aliases`, `explain` | names, and what a request for one would meet |
 //! | `keys` | router keys |
 //! | `providers`, `models`, `prices` | the catalog and what the operator says over it |
+//! | `price_table` | prices as CSV |
 //! | `model_work` | many models at once: fetched, tested, switched |
 //! | `usage`, `period`, `series`, `report`, `csv` | what was used: in sum, over time, month by month, as a table to take away |
 //! | `audit`, `recorded` | who did what, and which call leaves which event |
@@ -57,6 +58,7 @@ mod openapi;
 mod own;
 mod page;
 mod period;
+mod price_table;
 mod prices;
 mod providers;
 mod proxies;

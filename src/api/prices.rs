@@ -17,36 +17,48 @@ use crate::store::{Connection, Stamp, StoreError};
 
 const WHAT: &str = "price";
 
+/// Members of the query of a list.
+pub(super) const FILTER: [&str; 4] = ["q", "unpriced", "overridden", "provider"];
+
 pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
-    call.only_query(&[&page::QUERY[..], &["unpriced", "overridden", "provider"]].concat())?;
-    let (unpriced, overridden) = (call.flag("unpriced")?, call.flag("overridden")?);
-    let rows = api.read(prices::list).await?;
-    let snapshot = api.shared().snapshot.load();
-    let only = call.query("provider").map(|name| provider_named(&snapshot, name)).transpose()?;
-    let mut items = Vec::new();
-    for provider in snapshot.catalog.providers() {
-        if only.as_ref().is_some_and(|only| only.id != provider.id) {
-            continue;
-        }
-        let live = snapshot.names.live.of(&provider.id);
-        let live = live.iter().flat_map(|live| live.models()).map(|model| &model.id);
-        let listed = provider.models.iter().map(|model| &model.id).chain(live);
-        let stored = rows.iter().filter(|row| row.provider == *provider.id).map(|row| &row.model);
-        let mut ids: Vec<&String> = listed.chain(stored).collect();
-        ids.sort();
-        ids.dedup();
-        for id in ids {
-            let row = rows.iter().find(|row| row.provider == *provider.id && row.model == *id);
-            let known = snapshot.list_price(provider, id);
-            let wanted = (!unpriced || known.is_none()) && (!overridden || row.is_some());
-            let key = format!("{}/{id}", provider.prefix());
-            if wanted && found(&call, &[&key]) {
-                items.push((key.clone(), object(&provider.id, id, &key, known.as_ref(), row)));
+    call.only_query(&[&page::QUERY[..], &FILTER].concat())?;
+    page(&call, api.prices(&call).await?)
+}
+
+impl Api {
+    /// The prices that a call asks for, with their sort keys.
+    pub(super) async fn prices(&self, call: &Call) -> Result<Vec<(String, Value)>, ApiError> {
+        let (unpriced, overridden) = (call.flag("unpriced")?, call.flag("overridden")?);
+        let rows = self.read(prices::list).await?;
+        let snapshot = self.shared().snapshot.load();
+        let only =
+            call.query("provider").map(|name| provider_named(&snapshot, name)).transpose()?;
+        let mut items = Vec::new();
+        for provider in snapshot.catalog.providers() {
+            if only.as_ref().is_some_and(|only| only.id != provider.id) {
+                continue;
+            }
+            let live = snapshot.names.live.of(&provider.id);
+            let live = live.iter().flat_map(|live| live.models()).map(|model| &model.id);
+            let listed = provider.models.iter().map(|model| &model.id).chain(live);
+            let stored =
+                rows.iter().filter(|row| row.provider == *provider.id).map(|row| &row.model);
+            let mut ids: Vec<&String> = listed.chain(stored).collect();
+            ids.sort();
+            ids.dedup();
+            for id in ids {
+                let row = rows.iter().find(|row| row.provider == *provider.id && row.model == *id);
+                let known = snapshot.list_price(provider, id);
+                let wanted = (!unpriced || known.is_none()) && (!overridden || row.is_some());
+                let key = format!("{}/{id}", provider.prefix());
+                if wanted && found(call, &[&key]) {
+                    items.push((key.clone(), object(&provider.id, id, &key, known.as_ref(), row)));
+                }
             }
         }
+        items.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(items)
     }
-    items.sort_by(|a, b| a.0.cmp(&b.0));
-    page(&call, items)
 }
 
 pub(super) async fn put(api: &Api, call: Call) -> Result<Reply, ApiError> {

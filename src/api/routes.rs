@@ -9,8 +9,9 @@ use crate::api::call::{Call, Reply, decoded};
 use crate::api::error::ApiError;
 use crate::api::{
     Api, accounts, alerts, aliases, audit, auth, backups, bodies, budgets, combos, config_file,
-    events, explain, jobs, keys, logs, model_work, models, nodes, openapi, prices, providers,
-    proxies, replay, report, requests, series, server, settings, status, translate, trial, usage,
+    events, explain, jobs, keys, logs, model_work, models, nodes, openapi, price_table, prices,
+    providers, proxies, replay, report, requests, series, server, settings, status, translate,
+    trial, usage,
 };
 
 /// What a caller needs beside an admitted transport (security §2).
@@ -183,6 +184,8 @@ now {
     PATCH "/api/models/{provider}/{model...}" Admin BODY => models::change;
     DELETE "/api/models/{provider}/{model...}" Admin BODY => models::remove;
     GET "/api/prices" Admin BODY => prices::list;
+    GET "/api/prices/export" Admin BODY => price_table::export;
+    POST "/api/prices/import" Admin FILE => price_table::import;
     PUT "/api/prices/{provider}/{model...}" Admin BODY => prices::put;
     DELETE "/api/prices/{provider}/{model...}" Admin BODY => prices::remove;
 

@@ -43,6 +43,7 @@ mod openapi;
 mod own_requests;
 mod pages;
 mod passthrough;
+mod prices;
 mod proxies;
 mod quota;
 mod record;
