@@ -115,7 +115,7 @@ async fn t_act_02_an_account_that_dies_again_and_again_is_left_alone() {
     let house = House::start(&clock, &config).await;
     house
         .until("it is given up", async || {
-            drop(house.actor("one").await.send(Poison).await);
+            let _dead = house.actor("one").await.send(Poison).await;
             let view = house.view("one").await;
             view.faulted.then_some(())
         })

@@ -231,6 +231,7 @@ fn t_ak_04_key_text_is_in_no_file_and_no_log() {
     assert!(!router.output().contains(GOOD) && !router.output().contains("key-chat"));
 }
 
+/// T-BUG-13, T-AK-06.
 #[test]
 fn concurrency_limit_of_a_key_is_released_when_its_client_leaves() {
     use ninerouter::demo::chaos::{Reading, Step};

@@ -52,6 +52,7 @@ fn nested(levels: usize) -> String {
     format!("{}1{}", "[".repeat(levels), "]".repeat(levels))
 }
 
+/// T-RES-07, T-RES-08, T-RES-20.
 #[test]
 fn broken_bodies_are_refused_in_the_clients_dialect_without_an_upstream_call() {
     let (chaos, router) = upstream();
@@ -109,6 +110,7 @@ fn broken_bodies_are_refused_in_the_clients_dialect_without_an_upstream_call() {
     assert_eq!(chaos.connections(), 0);
 }
 
+/// T-OUT-10: what a body says of addresses is nobody's business but the upstream's.
 #[test]
 fn odd_but_legal_bodies_are_served() {
     let (chaos, router) = upstream();
@@ -172,6 +174,7 @@ fn unknown_models_are_named() {
     assert_eq!(chaos.connections(), 0);
 }
 
+/// T-RES-03, T-RES-06.
 #[test]
 fn f49_too_large_bodies_are_refused_early_and_encoded_ones_are_counted_decoded() {
     let (chaos, router) = upstream_with(Setup::new().setting("limits.body_mib", 1));
@@ -367,6 +370,7 @@ fn legacy_completions_go_through_chat() {
     assert_eq!(chaos.requests().len(), 1);
 }
 
+/// T-RES-01, T-RES-02, T-RES-23.
 #[test]
 fn broken_requests_on_the_wire() {
     let (chaos, router) = upstream();
@@ -422,6 +426,7 @@ fn broken_requests_on_the_wire() {
     assert!(got.is_none_or(|r| r.status == 408), "a head that never ends");
 }
 
+/// T-RES-04.
 #[test]
 fn f49_a_body_that_stops_coming_is_refused() {
     let (chaos, router) = upstream();

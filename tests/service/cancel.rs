@@ -81,6 +81,7 @@ fn leave(conn: Conn, how: Leave) -> Option<Conn> {
     }
 }
 
+/// T-CAN-04 as well: each has its usage row. T-BUG-12.
 #[test]
 fn t_can_01_f48_upstream_sees_the_client_leave_in_every_phase() {
     let mut cases = Vec::new();
@@ -175,6 +176,7 @@ fn rel_can_05_client_that_leaves_the_waiting_room_is_skipped() {
     assert!(!bodies.iter().any(|b| b.contains("\"gone\"")), "{bodies:?}");
 }
 
+/// T-BUG-17: every gauge is back where it was.
 #[test]
 fn t_can_02_many_clients_leave_at_once() {
     let chaos = Chaos::start(Reading::Whole, |_| {

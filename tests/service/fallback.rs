@@ -201,6 +201,7 @@ fn clients_own_mistake_goes_back_as_it_is_and_costs_nobody_anything() {
     }
 }
 
+/// T-BUG-07: each kind of failure, with and without somebody left to ask.
 #[test]
 fn failures_pick_their_status_and_code_in_every_dialect() {
     // What the only account answers; status and code at the client.

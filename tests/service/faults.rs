@@ -459,6 +459,7 @@ fn good(dialect: Dialect, stream: bool) -> Vec<u8> {
 }
 
 /// All faults against one router; every case has a node and a combo of its own.
+/// T-RES-11 (F07), T-RES-14 (F15), T-BUG-05 and T-BUG-06 (F30 to F36), T-HDR-02 (F70).
 #[test]
 fn faults_before_content_move_on_and_faults_after_it_are_told() {
     let mut cases = Vec::new();
@@ -807,6 +808,7 @@ fn f36_every_split_of_the_stream_gives_the_same_bytes() {
     }
 }
 
+/// T-RES-13, T-BUG-11.
 #[test]
 fn f37_f38_large_events_pass_or_end_in_an_error_in_bounded_memory() {
     let event = |bytes: usize| {
@@ -943,6 +945,7 @@ fn f46_upstream_is_read_no_faster_than_the_client_reads() {
     assert!(chaos.wait_gone(1, Duration::from_secs(1)));
 }
 
+/// T-RES-18.
 #[test]
 fn f47_client_that_reads_nothing_is_cut() {
     let content = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"xxxxxxxx\"}}]}\n\n";

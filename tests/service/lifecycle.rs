@@ -52,6 +52,7 @@ fn port_0_is_printed_and_the_banner_names_it() {
     assert_eq!(router.get("/healthz").json()["status"], "ok");
 }
 
+/// T-BOOT-10.
 #[test]
 fn busy_port_ends_with_98_and_says_what_to_do() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -171,6 +172,7 @@ fn requests_on_live_connections_are_refused_while_draining() {
     assert_eq!(chaos.requests().len(), 1);
 }
 
+/// T-DB-01.
 #[test]
 fn kill_under_load_then_clean_start() {
     let chaos = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();

@@ -35,6 +35,7 @@ fn without_tokens(page: &str) -> String {
     page.replace(&csrf, "")
 }
 
+/// T-FIRST-08 as well.
 #[test]
 fn t_first_03_the_documented_password_opens_the_dashboard_of_this_computer() {
     let router = Setup::new().start();

@@ -70,6 +70,7 @@ fn a_check_tells_what_an_address_is_and_sends_only_the_key_that_was_typed() {
     assert!((400..500).contains(&malformed.status), "{}", malformed.brief());
 }
 
+/// T-OUT-09: a key stays behind when its node moves to another origin.
 #[test]
 fn a_node_is_made_serves_is_renamed_moved_and_goes_with_its_accounts() {
     let (lab, other) = (lab(), lab());

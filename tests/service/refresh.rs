@@ -58,6 +58,7 @@ fn called(vendor: &Authority, times: u32) {
     assert!(vendor.wait(PATIENCE, |counts| counts.token_calls >= times), "{:?}", vendor.counts());
 }
 
+/// T-OA-04, T-ACT-05.
 #[test]
 fn a_thousand_requests_on_an_expired_token_cause_one_refresh_and_are_all_served() {
     // Two sockets per request here, and as many in the router, which inherits the limit.
@@ -160,6 +161,7 @@ fn f58_a_kill_after_the_new_token_is_stored_loses_nothing() {
     assert_eq!(vendor.counts().reuses, 0);
 }
 
+/// T-OA-05.
 #[test]
 fn f58_a_kill_between_the_reply_and_the_write_ends_dead_with_a_clear_message() {
     let vendor = vendor();
@@ -191,6 +193,7 @@ fn f58_a_kill_between_the_reply_and_the_write_ends_dead_with_a_clear_message() {
     assert_eq!(vendor.counts().token_calls, 2, "dead also after a restart");
 }
 
+/// T-CAN-03: the client that caused it is gone, the exchange completes once.
 #[test]
 fn f59_a_stop_waits_for_a_running_exchange() {
     let vendor = vendor();

@@ -227,6 +227,7 @@ fn f59_a_stop_ends_requests_that_wait_for_a_place_with_an_answer_each() {
     assert_eq!(router.rows(&["id"], "requests").len(), 4, "each has its row");
 }
 
+/// T-RUN-06.
 #[test]
 fn f61_without_file_handles_accepting_pauses_and_goes_on() {
     let chaos = good(Dialect::Chat, false);

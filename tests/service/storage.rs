@@ -266,6 +266,7 @@ fn newer_database_is_left_untouched() {
     assert_eq!(fs::read(router.database()).unwrap(), before);
 }
 
+/// T-BUG-18: rows that could not be written are written later.
 #[test]
 fn f56_a_locked_database_holds_up_changes_and_no_request() {
     let chaos = chaos();

@@ -267,6 +267,7 @@ fn the_form_that_the_client_wants_is_made_of_the_other_one() {
     }
 }
 
+/// T-BUG-05, T-BUG-06: the translation fails at the first chunk, in the middle, at the end.
 #[test]
 fn a_broken_answer_never_looks_complete_in_the_clients_dialect() {
     let chaos = Chaos::start(Reading::Whole, |request| {

@@ -52,7 +52,7 @@ pub(crate) fn execute(file: &Path, statement: &str) {
 }
 
 /// Keeps everybody else from writing until it is dropped.
-pub(crate) fn lock(file: &Path) -> impl Drop {
+pub(crate) fn lock(file: &Path) -> impl Drop + use<> {
     struct Lock(SqliteConnection);
     impl Drop for Lock {
         fn drop(&mut self) {

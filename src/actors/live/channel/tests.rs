@@ -136,6 +136,7 @@ async fn after_an_interruption_who_knew_the_last_event_has_missed_something() {
     assert_eq!(heard(&mut rig.since(&rendered_meanwhile)), [r#"req{"n":3}"#]);
 }
 
+/// T-RES-17.
 #[tokio::test]
 async fn seats_are_limited_and_free_again() {
     let rig = Rig::new();
