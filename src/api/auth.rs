@@ -114,6 +114,15 @@ pub(super) async fn logout_all(api: &Api, call: Call) -> Result<Reply, ApiError>
     Ok(Reply::gone().session(SessionChange::Ended))
 }
 
+pub(super) async fn unlock_login(api: &Api, call: Call) -> Result<Reply, ApiError> {
+    crate::api::keys::no_more(&call.object()?)?;
+    let shared = api.shared();
+    shared.login.limit.clear_all();
+    let event = Event::ok(EventName::SettingsChanged).with("object", "login_limit");
+    shared.audit.record(&call.caller, event.with("change", "cleared"));
+    Ok(Reply::gone())
+}
+
 pub(super) async fn sessions(api: &Api, call: Call) -> Result<Reply, ApiError> {
     call.only_query(&[])?;
     let own = own(&call.caller).ok().map(|session| session.id.clone());

@@ -61,6 +61,12 @@ impl Noted {
             return None;
         }
         let Self { kind, mut detail } = self;
+        // What could be imported was listed; nothing is added by that.
+        if let Body::Json(body) = &reply.body
+            && body.get("candidates").is_some()
+        {
+            return None;
+        }
         if let Body::Json(body) = &reply.body
             && let Some(body) = named(body)
         {

@@ -107,6 +107,7 @@ now {
     POST "/api/auth/password" Sudo LOGIN => auth::password;
     POST "/api/auth/logout" Admin LOGIN => auth::logout;
     POST "/api/auth/logout-all" Sudo LOGIN => auth::logout_all;
+    POST "/api/auth/unlock-login" Sudo LOGIN => auth::unlock_login;
     GET "/api/auth/sessions" Admin BODY => auth::sessions;
     DELETE "/api/auth/sessions/{id}" Admin BODY => auth::end_session;
 

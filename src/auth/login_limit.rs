@@ -27,8 +27,8 @@ const MOST_CLIENTS: usize = 100_000;
 /// How often [`LoginLimit::sweep`] is wanted.
 pub const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// A client, and how often its record was cleared: the limiter itself cannot forget a single key.
-type Key = (IpAddr, u32);
+/// A client, how often all records were cleared, and how often its own was: the limiter itself cannot forget a key.
+type Key = (IpAddr, u32, u32);
 type Keyed = RateLimiter<Key, DashMapStateStore<Key>, MonoClock, NoOpMiddleware<Instant>>;
 
 /// Counts attempts. One for the sign-in form, the set-up code, and the password that is entered again.
@@ -42,6 +42,8 @@ pub struct LoginLimit {
 struct Side {
     /// How often each client's record was cleared, and when last.
     cleared: HashMap<IpAddr, (u32, Instant)>,
+    /// How often all records were cleared.
+    all_cleared: u32,
     /// Attempts of clients from elsewhere, oldest first.
     recent: VecDeque<Instant>,
 }
@@ -88,6 +90,13 @@ impl LoginLimit {
         }
     }
 
+    /// Everybody begins anew.
+    pub fn clear_all(&self) {
+        let mut side = self.side();
+        side.all_cleared = side.all_cleared.wrapping_add(1);
+        side.recent.clear();
+    }
+
     /// Forgets clients whose attempts have all come back.
     pub fn sweep(&self) {
         self.limiter.retain_recent();
@@ -102,11 +111,14 @@ impl LoginLimit {
 
     fn key(&self, client: IpAddr) -> Key {
         let who = site(client);
-        let count = self.side().cleared.get(&who).map_or(0, |(count, _)| *count);
-        let key = (who, count);
+        let (all, count) = {
+            let side = self.side();
+            (side.all_cleared, side.cleared.get(&who).map_or(0, |(count, _)| *count))
+        };
+        let key = (who, all, count);
         // Asking whether the client is known would cost as much as the record: a full table sends all but the
         // cleared ones to the shared record.
-        if self.limiter.len() < MOST_CLIENTS || count > 0 { key } else { CROWD }
+        if self.limiter.len() < MOST_CLIENTS || count > 0 { key } else { (CROWD, all, 0) }
     }
 
     fn count_for_all(&self, now: Instant) -> Result<(), Limited> {
@@ -136,7 +148,8 @@ impl fmt::Debug for LoginLimit {
     }
 }
 
-const CROWD: Key = (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
+/// Whose record those share that have none of their own.
+const CROWD: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 fn limited(wait: Duration) -> Limited {
     let seconds = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);
@@ -222,6 +235,21 @@ mod tests {
         limit.sweep();
         assert_eq!(passed(&limit, HOME, 9), 5, "a sweep brings no old record back");
         assert_eq!(passed(&limit, HOME, 9), 0);
+    }
+
+    #[test]
+    fn when_all_is_cleared_everybody_begins_anew() {
+        let (limit, _clock) = limit();
+        assert_eq!(passed(&limit, HOME, 9), 5);
+        limit.clear(ip("192.0.2.2"));
+        assert_eq!(passed(&limit, "192.0.2.2", 9), 5);
+        let stranger = |n: u8| ip(&format!("198.51.100.{n}"));
+        let strangers = (0..250).filter(|n| limit.count(stranger(*n), false).is_ok()).count();
+        assert_eq!(strangers, ATTEMPTS_OF_ALL - 10);
+        limit.clear_all();
+        for client in [HOME, "192.0.2.2", "198.51.100.249"] {
+            assert_eq!(passed(&limit, client, 9), 5, "{client}");
+        }
     }
 
     #[test]

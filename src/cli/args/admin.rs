@@ -9,6 +9,8 @@ pub enum AdminCommand {
     ResetPassword(ResetPasswordArgs),
     /// Admit the default addresses to the dashboard again
     ResetWhitelist,
+    /// Forget failed sign-ins, so that nobody has to wait for the next attempt
+    UnlockLogin,
 }
 
 /// Arguments of `admin reset-password`.

@@ -1,4 +1,5 @@
-//! `ninerouter admin …`: the way back in for who forgot the password or shut himself out (SEC-PW-4, SEC-IP-7).
+//! `ninerouter admin …`: the way back in for who forgot the password or shut himself out (SEC-PW-4, SEC-IP-7),
+//! or has to wait for the next attempt (SEC-LIM).
 
 use serde_json::json;
 
@@ -20,6 +21,8 @@ pub fn run(session: &Session, command: &AdminCommand) -> Result<(), Failed> {
         AdminCommand::ResetWhitelist => {
             session.with(Access::Write, |client| reset_whitelist(session, client))
         }
+        // Attempts are counted in the running router's memory alone.
+        AdminCommand::UnlockLogin => unlock_login(session, &Client::of_running(&session.options)?),
     }
 }
 
@@ -34,6 +37,12 @@ fn new_password(args: &ResetPasswordArgs) -> Result<crate::secret::Secret, Faile
 fn reset_password(session: &Session, client: &Client, new: &str) -> Result<(), Failed> {
     client.post("/api/auth/password", &json!({ "new": new }))?;
     session.out.note("The password is set. Every browser is signed out.\n");
+    Ok(())
+}
+
+fn unlock_login(session: &Session, client: &Client) -> Result<(), Failed> {
+    client.post("/api/auth/unlock-login", &json!({}))?;
+    session.out.note("Failed sign-ins are forgotten. Everybody may try again at once.\n");
     Ok(())
 }
 

@@ -1,15 +1,19 @@
 //! The data folder: modes, master key, database, space, clock.
 
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+
+use serde_json::Value;
 
 use super::{Check, Patient};
 use crate::cli::commands::status::size;
 use crate::cli::output::duration;
 use crate::cli::version;
 use crate::store::{
-    DATABASE, MasterKey, Store, StoreError, StoreOptions, free_bytes, is_network_file_system,
+    DATABASE, MasterKey, Store, StoreError, StoreOptions, auth_state, free_bytes,
+    is_network_file_system, settings,
 };
 
 /// Less than this is too little for a backup and a day of rows.
@@ -103,6 +107,42 @@ fn space(dir: &Path) -> Option<Check> {
     })
 }
 
+/// What the database says of how a start would go.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// A password of the dashboard is in it.
+    pub(super) password: bool,
+    /// Settings in it.
+    pub(super) settings: BTreeMap<String, Value>,
+}
+
+/// Reads it. `None` = there is a database that cannot be read, of which [`checks`] tells.
+pub(super) fn stored(patient: &Patient<'_>) -> Option<Stored> {
+    let options = patient.options;
+    if !options.data_dir.join(DATABASE).exists() {
+        return Some(Stored::default());
+    }
+    let environment = options.secrets.master_key.as_ref();
+    let key = MasterKey::load(&options.data_dir, environment).ok()??;
+    let store = Store::open(&read_only(patient), &key).ok()?;
+    let read = store.read(|conn| Ok((auth_state::load(conn)?, settings::list(conn)?)));
+    // Nothing was written; what could fail here has no consequence.
+    drop(store.close());
+    let (state, rows) = read.ok()?;
+    let settings = rows.into_iter().filter_map(|(name, row)| Some((name, row.value?)));
+    Some(Stored { password: state.password_hash.is_some(), settings: settings.collect() })
+}
+
+fn read_only(patient: &Patient<'_>) -> StoreOptions {
+    StoreOptions {
+        data_dir: patient.options.data_dir.clone(),
+        app_version: version::VERSION.to_owned(),
+        clock: patient.clock.clone(),
+        read_only: true,
+        fresh: false,
+    }
+}
+
 fn database(patient: &Patient<'_>) -> Vec<Check> {
     let options = patient.options;
     if !options.data_dir.join(DATABASE).exists() {
@@ -121,14 +161,7 @@ fn database(patient: &Patient<'_>) -> Vec<Check> {
         Err(error) => return vec![unopened(&error)],
     };
     let mut checks = Vec::new();
-    let how = StoreOptions {
-        data_dir: options.data_dir.clone(),
-        app_version: version::VERSION.to_owned(),
-        clock: patient.clock.clone(),
-        read_only: true,
-        fresh: false,
-    };
-    let store = match Store::open(&how, &key) {
+    let store = match Store::open(&read_only(patient), &key) {
         Ok(store) => store,
         Err(error) => return vec![unopened(&error)],
     };

@@ -3,7 +3,7 @@
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use super::{Check, Patient, words};
+use super::{Check, Patient, folder, words};
 use crate::cli::banner::base_url;
 use crate::cli::client::{Access, Client};
 use crate::cli::fields::Fields;
@@ -33,14 +33,18 @@ pub(super) fn configuration(patient: &Patient<'_>) -> Vec<Check> {
     for note in options.notes.iter().filter(|note| note.level == NoteLevel::Warning) {
         checks.push(Check::warn("variables", note.text.clone(), remedy));
     }
-    let stored = std::collections::BTreeMap::new();
-    let (settings, _) = Settings::resolve(&stored, &options.locked, &options.found);
+    // Of a database that cannot be read nothing is claimed.
+    let stored = folder::stored(patient);
+    let password_stored = stored.as_ref().is_none_or(|stored| stored.password);
+    let stored = stored.unwrap_or_default();
+    let (settings, setting_errors) =
+        Settings::resolve(&stored.settings, &options.locked, &options.found);
     let findings = boot::audit(&Facts {
         options,
         settings: &settings,
-        setting_errors: &[],
+        setting_errors: &setting_errors,
         loopback_only: options.is_loopback_only(),
-        password_stored: false,
+        password_stored,
         root: boot::is_root(),
     });
     for finding in findings {
