@@ -28,7 +28,7 @@ on("visibilitychange", () => {
 
 // What somebody uses is not swapped away: news waits until the menu closes or the field is left.
 const held = new Map();
-const used = (part) => part.querySelector("details[open],:is(input,select,textarea):focus");
+const used = (part) => part.querySelector("details[open],:is(input,select,textarea):focus,[name=ids]:checked");
 function release() {
 	for (const [part, data] of held) {
 		if (part.isConnected && used(part)) continue;

@@ -10,7 +10,7 @@ use crate::dashboard::account;
 use crate::dashboard::form::{is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::names;
-use crate::dashboard::stage::{self, Refused, bad, good, mixed};
+use crate::dashboard::stage::{self, Refused, bad, good, mixed, undoable};
 use crate::dashboard::visit::{Page, Visit};
 
 /// Where an account's page is.
@@ -21,7 +21,7 @@ pub(super) fn path(id: &str) -> String {
 /// A button sends its one value alone, the form many.
 pub(super) async fn change(visit: &Visit, id: &str) -> Result<Page, Refused> {
     match visit.form.get("label") {
-        None => turn(visit, id, visit.form.get("enabled") == Some("true")).await,
+        None => turn(visit, id, stage::switched_on(visit)).await,
         Some(_) => account::change(visit, id).await,
     }
 }
@@ -35,12 +35,13 @@ async fn turn(visit: &Visit, id: &str, on: bool) -> Result<Page, Refused> {
         Ok(account) => names::name(visit, &account).await?,
         Err(refused) => return Ok(refused.told(visit, &path(id)).await),
     };
-    let toast = if on {
-        good(format!("“{label}” serves again."))
+    let words = if on {
+        format!("“{label}” serves again.")
     } else {
-        good(format!("“{label}” is off. Requests go elsewhere."))
+        format!("“{label}” is off. Requests go elsewhere.")
     };
-    Ok(stage::told(visit, &path(id), &toast))
+    let back = format!("{}?enabled={}", path(id), !on);
+    Ok(stage::told(visit, &path(id), &undoable(words, back)))
 }
 
 /// Has an account do something that its card or row shows when it is done.
@@ -145,11 +146,107 @@ fn question(visit: &Visit, account: &Value, name: &str, refused: Option<&Refused
     }
 }
 
+/// What can be done with several accounts at once: word of the API, and of its outcome for one and for many.
+const BATCH: [(&str, &str, &str); 4] = [
+    ("enable", "1 account serves again.", "accounts serve again."),
+    ("disable", "1 account is off.", "accounts are off."),
+    ("test", "1 account is being tested.", "accounts are being tested."),
+    ("delete", "1 account is deleted.", "accounts are deleted."),
+];
+
+/// Does the same with every ticked account of a provider; deleting is asked about first.
+pub(super) async fn batch(visit: &Visit, provider: &str) -> Result<Page, Refused> {
+    let page = format!("/dashboard/providers/{provider}");
+    let ids: Vec<&str> = visit.form.all("ids").collect();
+    let word = visit.form.get("action").unwrap_or_default();
+    let Some((action, one, many)) = BATCH.iter().find(|(action, ..)| *action == word) else {
+        return Ok(stage::told(visit, &page, &bad("That cannot be done with several accounts.")));
+    };
+    if ids.is_empty() {
+        return Ok(stage::told(visit, &page, &bad("Tick the accounts that are meant first.")));
+    }
+    if *action == "delete" && visit.form.get("sure").is_none() {
+        let view = sure(visit, &ids, &page);
+        return stage::confirmed(visit, Section::Providers, 200, view).await;
+    }
+    let body = json!({"ids": ids, "action": action, "force": visit.form.get("force").is_some()});
+    let answer = match visit.ask("POST", "/api/accounts/batch", Some(&body)).await {
+        Ok(answer) => answer,
+        Err(refused) => return Ok(refused.told(visit, &page).await),
+    };
+    Ok(stage::done(visit, &page, &of_batch(&answer, ids.len(), one, many)))
+}
+
+fn of_batch(answer: &Value, asked: usize, one: &str, many: &str) -> Toast {
+    let failed = answer.int("/failed").unwrap_or_default();
+    // Tests run on as a job, whose card tells how each went.
+    let done = match answer.int("/ok") {
+        Some(done) => usize::try_from(done).unwrap_or_default(),
+        None => asked,
+    };
+    let text = match done {
+        1 => one.to_owned(),
+        done => format!("{done} {many}"),
+    };
+    let results = answer.list("/results").iter();
+    let why = results.map(|result| result.text("/message")).find(|message| !message.is_empty());
+    match (failed, why) {
+        (0, _) => good(text),
+        (failed, why) => mixed(format!(
+            "{text} {failed} stayed as they were: {}",
+            why.unwrap_or("no reason told")
+        )),
+    }
+}
+
+fn sure(visit: &Visit, ids: &[&str], page: &str) -> Confirm {
+    let mut values = vec![("action", "delete"), ("sure", "true")];
+    values.extend(ids.iter().map(|id| ("ids", *id)));
+    let count = ids.len();
+    let noun = if count == 1 { "account" } else { "accounts" };
+    Confirm {
+        csrf: visit.csrf.clone(),
+        question: format!("Delete {count} {noun}?"),
+        consequences: vec![
+            "Their credentials are erased. What they used stays in the statistics.".to_owned(),
+        ],
+        verb: format!("Delete {count} {noun}"),
+        url: format!("{page}/accounts/batch"),
+        values: values.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect(),
+        choice: Some((
+            "force".to_owned(),
+            "Also those that combos are pinned to; their entries go without them".to_owned(),
+        )),
+        back: ("Accounts".to_owned(), page.to_owned()),
+        ..Confirm::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ninerouter_templates::Tone;
 
     use super::*;
+
+    #[test]
+    fn a_batch_says_how_many_and_why_not_the_others() {
+        let (_, one, many) = BATCH[1];
+        let of = |answer: Value, asked| {
+            let toast = of_batch(&answer, asked, one, many);
+            (toast.tone, toast.text)
+        };
+        assert_eq!(
+            of(json!({"ok": 1, "failed": 0}), 1),
+            (Tone::Ok, "1 account is off.".to_owned())
+        );
+        assert_eq!(of(json!({"job": {}}), 3), (Tone::Ok, "3 accounts are off.".to_owned()));
+        let (tone, text) = of(
+            json!({"ok": 2, "failed": 1, "results": [{"ok": true}, {"ok": false, "message": "in use"}]}),
+            3,
+        );
+        assert_eq!(tone, Tone::Warn);
+        assert_eq!(text, "2 accounts are off. 1 stayed as they were: in use");
+    }
 
     #[test]
     fn a_test_says_what_the_provider_says() {

@@ -11,7 +11,7 @@ use crate::dashboard::form::{is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::show::combo as shown;
 use crate::dashboard::show::provider::Kind;
-use crate::dashboard::stage::{self, About, Refused, Stage, good, mixed};
+use crate::dashboard::stage::{self, About, Refused, Stage, good, mixed, undoable};
 use crate::dashboard::visit::{Page, Visit};
 
 /// Where the list is.
@@ -119,7 +119,7 @@ pub(super) async fn starters(visit: &Visit) -> Result<Vec<Starter>, Refused> {
 
 /// Turns a combo on or off.
 pub(super) async fn turn(visit: &Visit, id: &str) -> Result<Page, Refused> {
-    let on = visit.form.get("enabled") == Some("true");
+    let on = stage::switched_on(visit);
     let changed =
         visit.ask("PATCH", &format!("/api/combos/{id}"), Some(&json!({"enabled": on}))).await;
     let combo = match changed {
@@ -132,8 +132,9 @@ pub(super) async fn turn(visit: &Visit, id: &str) -> Result<Page, Refused> {
     } else {
         format!("“{name}” is off: requests for it fail.")
     };
+    let toast = undoable(words, format!("{PATH}/{id}/enabled?enabled={}", !on));
     if !visit.hx.is_fragment {
-        return Ok(stage::done(visit, PATH, &good(words)));
+        return Ok(stage::done(visit, PATH, &toast));
     }
     let stage = Stage::set(visit).await?;
     let assets = assets::urls();
@@ -141,7 +142,7 @@ pub(super) async fn turn(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let html = row(assets, &shown::row(&stage.sight, &combo, &days)).into_string();
     // A button in a row takes nothing into itself: the row comes out of band.
     let html = html.replacen("<li ", "<li hx-swap-oob=\"true\" ", 1);
-    let toast = ninerouter_templates::toast_fragment(assets, &good(words)).into_string();
+    let toast = ninerouter_templates::toast_fragment(assets, &toast).into_string();
     Ok(Page::html(200, html + &toast))
 }
 

@@ -10,11 +10,16 @@ pub(super) const COOKIE: &str = "nr_flash";
 const LIFE_S: i64 = 60;
 /// Characters of a message.
 const LONGEST: usize = 400;
+/// Between the message and the way back.
+const BETWEEN: char = '\u{1f}';
 
 /// The header that leaves a message for the next page.
 pub(super) fn set(toast: &Toast, now: UnixMs, is_https: bool) -> String {
     let text: String = toast.text.chars().take(LONGEST).collect();
-    let text = format!("{}{text}", letter(toast.tone));
+    let mut text = format!("{}{}", letter(toast.tone), text.replace(BETWEEN, " "));
+    if let Some((label, url)) = &toast.undo {
+        text.push_str(&format!("{BETWEEN}{label}{BETWEEN}{url}"));
+    }
     let value = signed::seal(COOKIE, &text, now + LIFE_S * 1_000);
     let secure = if is_https { "; Secure" } else { "" };
     format!(
@@ -32,7 +37,9 @@ pub(super) fn read(cookie: &str, now: UnixMs) -> Option<Toast> {
     let text = signed::open(COOKIE, cookie, now)?;
     let mut letters = text.chars();
     let tone = tone(letters.next()?)?;
-    Some(Toast { tone, text: letters.as_str().to_owned(), undo: None })
+    let mut parts = letters.as_str().split(BETWEEN).map(str::to_owned);
+    let text = parts.next()?;
+    Some(Toast { tone, text, undo: parts.next().zip(parts.next()) })
 }
 
 fn letter(tone: Tone) -> char {
@@ -60,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_message_reads_back_for_a_minute() {
-        let toast = Toast { tone: Tone::Bad, text: "a|b <i>é".to_owned(), undo: None };
+        let undo = Some(("Undo".to_owned(), "/dashboard/accounts/7?enabled=true".to_owned()));
+        let toast = Toast { tone: Tone::Bad, text: "a|b <i>é".to_owned(), undo };
         let header = set(&toast, 1_000, false);
         assert!(header.contains("HttpOnly") && !header.contains("Secure"));
         let sent = header.strip_prefix("nr_flash=").unwrap().split(';').next().unwrap();

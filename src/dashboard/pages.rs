@@ -70,6 +70,7 @@ static ROUTES: &[Route] = routes! {
     GET "/providers/{id}/keys/many" (visit, id) => provider::new_key(visit, id, true).await;
     POST "/providers/{id}/models" (visit, id) => provider::create_model(visit, id).await;
     GET "/providers/{id}/models/new" (visit, id) => provider::new_model(visit, id).await;
+    POST "/providers/{id}/accounts/batch" (visit, id) => accounts::batch(visit, id).await;
     POST "/providers/{id}/accounts/reorder" (visit, id) => provider::order(visit, id).await;
     GET "/providers/{id}/connect" (visit, id) => connect::ask(visit, Subject::Provider(id)).await;
     POST "/providers/{id}/connect" (visit, id) => connect::begin(visit, Subject::Provider(id)).await;

@@ -200,6 +200,19 @@ pub(super) fn good(text: impl Into<String>) -> Toast {
     Toast { tone: Tone::Ok, text: text.into(), undo: None }
 }
 
+/// Good news that can be taken back by posting to `url`.
+pub(super) fn undoable(text: impl Into<String>, url: String) -> Toast {
+    Toast { undo: Some(("Undo".to_owned(), url)), ..good(text) }
+}
+
+/// Whether a switch is to be on: its form says so, or the address of what takes it back.
+pub(super) fn switched_on(visit: &Visit) -> bool {
+    match visit.form.get("enabled") {
+        Some(word) => word == "true",
+        None => visit.query("enabled").as_deref() == Some("true"),
+    }
+}
+
 /// Something worked, but not as hoped for.
 pub(super) fn mixed(text: impl Into<String>) -> Toast {
     Toast { tone: Tone::Warn, text: text.into(), undo: None }

@@ -222,6 +222,8 @@ pub fn row(assets: &Assets, account: &Account) -> Markup {
         li.acct-row id=(id) sse-swap=(id) hx-swap="outerHTML" data-id=(account.id)
             data-name=(account.label) {
             @if account.movable { (handle(assets, &account.label)) }
+            label.sr for={ "tick-" (account.id) } { "Choose " (account.label) }
+            input id={ "tick-" (account.id) } type="checkbox" name="ids" value=(account.id) form="batch";
             div.t {
                 b { a href=(account.url()) { (account.label) } }
                 span { (account.about) @if !account.email.is_empty() { " · " (account.email) } }

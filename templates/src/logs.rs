@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::assets::Assets;
 use crate::moment::{Moment, time};
-use crate::part::action::{Look, labelled, post};
+use crate::part::action::{Look, copy_button, labelled, post};
 use crate::part::badge::{Tone, badge};
 use crate::part::icon::icon;
 use crate::part::notice::notice;
@@ -125,6 +125,7 @@ pub fn console(assets: &Assets, view: &Console) -> Markup {
                     button.btn.small.js type="button" data-log="pause" data-key="p" aria-pressed="false" { (icon(assets, "pause")) "Pause" span data-held {} }
                     button.btn.small.quiet.js type="button" data-log="wrap" aria-pressed="true" { "Wrap" }
                     button.btn.small.quiet.js type="button" data-log="clear" { "Clear view" }
+                    (copy_button(assets, "log-lines", "the lines shown"))
                     a.btn.small.quiet href=(view.download_url) download { (labelled(assets, "download", "Download")) }
                     @if view.may_debug { (post(&html! { "Debug for 15 min" }, "/dashboard/logs/level", Look::Quiet)) }
                 }

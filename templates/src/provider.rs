@@ -167,6 +167,25 @@ fn accounts(assets: &Assets, view: &Provider) -> Markup {
             } @else {
                 p.faint { (view.sentence) " The first in this list is asked first." }
                 (account_list(assets, &view.id, &view.accounts, false))
+                (batch(&view.csrf, &view.id))
+            }
+        }
+    }
+}
+
+/// What is done with all ticked accounts.
+fn batch(csrf: &str, provider: &str) -> Markup {
+    let url = format!("/dashboard/providers/{provider}/accounts/batch");
+    let acts =
+        [("enable", "Turn on"), ("disable", "Turn off"), ("test", "Test"), ("delete", "Delete")];
+    html! {
+        form #batch method="post" action=(url) hx-post=(url) hx-target="#dialog-body" hx-swap="innerHTML" {
+            input type="hidden" name="_csrf" value=(csrf);
+            div.actions {
+                span.faint { "With the ticked ones:" }
+                @for (action, label) in acts {
+                    button.btn.small type="submit" name="action" value=(action) { (label) }
+                }
             }
         }
     }
