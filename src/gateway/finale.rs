@@ -134,7 +134,7 @@ fn skipped(exchange: &Exchange, journey: Option<&Journey>, skip: &Skip) -> Failu
         }
         SkipReason::ContextTooSmall => Cause::ContextTooSmall,
         SkipReason::Forbidden => Cause::NoCandidate("not allowed for this API key"),
-        SkipReason::Unavailable => Cause::NoCandidate("account does not answer"),
+        SkipReason::Unavailable => Cause::Silent,
         SkipReason::ProxyFailed => Cause::NoCandidate("its outbound proxy failed"),
         SkipReason::Ineligible(why) => match why {
             Ineligible::Locked { class, set_at, .. } => {

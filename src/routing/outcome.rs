@@ -48,6 +48,8 @@ pub enum Cause {
     Dead,
     /// The account's token ran out and there is none to be had yet.
     ExpiredToken,
+    /// The account's actor did not answer: it died, or has too much to do. Its successor is on its way (REL-ACT-2).
+    Silent,
     /// The provider has no account.
     NoAccount,
     /// The prompt is known to be larger than the model's window.
@@ -114,6 +116,7 @@ fn attempts(events: &[FailureRecord]) -> impl DoubleEndedIterator<Item = (usize,
         | Cause::Budget
         | Cause::Dead
         | Cause::ExpiredToken
+        | Cause::Silent
         | Cause::NoAccount
         | Cause::ContextTooSmall
         | Cause::NoCandidate(_) => None,
@@ -129,6 +132,7 @@ fn parts(cause: &Cause) -> (Option<u16>, Option<TransportFailure>, &str) {
         | Cause::Budget
         | Cause::Dead
         | Cause::ExpiredToken
+        | Cause::Silent
         | Cause::NoAccount
         | Cause::ContextTooSmall
         | Cause::NoCandidate(_) => (None, None, ""),
@@ -195,6 +199,7 @@ fn nobody_may(events: &[FailureRecord]) -> Option<FinalAnswer> {
         | Cause::Budget
         | Cause::Dead
         | Cause::ExpiredToken
+        | Cause::Silent
         | Cause::NoAccount
         | Cause::ContextTooSmall
         | Cause::NoCandidate(_) => None,
@@ -300,7 +305,7 @@ fn recovery(event: &FailureRecord, now: UnixMs) -> Option<UnixMs> {
         // Only the operator ends these, whatever their probe says.
         Cause::Locked { class: Class::PaymentRequired | Class::AccountBanned, .. } => None,
         Cause::Locked { .. } | Cause::BreakerOpen | Cause::Budget | Cause::ExpiredToken => known,
-        Cause::Busy => known.or_else(|| now.checked_add(SECOND)),
+        Cause::Busy | Cause::Silent => known.or_else(|| now.checked_add(SECOND)),
         Cause::Dead | Cause::NoAccount | Cause::ContextTooSmall | Cause::NoCandidate(_) => None,
     }
 }
@@ -315,6 +320,7 @@ fn is_allowance(event: &FailureRecord) -> bool {
         Cause::BreakerOpen
         | Cause::Dead
         | Cause::ExpiredToken
+        | Cause::Silent
         | Cause::NoAccount
         | Cause::ContextTooSmall
         | Cause::NoCandidate(_) => false,
@@ -332,7 +338,8 @@ fn is_inert(event: &FailureRecord) -> bool {
         | Cause::BreakerOpen
         | Cause::Busy
         | Cause::Budget
-        | Cause::ExpiredToken => false,
+        | Cause::ExpiredToken
+        | Cause::Silent => false,
     }
 }
 
@@ -359,6 +366,7 @@ fn our_credentials(events: &[FailureRecord]) -> Option<FinalAnswer> {
         | Cause::Budget
         | Cause::Dead
         | Cause::ExpiredToken
+        | Cause::Silent
         | Cause::NoAccount
         | Cause::ContextTooSmall
         | Cause::NoCandidate(_) => true,
@@ -466,6 +474,7 @@ fn reason(event: &FailureRecord, now: UnixMs) -> String {
         Cause::Budget => "spending limit reached".to_owned(),
         Cause::Dead => "account needs a new credential".to_owned(),
         Cause::ExpiredToken => "token expired".to_owned(),
+        Cause::Silent => "account does not answer".to_owned(),
         Cause::NoAccount => "no account".to_owned(),
         Cause::ContextTooSmall => "context window too small".to_owned(),
         Cause::NoCandidate(why) => (*why).to_owned(),

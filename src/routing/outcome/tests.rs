@@ -138,6 +138,7 @@ fn each_case_has_its_status_code_and_retry_after() {
         (vec![(Cause::NoAccount, None)], 404, Some("no_credentials"), None),
         (vec![(Cause::NoAccount, None), (Cause::Dead, None)], 503, Some("no_usable_account"), None),
         (vec![(Cause::NoCandidate("switched off"), None)], 503, Some("no_usable_account"), None),
+        (vec![(Cause::Silent, None)], 503, Some("all_targets_unavailable"), Some(1)),
         (vec![], 503, Some("no_usable_account"), None),
         // 4: the last upstream's trouble.
         (vec![(attempt(Transient, 500), None)], 500, Some("upstream_error"), None),
@@ -275,6 +276,7 @@ fn any_cause() -> impl Strategy<Value = Cause> {
         Just(Cause::Busy),
         Just(Cause::Budget),
         Just(Cause::BreakerOpen),
+        Just(Cause::Silent),
         Just(Cause::NoCandidate("off")),
     ]
 }
