@@ -7,7 +7,7 @@ use crate::support::browser::{field, set_cookies};
 use crate::support::client::request;
 use crate::support::router::printed_port;
 use crate::support::terminal::Installation;
-use crate::support::{Browser, Conn, PATIENCE, Reply, Router, Setup, admin, for_all, until};
+use crate::support::{Browser, Conn, PATIENCE, Reply, Router, Setup, admin, for_all, now, until};
 
 const GOOD: &str = "correct horse battery";
 
@@ -396,6 +396,36 @@ fn sec_pw_4_the_servers_own_user_resets_the_password() {
     assert_eq!(browser.get("/api/keys").status, 401);
     Browser::signed_in(&router, "another good one");
     assert_eq!(admin::call(&socket, "GET", "/api/auth/session", None).status, 404);
+}
+
+/// SEC-PW-3: how long an answer takes does not tell whether there is a password, or how near the guess was. One check is
+/// a thousand times what any difference around it may be, so twice is far from both.
+#[test]
+fn t_pw_01_wrong_right_and_no_password_take_the_same_work() {
+    let (with_password, without) = (start(), open(Setup::new()));
+    let take = |router: &Router, password: &str, status: u16| {
+        let mut browser = Browser::new(router);
+        let csrf = field(&browser.get("/login").text(), "_csrf");
+        let fields = [("_csrf", csrf.as_str()), ("password", password), ("code", password)];
+        let begun = now();
+        let reply = browser.form("/login", &fields);
+        assert_eq!(reply.status, status, "{}", reply.brief());
+        begun.elapsed()
+    };
+    // In turn, so that whatever else this machine does meets all of them.
+    let mut spans = [const { Vec::new() }; 3];
+    for _ in 0..5 {
+        spans[0].push(take(&with_password, GOOD, 303));
+        spans[1].push(take(&with_password, "wrong horse battery", 401));
+        spans[2].push(take(&without, "wrong horse battery", 401));
+    }
+    let [right, wrong, nothing] = spans.map(|mut spans| {
+        spans.sort();
+        spans[2]
+    });
+    for other in [right, nothing] {
+        assert!(wrong < other * 2 && other < wrong * 2, "{wrong:?}, {right:?}, {nothing:?}");
+    }
 }
 
 #[test]

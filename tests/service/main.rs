@@ -49,7 +49,7 @@ mod quota;
 mod record;
 mod recordings;
 mod refresh;
-mod routes;
+mod regressions;
 mod sdk;
 mod sign_in;
 mod simulators;
