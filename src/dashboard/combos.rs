@@ -1,7 +1,9 @@
 //! Combos: the list with its aliases, and who would serve a name.
 
 use ninerouter_templates::Form as View;
-use ninerouter_templates::combo::{Combos, Row, Simulation, Starter, combos, row, simulation};
+use ninerouter_templates::combo::{
+    Combos, Row, Simulation, Starter, answer_page, combos, row, simulation,
+};
 use ninerouter_templates::confirm::Confirm;
 use ninerouter_templates::layout::Section;
 use serde_json::{Value, json};
@@ -276,7 +278,9 @@ async fn simulated(
     if visit.hx.is_fragment {
         return Ok(Page::html(200, html.into_string()));
     }
-    Ok(stage.page(visit, About { feed: None, title: "Who would serve?", ..ABOUT }, &html))
+    let title = "Who would serve?";
+    let html = answer_page(title, ("Combos", PATH), &html);
+    Ok(stage.page(visit, About { feed: None, title, ..ABOUT }, &html))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 //! | `overview`, `endpoint`, `keys` | Overview; addresses and API keys |
 //! | `providers`, `provider`, `node`, `connect`, `import` | the catalog, one provider, custom ones, sign-ins begun or taken over |
 //! | `accounts`, `account` | what is done with an account; its page and forms |
-//! | `combos`, `combo` | the list, the editor |
+//! | `combos`, `combo`, `trial` | the list, the editor, a real request to one |
 //! | `logs` | console and audit |
 //! | `palette`, `names` | the search over everything; accounts shown as numbers |
 //! | `live` | the feed |
@@ -48,6 +48,7 @@ mod show;
 mod signed;
 mod stage;
 pub mod sudo;
+mod trial;
 pub mod visit;
 
 pub use endpoint::curl;

@@ -11,7 +11,7 @@ use crate::dashboard::stage::{Refused, problem_page};
 use crate::dashboard::visit::{Page, Visit};
 use crate::dashboard::{
     account, accounts, combo, combos, connect, endpoint, import, keys, live, logs, names, node,
-    overview, palette, provider, providers, sudo,
+    overview, palette, provider, providers, sudo, trial,
 };
 
 /// One page, or one thing that a form of a page does.
@@ -108,6 +108,7 @@ static ROUTES: &[Route] = routes! {
     DELETE "/combos/{id}" (visit, id) => combos::delete(visit, id).await;
     POST "/combos/{id}/enabled" (visit, id) => combos::turn(visit, id).await;
     POST "/combos/{id}/simulate" (visit, id) => combos::simulate(visit, id).await;
+    POST "/combos/{id}/test" (visit, id) => trial::run(visit, id).await;
     GET "/combos/{id}/delete" (visit, id) => combos::ask_delete(visit, id).await;
     POST "/combos/{id}/delete" (visit, id) => combos::delete(visit, id).await;
     POST "/aliases" (visit) => combos::put_alias(visit).await;

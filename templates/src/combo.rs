@@ -7,14 +7,17 @@ use crate::combo::simulation::no_simulation;
 use crate::moment::{Moment, time};
 use crate::part::action::{Look, dialog_link, labelled, post_value};
 use crate::part::badge::{Tone, badge};
+use crate::part::dialog::own_page;
 use crate::part::field::{Field, Form, Input, input, summary};
 use crate::part::icon::icon;
 
 mod editor;
 mod simulation;
+mod trial;
 
 pub use editor::{Editor, Entry, editor, editor_form};
 pub use simulation::{Candidate, Simulation, simulation};
+pub use trial::{Attempt, Trial, trial};
 
 /// Values of the list.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +132,12 @@ fn starters(view: &Combos) -> Markup {
             }
         }
     }
+}
+
+/// An answer on a page of its own, where no script puts it beside its question.
+#[must_use]
+pub fn answer_page(title: &str, back: (&str, &str), answer: &Markup) -> Markup {
+    own_page(title, back, answer)
 }
 
 /// Event `combo-<id>`: one combo in the list.

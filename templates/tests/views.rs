@@ -111,6 +111,7 @@ fn fragments_look_as_reviewed() {
         "key-dialog",
         "created-dialog",
         "simulation",
+        "trial",
         "verified",
         "connected",
     ];

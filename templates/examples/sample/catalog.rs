@@ -77,6 +77,7 @@ impl Sample {
             ("node-form", node::form(assets, &self.node_form())),
             ("combo-form", combo::editor_form(assets, &self.editor())),
             ("simulation", combo::simulation(&self.simulation())),
+            ("trial", combo::trial(&self.trial())),
             ("job", job::card(&self.job())),
             ("job-started", job::started(&self.job())),
             ("log", logs::lines(&self.log_lines())),
@@ -629,6 +630,31 @@ impl Sample {
                 candidate("glm/glm-5", ""),
             ]),
             unusable: self.many(vec![self.text("if/kimi: no account")]),
+            problem: String::new(),
+        }
+    }
+
+    fn trial(&self) -> combo::Trial {
+        let attempt = |target: &str, outcome, why: &str, took: &str| combo::Attempt {
+            target: self.text(target),
+            account: self.text("work"),
+            outcome,
+            why: self.text(why),
+            took: took.into(),
+        };
+        combo::Trial {
+            outcome: (Tone::Ok, "Answered by glm/glm-4.7".into()),
+            attempts: self.many(vec![
+                attempt(
+                    "cc/claude-opus-4-6",
+                    (Tone::Bad, "failed"),
+                    "429 · rate limited",
+                    "312 ms",
+                ),
+                attempt("glm/glm-4.7", (Tone::Ok, "answered"), "", "1.42 s"),
+            ]),
+            answer: self.text("ready"),
+            facts: vec!["1.80 s".into(), "12 tokens in, 1 out".into()],
             problem: String::new(),
         }
     }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::assets::Assets;
 use crate::combo::simulation::no_simulation;
 use crate::combo::target_list;
+use crate::combo::trial::no_trial;
 use crate::part::action::{Look, dialog_link, labelled};
 use crate::part::badge::{Tone, badge};
 use crate::part::code::copy_field;
@@ -230,6 +231,24 @@ fn try_it(assets: &Assets, view: &Editor, id: &str, name: &str) -> Markup {
                 }
                 (no_simulation())
             }
+            (run(view, id))
+        }
+    }
+}
+
+/// A real request.
+fn run(view: &Editor, id: &str) -> Markup {
+    let url = format!("/dashboard/combos/{id}/test");
+    html! {
+        section.card aria-labelledby="run-t" {
+            header { h2 #run-t { "Try it" } }
+            form method="post" action=(url) hx-post=(url) hx-target="#trial" hx-swap="outerHTML"
+                hx-disabled-elt="find button[type=submit]" {
+                input type="hidden" name="_csrf" value=(view.csrf);
+                (input(&Form::default(), Field::new("run", "message", "Message").hint("Empty: a few words that cost next to nothing."), Input::Text))
+                div.actions { button.btn type="submit" { "Run" } }
+            }
+            (no_trial())
         }
     }
 }
