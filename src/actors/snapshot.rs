@@ -490,25 +490,39 @@ impl Snapshot {
         reply_usd: Option<f64>,
         overage: bool,
     ) -> Billed {
+        self.bill_model(&target.provider, &target.model, tier, usage, reply_usd, overage)
+    }
+
+    /// The same of a provider's model in the catalog's spelling.
+    #[must_use]
+    pub fn bill_model(
+        &self,
+        provider: &Provider,
+        model: &str,
+        tier: Tier,
+        usage: &Usage,
+        reply_usd: Option<f64>,
+        overage: bool,
+    ) -> Billed {
         let operator = if self.prices.is_empty() {
             None
         } else {
-            let key = (target.provider.id.to_string(), target.model.clone());
+            let key = (provider.id.to_string(), model.to_owned());
             self.prices.get(&key).copied()
         };
-        let catalog = self.catalog.price(&target.provider, &target.model);
-        let live = || self.names.live.model(&target.provider.id, &target.model)?.price;
+        let catalog = self.catalog.price(provider, model);
+        let live = || self.names.live.model(&provider.id, model)?.price;
         let facts = CostFacts {
             operator,
             reply_usd,
             catalog,
             live: if catalog.is_none() { live() } else { None },
-            pattern: self.catalog.pattern_price(&target.model),
+            pattern: self.catalog.pattern_price(model),
         };
         let Some(cost) = facts.cost(usage) else { return Billed::default() };
         let covered = matches!(tier, Tier::Subscription | Tier::Free) && !overage;
         Billed {
-            notional: covered && self.counts_notional(&target.provider.id),
+            notional: covered && self.counts_notional(&provider.id),
             list: Some(cost.umicro),
             paid: Some(if covered { 0 } else { cost.umicro }),
             source: match cost.source {

@@ -18,7 +18,7 @@
 //! | `combos`, `aliases`, `explain` | names, and what a request for one would meet |
 //! | `keys` | router keys |
 //! | `providers`, `models`, `prices` | the catalog and what the operator says over it |
-//! | `price_table` | prices as CSV |
+//! | `price_table`, `reprice` | prices as CSV; the request log at other prices |
 //! | `model_work` | many models at once: fetched, tested, switched |
 //! | `usage`, `period`, `series`, `report`, `csv` | what was used: in sum, over time, month by month, as a table to take away |
 //! | `audit`, `recorded` | who did what, and which call leaves which event |
@@ -65,6 +65,7 @@ mod proxies;
 mod recorded;
 mod replay;
 mod report;
+mod reprice;
 mod requests;
 mod routes;
 mod series;

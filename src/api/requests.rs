@@ -250,7 +250,8 @@ fn cost(snapshot: &Snapshot, row: &StoredRequest) -> Value {
     })
 }
 
-fn usage_of(row: &StoredRequest) -> Usage {
+/// Tokens of a row.
+pub(super) fn usage_of(row: &StoredRequest) -> Usage {
     let tokens = |n: i64| u64::try_from(n).unwrap_or_default();
     Usage {
         input: tokens(row.input_tokens),

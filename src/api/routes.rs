@@ -10,8 +10,8 @@ use crate::api::error::ApiError;
 use crate::api::{
     Api, accounts, alerts, aliases, audit, auth, backups, bodies, budgets, combos, config_file,
     events, explain, jobs, keys, logs, model_work, models, nodes, openapi, price_table, prices,
-    providers, proxies, replay, report, requests, series, server, settings, status, translate,
-    trial, usage,
+    providers, proxies, replay, report, reprice, requests, series, server, settings, status,
+    translate, trial, usage,
 };
 
 /// What a caller needs beside an admitted transport (security §2).
@@ -187,6 +187,7 @@ now {
     GET "/api/prices" Admin BODY => prices::list;
     GET "/api/prices/export" Admin BODY => price_table::export;
     POST "/api/prices/import" Admin FILE => price_table::import;
+    POST "/api/prices/recalculate" Admin BODY => reprice::recalculate;
     PUT "/api/prices/{provider}/{model...}" Admin BODY => prices::put;
     DELETE "/api/prices/{provider}/{model...}" Admin BODY => prices::remove;
 

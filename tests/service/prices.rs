@@ -1,8 +1,9 @@
 //! Prices as a table that goes out and comes back, and what it makes of history.
 
+use ninerouter::demo::chaos::{Chaos, reply};
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Router, Setup, admin};
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
 
 const HEAD: &str =
     "provider,model,input,cached,cache_write_5m,cache_write_1h,output,reasoning,per_request";
@@ -88,4 +89,62 @@ fn a_table_with_a_mistake_is_refused_whole_and_says_where() {
     }
     let mine = own(&router);
     assert!(mine.lines().count() == 1 && mine.contains("managed"), "{mine}");
+}
+
+#[test]
+fn history_is_brought_to_the_prices_of_now() {
+    let chaos = Chaos::always(reply::json(200, &Dialect::Chat.answer())).unwrap();
+    let router = Setup::new()
+        .upstream(Dialect::Chat, "up", &chaos.url("/v1"))
+        .key("laptop", "sk-test-0123456789abcdef", "")
+        .start();
+    let headers = [
+        ("authorization", "Bearer sk-test-0123456789abcdef"),
+        ("content-type", "application/json"),
+    ];
+    let body = Dialect::Chat.body("up/m", false);
+    for _ in 0..2 {
+        let reply = router.send("POST", "/v1/chat/completions", &headers, body.as_bytes());
+        assert_eq!(reply.status, 200);
+    }
+    let rows = || {
+        let page = call(&router, "GET", "/api/requests", Value::Null).json();
+        page["data"].as_array().unwrap().clone()
+    };
+    until(PATIENCE, "both rows", || (rows().len() == 2).then_some(()));
+    assert_eq!(rows()[0]["list_umicro"], Value::Null);
+    let figures = || {
+        let figures = call(&router, "GET", "/api/usage/summary", Value::Null).json();
+        ["list_umicro", "paid_umicro", "unpriced_requests"].map(|name| figures[name].clone())
+    };
+    assert_eq!(figures(), [0, 0, 2]);
+    let recalculated = || {
+        let begun = call(&router, "POST", "/api/prices/recalculate", json!({}));
+        assert_eq!(begun.status, 202, "{}", begun.brief());
+        let path = format!("/api/jobs/{}", begun.json()["job"]["id"].as_str().unwrap());
+        let job = until(PATIENCE, "the job ends", || {
+            let job = call(&router, "GET", &path, Value::Null).json();
+            job["finished"].is_i64().then_some(job)
+        });
+        assert_eq!(job["state"], "done", "{job}");
+        job["items"][0]["message"].clone()
+    };
+    assert_eq!(recalculated(), "0 of 2 changed", "there is no price yet");
+    let price = json!({"input": "2", "output": "4"});
+    assert_eq!(call(&router, "PUT", "/api/prices/up/m", price).status, 201);
+    assert_eq!(recalculated(), "2 of 2 changed");
+    // 11 tokens in, 5 out.
+    for row in rows() {
+        assert_eq!((&row["list_umicro"], &row["paid_umicro"]), (&json!(42), &json!(42)));
+        assert_eq!(row["price_source"], "operator");
+    }
+    assert_eq!(figures(), [84, 84, 0]);
+    let spent = router.rows(&["value"], "counters where name like 'key_spent:%'");
+    assert_eq!(spent, [json!({"value": 84})]);
+    let daily = router.rows(&["list_cost", "paid_cost", "unpriced"], "usage_daily");
+    assert_eq!(daily, [json!({"list_cost": 84, "paid_cost": 84, "unpriced": 0})]);
+    assert_eq!(recalculated(), "0 of 2 changed");
+    call(&router, "PUT", "/api/prices/up/m", json!({"input": "0", "output": "4"}));
+    assert_eq!(recalculated(), "2 of 2 changed");
+    assert_eq!(figures(), [40, 40, 0]);
 }

@@ -6,6 +6,7 @@ mod fold;
 mod insert;
 mod query;
 mod report;
+mod reprice;
 mod requests;
 mod row;
 mod spend;
@@ -16,6 +17,7 @@ pub use query::{
     KeySpend, KeyTotals, KeyUsage, MAX_MODELS, ModelUsage, Period, key_spend, key_usage,
 };
 pub use report::{Dimension, Filter, Point, Totals, by, error_series, series, summary};
+pub use reprice::{Repriced, reprice, request_span, requests_between};
 pub use requests::{
     Listed, RequestFilter, StatusFilter, StoredAttempt, StoredRequest, delete_requests,
     find_request, list_requests, unpriced,

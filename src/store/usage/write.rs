@@ -20,7 +20,7 @@ use crate::store::usage::row::{self, AttemptRow, RequestRow, UsageRecord};
 /// Longest message of an attempt, in characters.
 const MESSAGE: usize = 500;
 /// Source of our own daily sums; imported ones are `import:<id>`.
-const OWN: &str = "own";
+pub(super) const OWN: &str = "own";
 
 /// Counter that a probe writes.
 const PROBE: &str = "write_probe";
