@@ -27,6 +27,19 @@ impl Handler<Poison> for Account {
     }
 }
 
+/// Kills the account's actor that handles it, and has it say this as it dies.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Spill(pub(crate) String);
+
+impl Handler<Spill> for Account {
+    type Result = ();
+
+    fn handle(&mut self, msg: Spill, _: &mut Self::Context) {
+        panic!("{}", msg.0);
+    }
+}
+
 /// Holds up the mailbox of the account's actor until the sender is gone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

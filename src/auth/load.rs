@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn t_res_24_exactly_the_excess_is_refused() {
+    fn t_res_15_and_24_exactly_the_excess_is_refused() {
         let capacity = Capacity::new(100);
         let taken: Vec<_> = thread::scope(|scope| {
             let threads: Vec<_> = (0..8)

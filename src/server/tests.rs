@@ -10,9 +10,10 @@ use tokio::sync::oneshot;
 use self::house::{House, PATIENCE, node};
 use super::*;
 use crate::actors::account::Sweep;
-use crate::actors::testing::{Poison, Stall};
+use crate::actors::testing::{Poison, Spill, Stall};
 use crate::clock::Clock;
 use crate::demo::chaos::{Chaos, Reading, Step, reply};
+use crate::log::{self, LogOptions, Wanted};
 use crate::net::Method;
 
 const NOW: i64 = 1_790_000_000_000;
@@ -235,4 +236,51 @@ async fn t_aud_01_old_rows_of_the_audit_log_are_removed_and_told_of() {
     let found = house.shared.audit.verify(PATIENCE).unwrap();
     assert_eq!(serde_json::to_value(found).unwrap()["ok"], true);
     house.close().await;
+}
+
+/// T-LOG-01: what an actor says as it dies is a line of the log like others, on standard error, in the file and in the
+/// console. The log is the process's, and so is what happens on a panic: the test starts itself as a process of its own.
+#[test]
+fn t_log_01_a_panic_tells_no_secret() {
+    const CHILD: &str = "NINEROUTER_TEST_LOG";
+    let secret = format!("sk-ant-api03-{}", "Canary7_".repeat(6));
+    let Some(file) = std::env::var_os(CHILD) else {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log");
+        let said = in_a_process_of_its_own("t_log_01_a_panic_tells_no_secret", (CHILD, &file));
+        let kept = std::fs::read_to_string(&file).unwrap();
+        for text in [&said, &kept] {
+            assert!(text.contains("panicked: the token"), "{text}");
+            assert!(!text.contains("Canary7_") && !text.contains("\u{1b}[2J"), "{text}");
+        }
+        return;
+    };
+    let options =
+        LogOptions { level: "trace".to_owned(), file: Some(file.into()), ..LogOptions::default() };
+    let kept = log::start(&options).unwrap();
+    actix_web::rt::System::new().block_on(async {
+        let upstream = good();
+        let house = House::start(&Clock::System, &node("one", &upstream)).await;
+        let dying = format!("the token {secret} and Bearer {secret}\u{1b}[2J");
+        assert!(house.actor("one").await.send(Spill(dying)).await.is_err());
+        house.row("actor_restarted").await;
+        let shown = log::console().find(&Wanted::default(), usize::MAX);
+        let shown: String = shown.iter().map(|line| line.to_json().to_string()).collect();
+        assert!(shown.contains("panicked: the token") && !shown.contains("Canary7_"), "{shown}");
+        house.close().await;
+    });
+    drop(kept);
+}
+
+/// Runs one test of this file again, with a variable that tells it to; all that it wrote.
+#[expect(clippy::disallowed_methods, reason = "a test runs itself")]
+fn in_a_process_of_its_own(test: &str, (name, value): (&str, &std::path::Path)) -> String {
+    let itself = std::env::current_exe().unwrap();
+    let test = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let arguments = ["--exact", &test, "--nocapture"];
+    let run = std::process::Command::new(itself).args(arguments).env(name, value).output().unwrap();
+    let said = [run.stdout, run.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
+    said
 }

@@ -107,6 +107,7 @@ fn stays_at_home(browser: &Browser, base: &str) {
     assert!(foreign.is_empty(), "requests to others: {foreign:?}");
 }
 
+/// T-CSP-01: no page makes the browser complain of its policy.
 #[test]
 fn an_operator_sets_a_router_up_and_watches_it_work() {
     let Some(chromedriver) = chromedriver() else { return };

@@ -334,6 +334,7 @@ fn the_four_bodies_are_captured_while_it_is_asked_for() {
     router.stop();
 }
 
+/// T-BOOT-09.
 #[test]
 fn enable_request_logs_captures_from_the_start_and_failed_mode_only_failures() {
     let upstream = answering(Dialect::Chat);

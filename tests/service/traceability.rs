@@ -207,3 +207,105 @@ fn every_fault_has_a_test_with_its_number() {
     let missing: Vec<_> = wanted.difference(&seen).collect();
     assert!(missing.is_empty(), "no test carries the number of {missing:?}");
 }
+
+/// Families of tests that security names, and how many each has.
+const DEMANDED: &[(&str, u32)] = &[
+    ("ROUTE", 5),
+    ("BOOT", 10),
+    ("KEY", 8),
+    ("PW", 3),
+    ("FIRST", 8),
+    ("SES", 6),
+    ("CSRF", 4),
+    ("LIM", 7),
+    ("IP", 14),
+    ("HOST", 3),
+    ("TUN", 2),
+    ("AK", 9),
+    ("CORS", 2),
+    ("HDR", 2),
+    ("CSP", 2),
+    ("OUT", 13),
+    ("RES", 24),
+    ("LOG", 5),
+    ("EXP", 2),
+    ("IMP", 3),
+    ("SYN", 2),
+    ("OA", 7),
+    ("AUD", 8),
+    ("BUG", 19),
+    ("CAN", 5),
+    ("DB", 9),
+    ("CLK", 1),
+    ("ACT", 5),
+    ("RUN", 6),
+];
+
+/// What no test shows, and why not.
+const UNSHOWN: &[(&str, &str)] = &[
+    ("T-KEY-03", "keys at rest are not rotated yet"),
+    ("T-KEY-04", "keys at rest are not rotated yet"),
+    ("T-EXP-01", "there is no encrypted export yet"),
+    ("T-EXP-02", "there is no encrypted export yet"),
+    ("T-IMP-01", "there is no import of bundles yet"),
+    ("T-IMP-02", "there is no import of bundles yet"),
+    ("T-IMP-03", "there is no import of bundles yet"),
+    ("T-SYN-01", "there is no cloud sync"),
+    ("T-SYN-02", "there is no cloud sync"),
+    ("T-CAN-05", "HTTP/2 is not offered to clients"),
+    ("T-BUG-04", "nothing is answered without an upstream"),
+    ("T-BUG-14", "there is no import of bundles yet"),
+    ("T-BUG-15", "there is no encrypted export yet"),
+    ("T-BUG-19", "a matter of time alone: `cargo bench`"),
+    ("T-DB-07", "a matter of time alone: `cargo bench`"),
+    ("T-ACT-04", "no thread can be killed from outside its process"),
+    ("T-RES-16", "the server library's own limit"),
+];
+
+/// Every test that security names is named by a test, or it is said here why there is none.
+#[test]
+fn every_demanded_test_is_named_by_one() {
+    let tests = tests();
+    let shows = |family: &str, number: u32| {
+        let said = format!("T-{family}-{number:02}");
+        tests.iter().any(|test| test.text.contains(&said) || named(&test.name, family, number))
+    };
+    let mut missing = Vec::new();
+    for (family, most) in DEMANDED {
+        for number in 1..=*most {
+            let id = format!("T-{family}-{number:02}");
+            let is_unshown = UNSHOWN.iter().any(|(unshown, _)| *unshown == id);
+            match (shows(family, number), is_unshown) {
+                (true, true) => panic!("{id} is shown after all: take it out of the list"),
+                (false, false) => missing.push(id),
+                (true, false) | (false, true) => {}
+            }
+        }
+    }
+    assert!(missing.is_empty(), "no test names {missing:?}");
+}
+
+/// `t_route_02_to_04_…`, `t_ses_02_03_and_06_…`.
+fn named(name: &str, family: &str, number: u32) -> bool {
+    let mark = format!("t_{}_", family.to_lowercase());
+    let Some(at) = name.find(&mark).filter(|at| *at == 0 || name[..*at].ends_with('_')) else {
+        return false;
+    };
+    let mut last = None;
+    let mut is_range = false;
+    for word in name[at + mark.len()..].split('_') {
+        match (word, word.parse::<u32>()) {
+            ("and", _) => {}
+            ("to", _) => is_range = true,
+            (word, Ok(found)) if word.len() == 2 => {
+                let first = last.filter(|_| is_range).unwrap_or(found);
+                if (first..=found).contains(&number) {
+                    return true;
+                }
+                (last, is_range) = (Some(found), false);
+            }
+            _ => return false,
+        }
+    }
+    false
+}

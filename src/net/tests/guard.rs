@@ -88,6 +88,18 @@ async fn an_answer_is_used_again_but_judged_for_each_policy() {
     assert_eq!(upstream.connections(), 2);
 }
 
+/// A failure is no answer: it is not kept.
+#[actix_rt::test]
+async fn t_bug_02_and_03_a_name_that_did_not_resolve_is_looked_up_again() {
+    let upstream = upstream();
+    let clients = resolving(&[("late.example", &[&[], &["127.0.0.1"]])]);
+    let first = reach(&clients, "late.example", &upstream, NetworkPolicy::Loopback).await;
+    assert_eq!(first, Err(NetError::Dns(DnsFailure::NotFound)));
+    let second = reach(&clients, "late.example", &upstream, NetworkPolicy::Loopback).await;
+    assert_eq!(second, Ok(200));
+}
+
+/// T-BUG-08.
 #[actix_rt::test]
 async fn t_out_02_spellings_of_loopback_are_refused_and_reach_it_when_allowed() {
     let upstream = upstream();
@@ -234,7 +246,7 @@ fn debug_of_a_request_shows_no_credential() {
 #[actix_rt::test]
 async fn each_refusal_is_told_once_and_nothing_else_is() {
     let upstream = upstream();
-    let names = Names::with(&[("inside.example", &[&["127.0.0.1"]])]);
+    let names = Names::with(&[("inside.example", &[&["127.0.0.1"]]), ("nowhere.example", &[&[]])]);
     let shared = NetShared::with(NetSettings::default(), names, RootCertStore::empty()).unwrap();
     let told = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&told);

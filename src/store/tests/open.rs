@@ -9,6 +9,7 @@ use super::{
     NOW, error_of, execute, known, master, new_store, open, options, take_back_last_migration,
 };
 use crate::store::master_key::{KeyOrigin, MasterKey};
+use crate::store::schema::settings;
 use crate::store::sqlite::probe;
 use crate::store::{Store, StoreError};
 
@@ -299,4 +300,35 @@ fn concurrent_first_starts_make_one_key() {
     let keys: Vec<MasterKey> = threads.into_iter().map(|t| t.join().unwrap()).collect();
     assert!(keys.iter().all(|key| key.derive("x") == keys[0].derive("x")));
     assert_eq!(keys.iter().filter(|key| key.origin() == KeyOrigin::Generated).count(), 1);
+}
+
+/// A reader that takes its time sees one instant, and holds up nobody; what it kept in the log is folded in after it.
+#[test]
+fn t_db_08_a_long_reader_holds_up_no_writer() {
+    let (_dir, store) = new_store();
+    let put = |conn: &mut SqliteConnection, n: usize| {
+        let value = "x".repeat(64 << 10);
+        let insert = format!(
+            "INSERT OR REPLACE INTO settings (key, value, updated_at) VALUES ('k{n}', json_quote('{value}'), {NOW})"
+        );
+        diesel::sql_query(insert).execute(conn).map(drop).map_err(StoreError::from)
+    };
+    let rows = |conn: &mut SqliteConnection| {
+        let count = settings::table.count().get_result::<i64>(conn);
+        count.map_err(StoreError::from)
+    };
+    let seen = store
+        .read(|conn| {
+            let before = rows(conn)?;
+            for n in 0..64 {
+                store.write(|conn| put(conn, n))?;
+            }
+            Ok((before, rows(conn)?))
+        })
+        .unwrap();
+    assert_eq!(seen.0, seen.1, "the reader's instant does not move");
+    assert_eq!(store.read(rows).unwrap(), seen.1 + 64);
+    assert!(store.wal_bytes() > 64 * (64 << 10), "{}", store.wal_bytes());
+    store.close().unwrap();
+    assert_eq!(store.wal_bytes(), 0);
 }
