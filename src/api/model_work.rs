@@ -15,7 +15,7 @@ use crate::actors::router::{Explain, UsableAccounts};
 use crate::api::Api;
 use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
-use crate::api::jobs::{Kind, Outcome, distinct};
+use crate::api::jobs::{Kind, Outcome, Subject, distinct};
 use crate::api::keys::no_more;
 use crate::api::models;
 use crate::api::own::{OwnRequest, endpoint};
@@ -77,8 +77,8 @@ pub(super) async fn fetch(api: &Api, call: Call) -> Result<Reply, ApiError> {
     accounts.truncate(ACCOUNTS);
     let names = accounts.iter().map(|account| account.label.clone()).collect();
     let pieces = distinct(names).into_iter().zip(accounts).collect();
-    let (title, subject) =
-        (format!("Fetch the models of {}", provider.name), provider.id.to_string());
+    let title = format!("Fetch the models of {}", provider.name);
+    let subject = of_provider(&provider.id);
     api.start_job(FETCH, subject, title, pieces, move |api: Rc<Api>, account| {
         let (provider, peers) = (Arc::clone(&provider), Arc::clone(&peers));
         async move {
@@ -124,7 +124,8 @@ pub(super) async fn test(api: &Api, call: Call) -> Result<Reply, ApiError> {
     };
     let keys: Vec<String> = ids.iter().map(|id| format!("{}/{id}", provider.prefix())).collect();
     let title = format!("Test the models of {}", provider.name);
-    begin_tests(api, provider.id.to_string(), title, keys, wish.include_blocked, &call).await
+    let subject = of_provider(&provider.id);
+    begin_tests(api, subject, title, keys, wish.include_blocked, &call).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,7 +154,8 @@ pub(super) async fn batch(api: &Api, call: Call) -> Result<Reply, ApiError> {
     }
     let enabled = match wish.action {
         Action::Test => {
-            let (subject, title) = (keys.join(" "), format!("Test {} models", keys.len()));
+            let title = format!("Test {} models", keys.len());
+            let subject = Subject { key: keys.join(" "), provider: provider_of(api, &keys) };
             return begin_tests(api, subject, title, keys, false, &call).await;
         }
         Action::Enable => true,
@@ -186,10 +188,24 @@ fn switch(provider: &str, model: &str, enabled: bool, call: &Call) -> Call {
     }
 }
 
+/// Work on all models of a provider.
+fn of_provider(id: &str) -> Subject {
+    Subject { key: id.to_owned(), provider: Some(id.to_owned()) }
+}
+
+/// The provider that all these models belong to.
+fn provider_of(api: &Api, keys: &[String]) -> Option<String> {
+    let mut prefixes: Vec<&str> = keys.iter().filter_map(|key| key.split('/').next()).collect();
+    prefixes.dedup();
+    let prefix = prefixes.pop().filter(|_| prefixes.is_empty())?;
+    let snapshot = api.shared().snapshot.load();
+    provider_named(&snapshot, prefix).ok().map(|provider| provider.id.to_string())
+}
+
 /// Begins the tests of these models as one job.
 async fn begin_tests(
     api: &Api,
-    subject: String,
+    subject: Subject,
     title: String,
     keys: Vec<String>,
     include_blocked: bool,

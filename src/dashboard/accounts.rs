@@ -177,7 +177,8 @@ pub(super) async fn batch(visit: &Visit, provider: &str) -> Result<Page, Refused
     Ok(stage::done(visit, &page, &of_batch(&answer, ids.len(), one, many)))
 }
 
-fn of_batch(answer: &Value, asked: usize, one: &str, many: &str) -> Toast {
+/// What came of doing the same to several: words for one of them, and for many behind their number.
+pub(super) fn of_batch(answer: &Value, asked: usize, one: &str, many: &str) -> Toast {
     let failed = answer.int("/failed").unwrap_or_default();
     // Tests run on as a job, whose card tells how each went.
     let done = match answer.int("/ok") {

@@ -13,6 +13,7 @@
 //! | `login`, `first_run`, `problem` | before a session |
 //! | `overview`, `endpoint`, `keys` | Overview; addresses and API keys |
 //! | `providers`, `provider`, `node`, `connect`, `import` | the catalog, one provider, custom ones, sign-ins begun or taken over |
+//! | `add`, `models` | accounts by key; models of a provider |
 //! | `accounts`, `account` | what is done with an account; its page and forms |
 //! | `combos`, `combo`, `trial` | the list, the editor, a real request to one |
 //! | `logs` | console and audit |
@@ -22,6 +23,7 @@
 
 mod account;
 mod accounts;
+mod add;
 pub mod assets;
 mod combo;
 mod combos;
@@ -36,6 +38,7 @@ mod keys;
 mod live;
 pub mod login;
 mod logs;
+mod models;
 mod names;
 mod node;
 mod overview;

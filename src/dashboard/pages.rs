@@ -10,8 +10,8 @@ use crate::dashboard::connect::Subject;
 use crate::dashboard::stage::{Refused, problem_page};
 use crate::dashboard::visit::{Page, Visit};
 use crate::dashboard::{
-    account, accounts, combo, combos, connect, endpoint, import, keys, live, logs, names, node,
-    overview, palette, provider, providers, sudo, trial,
+    account, accounts, add, combo, combos, connect, endpoint, import, keys, live, logs, models,
+    names, node, overview, palette, provider, providers, sudo, trial,
 };
 
 /// One page, or one thing that a form of a page does.
@@ -65,11 +65,13 @@ static ROUTES: &[Route] = routes! {
     GET "/providers/{id}" (visit, id) => provider::show(visit, id).await;
     POST PATCH "/providers/{id}" (visit, id) => provider::change(visit, id).await;
     GET "/providers/{id}/edit" (visit, id) => node::edit(visit, id).await;
-    POST "/providers/{id}/keys" (visit, id) => provider::add_key(visit, id).await;
-    GET "/providers/{id}/keys/new" (visit, id) => provider::new_key(visit, id, false).await;
-    GET "/providers/{id}/keys/many" (visit, id) => provider::new_key(visit, id, true).await;
-    POST "/providers/{id}/models" (visit, id) => provider::create_model(visit, id).await;
-    GET "/providers/{id}/models/new" (visit, id) => provider::new_model(visit, id).await;
+    POST "/providers/{id}/keys" (visit, id) => add::add(visit, id).await;
+    GET "/providers/{id}/keys/new" (visit, id) => add::ask(visit, id, false).await;
+    GET "/providers/{id}/keys/many" (visit, id) => add::ask(visit, id, true).await;
+    POST "/providers/{id}/models" (visit, id) => models::create(visit, id).await;
+    POST "/providers/{id}/models/batch" (visit, id) => models::batch(visit, id).await;
+    POST "/providers/{id}/models/fetch" (visit, id) => models::fetch(visit, id).await;
+    GET "/providers/{id}/models/new" (visit, id) => models::new(visit, id).await;
     POST "/providers/{id}/accounts/batch" (visit, id) => accounts::batch(visit, id).await;
     POST "/providers/{id}/accounts/reorder" (visit, id) => provider::order(visit, id).await;
     GET "/providers/{id}/connect" (visit, id) => connect::ask(visit, Subject::Provider(id)).await;
@@ -114,7 +116,7 @@ static ROUTES: &[Route] = routes! {
     POST "/aliases" (visit) => combos::put_alias(visit).await;
     POST "/aliases/delete" (visit) => combos::delete_alias(visit).await;
 
-    POST PATCH "/models/{model...}" (visit, model) => provider::turn_model(visit, model).await;
+    POST PATCH "/models/{model...}" (visit, model) => models::turn(visit, model).await;
     GET "/connect/{session}" (visit, session) => connect::show(visit, session).await;
     POST "/connect/{session}/paste" (visit, session) => connect::paste(visit, session).await;
     POST "/connect/{session}/cancel" (visit, session) => connect::cancel(visit, session).await;

@@ -1,32 +1,22 @@
-//! One provider: its accounts, models, routing and settings, and the forms that add to it.
+//! One provider: its page, the order of its accounts, its routing and settings.
 
 use ninerouter_templates::Form as View;
-use ninerouter_templates::add::{
-    KeyForm, ModelForm, Param, key_dialog, key_page, model_dialog, model_page,
-};
-use ninerouter_templates::format::compact;
 use ninerouter_templates::job::{Job, below};
 use ninerouter_templates::layout::Section;
-use ninerouter_templates::provider::{
-    Model, Models, Provider, Settings, Way, account_list, model, provider, settings,
-};
+use ninerouter_templates::provider::{Provider, Settings, Way, account_list, provider, settings};
 use ninerouter_templates::{Markup, Monogram, toast_fragment};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::dashboard::assets;
 use crate::dashboard::form::{Body, entered, is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::names;
 use crate::dashboard::show::account::account;
 use crate::dashboard::show::job::job;
 use crate::dashboard::show::provider::{counts, prefix, status};
-use crate::dashboard::stage::{self, About, Refused, Stage, bad, good, mixed};
+use crate::dashboard::stage::{self, About, Refused, Stage, bad, good};
 use crate::dashboard::visit::{Form, Page, Visit};
+use crate::dashboard::{assets, models};
 
-/// Models of one part of the list.
-const MODELS: usize = 100;
-/// Fields that are never shown again.
-const SECRETS: [&str; 2] = ["api_key", "keys"];
 const NUMBERS: [&str; 6] = [
     "sticky_count",
     "affinity_ttl_s",
@@ -35,18 +25,9 @@ const NUMBERS: [&str; 6] = [
     "max_in_flight",
     "min_remaining_percent",
 ];
-/// Capabilities of a model: word of the API, words.
-const CAPABILITIES: [(&str, &str); 6] = [
-    ("vision", "sees images"),
-    ("tools", "calls tools"),
-    ("reasoning", "reasons"),
-    ("json", "answers in a JSON schema"),
-    ("pdf", "reads PDF"),
-    ("audio", "hears audio"),
-];
 
 /// Where a provider's page is.
-fn path(id: &str) -> String {
+pub(super) fn path(id: &str) -> String {
     format!("/dashboard/providers/{id}")
 }
 
@@ -71,7 +52,7 @@ pub(super) async fn show(visit: &Visit, id: &str) -> Result<Page, Refused> {
         custom: object.is("/node"),
         ways: ways(&object),
         accounts: accounts.iter().map(|one| account(&stage.sight, one)).collect(),
-        models: models(visit, id).await?,
+        models: models::list(visit, &stage.sight.now, id).await?,
         settings: settings_of(visit, &object, None).await?,
         names: names::switch(visit, stage.sight.hidden.is_some()),
     };
@@ -125,7 +106,7 @@ fn sentence(object: &Value) -> String {
     }
 }
 
-fn https(url: &str) -> Option<String> {
+pub(super) fn https(url: &str) -> Option<String> {
     url.starts_with("https://").then(|| url.to_owned())
 }
 
@@ -166,227 +147,6 @@ fn ways(object: &Value) -> Vec<Way> {
         ways.push(way("Connect", "plug", "it needs no credential", "keys/new"));
     }
     ways
-}
-
-async fn models(visit: &Visit, id: &str) -> Result<Models, Refused> {
-    let query = visit.query("q").unwrap_or_default();
-    let mut target = url::form_urlencoded::Serializer::new(String::new());
-    target.append_pair("provider", id).append_pair("include", "disabled");
-    target.append_pair("limit", &MODELS.to_string());
-    if !query.is_empty() {
-        target.append_pair("q", &query);
-    }
-    let cursor = visit.query("cursor");
-    if let Some(cursor) = &cursor {
-        target.append_pair("cursor", cursor);
-    }
-    let list = visit.read(&format!("/api/models?{}", target.finish())).await?;
-    let next = list.part("/next").as_str().map(|next| {
-        let mut url = url::form_urlencoded::Serializer::new(String::new());
-        if !query.is_empty() {
-            url.append_pair("q", &query);
-        }
-        url.append_pair("cursor", next);
-        format!("{}?{}", path(id), url.finish())
-    });
-    Ok(Models {
-        shown: list.list("/data").iter().map(model_shown).collect(),
-        total: usize::try_from(list.int("/total").unwrap_or_default()).unwrap_or_default(),
-        query,
-        next,
-    })
-}
-
-fn model_shown(object: &Value) -> Model {
-    let tokens = |at| object.int(at).map_or_else(|| "—".to_owned(), compact);
-    let (provider, model) = (object.text("/provider"), object.text("/model"));
-    let encoded = |part: &str| {
-        percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
-    // A model's id may have slashes; they stay parts of the path.
-    let model: Vec<String> = model.split('/').map(encoded).collect();
-    Model {
-        key: object.text("/key").to_owned(),
-        path: format!("{}/{}", encoded(provider), model.join("/")),
-        name: object.text("/name").to_owned(),
-        context: tokens("/ctx"),
-        output: tokens("/max_output"),
-        capabilities: object.texts("/caps"),
-        price: price(object.part("/price")),
-        source: match object.text("/source") {
-            "live" => "fetched".to_owned(),
-            word => word.to_owned(),
-        },
-        enabled: object.is("/enabled"),
-        managed: !object.part("/managed_by").is_null(),
-    }
-}
-
-fn price(price: &Value) -> String {
-    let parts = [("input", "in"), ("cached", "cached"), ("output", "out")];
-    let part = |(name, words): (&str, &str)| {
-        let amount = price.part(&format!("/{name}"));
-        let amount =
-            amount.as_str().map(str::to_owned).or_else(|| amount.as_f64().map(|n| n.to_string()));
-        amount.map(|amount| format!("${amount} {words}"))
-    };
-    let told: Vec<String> = parts.into_iter().filter_map(part).collect();
-    if told.is_empty() { "unpriced".to_owned() } else { told.join(" · ") }
-}
-
-/// Serves a model or not; the answer is its row.
-pub(super) async fn turn_model(visit: &Visit, path: &str) -> Result<Page, Refused> {
-    let enabled = visit.form.get("enabled") == Some("true");
-    let target = format!("/api/models/{path}");
-    let object = visit.ask("PATCH", &target, Some(&json!({"enabled": enabled}))).await;
-    let provider = path.split('/').next().unwrap_or_default();
-    let back = format!("/dashboard/providers/{provider}");
-    match object {
-        Ok(object) if visit.hx.is_fragment => {
-            Ok(Page::html(200, model(&model_shown(&object)).into_string()))
-        }
-        Ok(object) => {
-            let words = if enabled { "is served" } else { "is not served any more" };
-            Ok(stage::done(visit, &back, &good(format!("{} {words}.", object.text("/key")))))
-        }
-        Err(refused) => Ok(refused.told(visit, &back).await),
-    }
-}
-
-/// The form for a model that no list has.
-pub(super) async fn new_model(visit: &Visit, id: &str) -> Result<Page, Refused> {
-    model_form(visit, id, 200, View::default()).await
-}
-
-pub(super) async fn create_model(visit: &Visit, id: &str) -> Result<Page, Refused> {
-    let caps: Vec<Value> = visit.form.all("caps").map(Value::from).collect();
-    let body = Body::of(&visit.form)
-        .texts(&["id", "name"])
-        .numbers(&["ctx", "max_output"])
-        .with("provider", id)
-        .with("caps", caps);
-    match visit.ask("POST", "/api/models", Some(&body.json())).await {
-        Ok(object) => {
-            let toast = good(format!("{} can be asked for now.", object.text("/key")));
-            Ok(stage::done(visit, &path(id), &toast))
-        }
-        Err(refused) if is_objection(&refused) => {
-            model_form(visit, id, 422, objected(&visit.form, &[], &refused)).await
-        }
-        Err(refused) => Err(refused),
-    }
-}
-
-async fn model_form(visit: &Visit, id: &str, status: u16, form: View) -> Result<Page, Refused> {
-    let object = visit.read(&format!("/api/providers/{id}")).await?;
-    let capability = |(value, words): (&str, &str)| (value.to_owned(), words.to_owned());
-    let view = ModelForm {
-        csrf: visit.csrf.clone(),
-        provider: id.to_owned(),
-        provider_name: object.text("/name").to_owned(),
-        form,
-        capabilities: CAPABILITIES.into_iter().map(capability).collect(),
-    };
-    shown(visit, status, "Add model", |dialog| match dialog {
-        true => model_dialog(assets::urls(), &view),
-        false => model_page(&view),
-    })
-    .await
-}
-
-/// The form for a key, or for many.
-pub(super) async fn new_key(visit: &Visit, id: &str, many: bool) -> Result<Page, Refused> {
-    key_form(visit, id, 200, View::default().with("check", "true"), many, false).await
-}
-
-/// Adds one account, or a list of them.
-pub(super) async fn add_key(visit: &Visit, id: &str) -> Result<Page, Refused> {
-    let form = &visit.form;
-    let many = form.get("keys").is_some();
-    let asked = if many { add_many(visit, id).await } else { add_one(visit, id).await };
-    let toast = match asked {
-        Ok(toast) => toast,
-        Err(refused) if is_objection(&refused) => {
-            let anyway = refused.error.is("/save_anyway");
-            return key_form(visit, id, 422, objected(form, &SECRETS, &refused), many, anyway)
-                .await;
-        }
-        Err(refused) => return Err(refused),
-    };
-    Ok(stage::done(visit, &path(id), &toast))
-}
-
-async fn add_one(visit: &Visit, id: &str) -> Result<ninerouter_templates::Toast, Refused> {
-    let form = &visit.form;
-    let mut body = Body::of(form).switches(&["check"]).with("provider", id);
-    // Absent and empty both leave it to the router.
-    for name in ["label", "endpoint", "api_key"] {
-        if let Some(text) = form.get(name).map(str::trim).filter(|text| !text.is_empty()) {
-            body = body.with(name, text);
-        }
-    }
-    if form.get("save_anyway").is_some() {
-        body = body.with("save_anyway", true);
-    }
-    let params: Map<String, Value> = form
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix("params.")?, value.trim())))
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
-    if !params.is_empty() {
-        body = body.with("params", params);
-    }
-    let made = visit.ask("POST", "/api/accounts", Some(&body.json())).await?;
-    let label = names::name(visit, made.part("/account")).await?;
-    Ok(match made.text("/check/warning") {
-        "" => good(format!("“{label}” is added and serves from now on.")),
-        warning => mixed(format!("“{label}” is added. {warning}")),
-    })
-}
-
-async fn add_many(visit: &Visit, id: &str) -> Result<ninerouter_templates::Toast, Refused> {
-    let body = Body::of(&visit.form).lists(&["keys"]).switches(&["check"]).with("provider", id);
-    let started = visit.ask("POST", "/api/accounts/bulk", Some(&body.json())).await?;
-    let count = started.int("/job/total").unwrap_or_default();
-    Ok(good(format!("{count} keys are being added; each appears as it is checked.")))
-}
-
-async fn key_form(
-    visit: &Visit,
-    id: &str,
-    status: u16,
-    form: View,
-    many: bool,
-    save_anyway: bool,
-) -> Result<Page, Refused> {
-    let object = visit.read(&format!("/api/providers/{id}")).await?;
-    let site = |endpoint: &Value| {
-        let name = endpoint.text("/name").to_owned();
-        (name.clone(), format!("{name}: {}", endpoint.text("/url")))
-    };
-    let param = |param: &Value| Param {
-        name: param.text("/name").to_owned(),
-        label: param.text("/label").to_owned(),
-        required: param.is("/required") && param.text("/default").is_empty(),
-    };
-    let view = KeyForm {
-        csrf: visit.csrf.clone(),
-        provider: id.to_owned(),
-        name: object.text("/name").to_owned(),
-        form,
-        endpoints: object.list("/endpoints").iter().map(site).collect(),
-        params: object.list("/params").iter().map(param).collect(),
-        key_url: https(object.text("/key_url")),
-        save_anyway,
-        many,
-        service_account: false,
-    };
-    shown(visit, status, "Add API key", |dialog| match dialog {
-        true => key_dialog(assets::urls(), &view),
-        false => key_page(assets::urls(), &view),
-    })
-    .await
 }
 
 /// Changes routing and settings.
@@ -540,7 +300,7 @@ fn moved(ids: &mut [String], wish: &str) {
 }
 
 /// A form as a dialog's body, or as a page.
-async fn shown(
+pub(super) async fn shown(
     visit: &Visit,
     status: u16,
     title: &str,
@@ -600,19 +360,5 @@ mod tests {
             moved(&mut ids, wish);
             assert_eq!(ids.concat(), want, "{wish}");
         }
-    }
-
-    #[test]
-    fn a_model_without_a_price_is_unpriced() {
-        assert_eq!(price(&Value::Null), "unpriced");
-        assert_eq!(price(&json!({"input": "1.50", "output": "7.50"})), "$1.50 in · $7.50 out");
-    }
-
-    #[test]
-    fn the_path_of_a_model_is_one_path_below_its_provider() {
-        let shown = model_shown(
-            &json!({"provider": "open router", "model": "a/b:free?x", "enabled": true}),
-        );
-        assert_eq!(shown.path, "open%20router/a/b%3Afree%3Fx");
     }
 }

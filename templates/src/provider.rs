@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use crate::account::{self, Account};
 use crate::assets::Assets;
-use crate::part::action::{Look, dialog_link, labelled, link};
+use crate::moment::{Moment, time};
+use crate::part::action::{Look, dialog_link, labelled, link, post};
 use crate::part::badge::{Tone, badge, chip};
 use crate::part::empty::empty;
 use crate::part::field::{Field, Form, Input, check, input, select, summary, textarea};
@@ -92,6 +93,8 @@ pub struct Model {
     pub price: String,
     /// `catalog`, `fetched`, `manual`.
     pub source: String,
+    /// Its last test: how it went, and when; `None` = none since the start.
+    pub test: Option<(Tone, String, Moment)>,
     /// Served and listed.
     pub enabled: bool,
     /// Written by a config file: cannot be changed here.
@@ -147,7 +150,7 @@ pub fn provider(assets: &Assets, view: &Provider) -> Markup {
         }
         @if !view.notice.is_empty() { div.card { (notice(assets, Tone::Warn, &html! { p { (view.notice) } })) } }
         (accounts(assets, view))
-        (models(assets, &url, &view.models))
+        (models(assets, &view.csrf, &url, &view.models))
         (settings(&view.csrf, &view.id, &view.settings))
     }
 }
@@ -207,7 +210,7 @@ pub fn account_list(
     }
 }
 
-fn models(assets: &Assets, url: &str, view: &Models) -> Markup {
+fn models(assets: &Assets, csrf: &str, url: &str, view: &Models) -> Markup {
     html! {
         section #models.card aria-labelledby="models-t" {
             header {
@@ -221,6 +224,7 @@ fn models(assets: &Assets, url: &str, view: &Models) -> Markup {
                             hx-target="#model-list" hx-select="#model-list" hx-swap="outerHTML" hx-push-url="true"
                             hx-sync="this:replace" data-key="/";
                     }
+                    (post(&labelled(assets, "refresh", "Fetch list"), &format!("{url}/models/fetch"), Look::Plain))
                     (dialog_link(&labelled(assets, "plus", "Add model"), &format!("{url}/models/new"), Look::Plain))
                 }
             }
@@ -236,7 +240,7 @@ fn models(assets: &Assets, url: &str, view: &Models) -> Markup {
                             thead { tr {
                                 th scope="col" { "Model" } th.n scope="col" { "Context" } th.n scope="col" { "Output" }
                                 th scope="col" { "Can" } th scope="col" { "Price per 1M" } th scope="col" { "From" }
-                                th scope="col" { "Served" }
+                                th scope="col" { "Last test" } th scope="col" { "Served" }
                             } }
                             tbody { @for one in &view.shown { (model(one)) } }
                         }
@@ -245,6 +249,24 @@ fn models(assets: &Assets, url: &str, view: &Models) -> Markup {
                         (view.shown.len()) " of " (view.total)
                         @if let Some(next) = &view.next { " · " a href=(next) { "Show more" } }
                     }
+                }
+            }
+            @if !view.shown.is_empty() { (model_batch(csrf, url)) }
+        }
+    }
+}
+
+/// What is done with all ticked models.
+fn model_batch(csrf: &str, url: &str) -> Markup {
+    let url = format!("{url}/models/batch");
+    let acts = [("test", "Test"), ("enable", "Serve"), ("disable", "Do not serve")];
+    html! {
+        form #model-batch method="post" action=(url) hx-post=(url) hx-swap="none" {
+            input type="hidden" name="_csrf" value=(csrf);
+            div.actions {
+                span.faint { "With the ticked ones (a test is one smallest request to each and uses a little quota):" }
+                @for (action, label) in acts {
+                    button.btn.small type="submit" name="action" value=(action) { (label) }
                 }
             }
         }
@@ -258,12 +280,21 @@ pub fn model(view: &Model) -> Markup {
     let url = format!("/dashboard/models/{}", view.path);
     html! {
         tr id=(id) {
-            td data-label="Model" { code { (view.key) } @if !view.name.is_empty() { span.sub { (view.name) } } }
+            td data-label="Model" {
+                label for={ (id) "-tick" } {
+                    input id={ (id) "-tick" } type="checkbox" name="keys" value=(view.key) form="model-batch";
+                    " " code { (view.key) }
+                }
+                @if !view.name.is_empty() { span.sub { (view.name) } }
+            }
             td.n data-label="Context" { (view.context) }
             td.n data-label="Output" { (view.output) }
             td data-label="Can" { (view.capabilities.join(", ")) }
             td data-label="Price" { (view.price) }
             td data-label="From" { (view.source) }
+            td data-label="Last test" {
+                @if let Some((tone, words, at)) = &view.test { (badge(*tone, words)) span.sub { (time(at)) } } @else { "—" }
+            }
             td data-label="Served" {
                 @if view.managed { (if view.enabled { "yes" } else { "no" }) span.sub { "by config file" } }
                 @else {

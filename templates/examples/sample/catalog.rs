@@ -204,6 +204,7 @@ impl Sample {
             capabilities: ["vision", "tools", "reasoning", "pdf"].map(String::from).to_vec(),
             price: "$5.00 in · $0.50 cached · $25.00 out".into(),
             source: "catalog".into(),
+            test: enabled.then(|| (Tone::Ok, "0.92 s".into(), self.now.ago(NOW_MS - 7_200_000))),
             enabled,
             managed: false,
         }
