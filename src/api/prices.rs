@@ -1,5 +1,7 @@
 //! Prices: the operator's own over what catalog and upstreams say. US dollars per million tokens, as decimal text.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::api::call::{Call, Reply};
@@ -12,13 +14,16 @@ use crate::api::{Api, managed};
 use crate::config::file;
 use crate::provider::price::Price;
 use crate::store::prices::{self, PriceRow};
-use crate::store::usage::PriceSource;
+use crate::store::usage::{self, Dimension, Filter, PriceSource};
 use crate::store::{Connection, Stamp, StoreError};
 
 const WHAT: &str = "price";
 
 /// Members of the query of a list.
-pub(super) const FILTER: [&str; 4] = ["q", "unpriced", "overridden", "provider"];
+pub(super) const FILTER: [&str; 5] = ["q", "unpriced", "overridden", "provider", "used_days"];
+/// Longest look back, days.
+const LONGEST: i64 = 3_650;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
     call.only_query(&[&page::QUERY[..], &FILTER].concat())?;
@@ -29,6 +34,7 @@ impl Api {
     /// The prices that a call asks for, with their sort keys.
     pub(super) async fn prices(&self, call: &Call) -> Result<Vec<(String, Value)>, ApiError> {
         let (unpriced, overridden) = (call.flag("unpriced")?, call.flag("overridden")?);
+        let used = self.used_models(call).await?;
         let rows = self.read(prices::list).await?;
         let snapshot = self.shared().snapshot.load();
         let only =
@@ -49,7 +55,9 @@ impl Api {
             for id in ids {
                 let row = rows.iter().find(|row| row.provider == *provider.id && row.model == *id);
                 let known = snapshot.list_price(provider, id);
-                let wanted = (!unpriced || known.is_none()) && (!overridden || row.is_some());
+                let is_used = || used.as_ref().is_none_or(|used| used.contains(&provider.id, id));
+                let wanted =
+                    (!unpriced || known.is_none()) && (!overridden || row.is_some()) && is_used();
                 let key = format!("{}/{id}", provider.prefix());
                 if wanted && found(call, &[&key]) {
                     items.push((key.clone(), object(&provider.id, id, &key, known.as_ref(), row)));
@@ -58,6 +66,28 @@ impl Api {
         }
         items.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(items)
+    }
+
+    /// What was used in the last `used_days`; `None` = that is not asked for.
+    async fn used_models(&self, call: &Call) -> Result<Option<Used>, ApiError> {
+        let Some(text) = call.query("used_days") else { return Ok(None) };
+        let days = text.parse::<i64>().ok().filter(|days| (1..=LONGEST).contains(days));
+        let days = days.ok_or_else(|| {
+            ApiError::invalid("used_days", format!("must be a number from 1 to {LONGEST}"))
+        })?;
+        let to = self.shared().clock.now_ms();
+        let filter = Filter { from: to - days * DAY_MS, to, ..Filter::default() };
+        let found = self.read(move |conn| usage::by(conn, &filter, Dimension::Model)).await?;
+        Ok(Some(Used(found.into_keys().collect())))
+    }
+}
+
+/// Models that were used: provider, and the upstream's id.
+struct Used(HashSet<(String, String)>);
+
+impl Used {
+    fn contains(&self, provider: &str, model: &str) -> bool {
+        self.0.contains(&(provider.to_owned(), model.to_owned()))
     }
 }
 

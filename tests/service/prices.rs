@@ -143,6 +143,13 @@ fn history_is_brought_to_the_prices_of_now() {
     assert_eq!(spent, [json!({"value": 84})]);
     let daily = router.rows(&["list_cost", "paid_cost", "unpriced"], "usage_daily");
     assert_eq!(daily, [json!({"list_cost": 84, "paid_cost": 84, "unpriced": 0})]);
+    let listed = |query: &str| {
+        let list = call(&router, "GET", &format!("/api/prices?{query}"), Value::Null).json();
+        list["data"].as_array().unwrap().iter().map(|one| one["key"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("used_days=30"), ["up/m"]);
+    assert!(listed("used_days=30&provider=deepseek").is_empty());
+    assert_eq!(call(&router, "GET", "/api/prices?used_days=0", Value::Null).status, 422);
     assert_eq!(recalculated(), "0 of 2 changed");
     call(&router, "PUT", "/api/prices/up/m", json!({"input": "0", "output": "4"}));
     assert_eq!(recalculated(), "2 of 2 changed");
