@@ -34,6 +34,7 @@ pub mod finish;
 mod fold;
 pub mod gem3;
 pub mod ids;
+mod limits;
 pub mod media;
 pub mod names;
 pub mod output_format;

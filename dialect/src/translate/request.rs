@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::{
     Envelope, ReplyPlan, Signatures, Target, TranslateError, Warning, Warnings, builtins,
-    cache_marks, gem3, media, output_format, pairing, parameters, reject, schema, thinking, tools,
-    turns,
+    cache_marks, gem3, limits, media, output_format, pairing, parameters, reject, schema, thinking,
+    tools, turns,
 };
 use crate::ir::Str;
 use crate::{Dialect, anth, chat, cloud_code, codex, copilot, gem, hosted, ir, kiro, ollama, resp};
@@ -51,7 +51,7 @@ impl RequestTranslator {
     /// Reads a request of a client.
     ///
     /// # Errors
-    /// When the body is no request of the client's dialect.
+    /// When the body is no request of the client's dialect, or one with more in it than anybody sends in earnest.
     pub fn decode(client: Dialect, body: &[u8]) -> Result<Self, TranslateError> {
         let mut warnings = Warnings::default();
         let request = match client {
@@ -60,6 +60,7 @@ impl RequestTranslator {
             Dialect::Anth => anth::decode_request(body, &mut warnings),
             Dialect::Gem => gem::decode_request(body, &mut warnings),
         }?;
+        limits::check(&request)?;
         Ok(Self { client, request, warnings })
     }
 
