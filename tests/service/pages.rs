@@ -6,7 +6,7 @@ use ninerouter::demo::chaos::{Chaos, reply};
 use serde_json::json;
 
 use crate::support::browser::{field, set_cookies};
-use crate::support::{Browser, Dialect, Reply, Router, Setup};
+use crate::support::{Browser, Dialect, PATIENCE, Reply, Router, Setup, until};
 
 const PASSWORD: &str = "correct horse battery";
 /// Largest page (dashboard §6).
@@ -258,6 +258,117 @@ fn the_palette_finds_what_has_a_page() {
     assert!(gone.header("hx-location").unwrap().contains("/dashboard/combos"), "{}", gone.brief());
     let gone = browser.get("/dashboard/palette?go=first&q=comb");
     assert_eq!((gone.status, gone.header("location")), (303, Some("/dashboard/combos")));
+}
+
+/// Several accounts at once, without a script: switched, tested, and deleted after a question.
+#[test]
+fn ticked_accounts_are_changed_together() {
+    let (_chaos, router) = stocked();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let csrf = browser.csrf.clone();
+    let made = |label: &str| json!({"provider": "sim", "api_key": format!("key-of-{label}"), "label": label, "check": false});
+    let ids: Vec<String> = ["one", "two", "three"]
+        .iter()
+        .map(|label| {
+            let made = browser.api("POST", "/api/accounts", &made(label));
+            assert_eq!(made.status, 201, "{}", made.brief());
+            made.json()["account"]["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let page = "/dashboard/providers/sim/accounts/batch";
+    let mut send = |fields: &[(&str, &str)]| {
+        let mut all =
+            vec![("_csrf", csrf.as_str()), ("ids", ids[0].as_str()), ("ids", ids[1].as_str())];
+        all.extend_from_slice(fields);
+        browser.form(page, &all)
+    };
+    let off = send(&[("action", "disable")]);
+    assert_eq!((off.status, off.header("location")), (303, Some("/dashboard/providers/sim")));
+    let tested = send(&[("action", "test")]);
+    assert_eq!(tested.status, 303, "{}", tested.brief());
+    let asked = send(&[("action", "delete")]);
+    assert!(
+        asked.status == 200 && asked.text().contains("Delete 2 accounts?"),
+        "{}",
+        asked.brief()
+    );
+    let state = |browser: &mut Browser<'_>, id: &str| {
+        browser.api("GET", &format!("/api/accounts/{id}"), &json!(null))
+    };
+    assert_eq!(state(&mut browser, &ids[0]).json()["enabled"], false);
+    let shown = browser.get("/dashboard/providers/sim").text();
+    assert!(shown.contains("Test 2 accounts"), "the job stands on its provider's page");
+    let all = [("_csrf", csrf.as_str()), ("ids", ids[0].as_str()), ("ids", ids[1].as_str())];
+    let gone = browser.form(page, &[&all[..], &[("action", "delete"), ("sure", "true")]].concat());
+    assert_eq!(gone.status, 303, "{}", gone.brief());
+    assert_eq!(state(&mut browser, &ids[1]).status, 404);
+    let none = browser.form(page, &[("_csrf", &csrf), ("action", "disable")]);
+    assert_eq!(none.status, 303);
+    assert!(browser.get("/dashboard/providers/sim").text().contains("Tick the accounts"));
+    // What was switched is taken back by the message about it.
+    let id = &ids[2];
+    let path = format!("/dashboard/accounts/{id}");
+    let off = browser.send(
+        "POST",
+        &path,
+        &[
+            ("x-csrf-token", &csrf),
+            ("hx-request", "true"),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ],
+        b"enabled=false",
+    );
+    assert!(off.text().contains(&format!("hx-post=\"{path}?enabled=true\"")), "{}", off.text());
+    assert_eq!(state(&mut browser, id).json()["enabled"], false);
+    browser.form(&format!("{path}?enabled=true"), &[("_csrf", &csrf)]);
+    assert_eq!(state(&mut browser, id).json()["enabled"], true);
+}
+
+/// A real request to a combo from its page, and what it leaves on the pages: figures, a chart, a row.
+#[test]
+fn a_combo_is_tried_from_its_page_and_the_charts_show_it() {
+    let (_chaos, router) = stocked();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let csrf = browser.csrf.clone();
+    let empty = browser.get("/dashboard").text();
+    assert!(
+        empty.contains("No request in the last 7 days") && !empty.contains("<svg class=\"chart")
+    );
+    let combos = browser.api("GET", "/api/combos", &json!(null)).json();
+    let id = combos["data"][0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/dashboard/combos/{id}/test");
+    let tried = browser.form(&path, &[("_csrf", &csrf), ("message", "say <b>hello</b>")]);
+    let page = tried.text();
+    assert_eq!(tried.status, 200, "{}", tried.brief());
+    assert!(page.contains("Answered by sim/m") && page.contains("answered"), "{page}");
+    let charted = until(PATIENCE, "the request is counted", || {
+        let page = browser.get("/dashboard").text();
+        page.contains("<svg class=\"chart wide\"").then_some(page)
+    });
+    assert!(charted.contains("Tokens by tier") && charted.contains("Show as table"), "{charted}");
+    let month = browser.get("/dashboard?period=30d").text();
+    assert!(month.contains("last 30 days, by provider"), "{month}");
+    assert!(browser.get("/dashboard/combos").text().contains("1 request in 24 h"));
+}
+
+/// The form that takes over sign-ins of official clients.
+#[test]
+fn an_import_asks_for_a_file_and_never_shows_it_again() {
+    let router = setup().start();
+    let mut browser = Browser::signed_in(&router, PASSWORD);
+    let csrf = browser.csrf.clone();
+    let page = "/dashboard/providers/claude/import";
+    let form = browser.get(page);
+    is_sound(page, &form);
+    assert!(form.text().contains("No sign-in of this vendor"), "{}", form.text());
+    let nothing = browser.form(page, &[("_csrf", &csrf), ("data", " ")]);
+    assert_eq!(nothing.status, 422);
+    assert!(nothing.text().contains("Tick a sign-in, or paste its file."));
+    let secret = "{\"nonsense\": \"sk-secret-of-mine\"}";
+    let refused = browser.form(page, &[("_csrf", &csrf), ("data", secret), ("label", "mine")]);
+    assert_eq!(refused.status, 422, "{}", refused.brief());
+    let text = refused.text();
+    assert!(text.contains("value=\"mine\"") && !text.contains("sk-secret-of-mine"), "{text}");
 }
 
 /// The feed of a page draws what changed with the id that the page has.
