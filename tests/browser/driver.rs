@@ -172,6 +172,16 @@ impl Browser {
         });
     }
 
+    /// Presses keys at the same time, wherever the focus is.
+    pub(crate) fn press(&self, keys: &[&str]) {
+        let step = |kind: &str, key: &&str| json!({"type": kind, "value": key});
+        let down = keys.iter().map(|key| step("keyDown", key));
+        let up = keys.iter().rev().map(|key| step("keyUp", key));
+        let steps: Vec<Value> = down.chain(up).collect();
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": steps});
+        self.command("POST", "/actions", Some(&json!({"actions": [keyboard]})));
+    }
+
     /// The text that people see.
     pub(crate) fn text(&self, element: &Element) -> Option<String> {
         let path = format!("/element/{}/text", element.0);

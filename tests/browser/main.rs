@@ -33,13 +33,16 @@ use crate::support::{Dialect, PATIENCE, Router, Setup, until};
 /// What a fresh router on this computer takes (security §5.2).
 const FIRST: &str = "123456";
 const CHOSEN: &str = "correct horse battery";
-/// Pages that every router has.
-const PAGES: [&str; 5] = [
+/// Pages of a router with the provider `sim`.
+const PAGES: [&str; 8] = [
     "/dashboard",
     "/dashboard/endpoint",
     "/dashboard/providers",
     "/dashboard/combos",
     "/dashboard/logs",
+    "/dashboard/palette",
+    "/dashboard/providers/sim",
+    "/dashboard/providers/claude/import",
 ];
 
 /// A router with a custom provider `sim` and no account, whose upstream streams, and holds the end of each answer until
@@ -186,8 +189,14 @@ fn t_ui_b1_every_page_fits_every_screen_in_both_colours() {
     let Some(chromedriver) = chromedriver() else { return };
     let (_chaos, router) = stocked();
     let base = base(&router);
+    // Something for the charts.
+    assert_eq!(router.ask(Dialect::Chat, "daily", false).status, 200);
     let browser = Browser::start(&chromedriver, Wish::default());
     first_run(&browser, &base);
+    until(PATIENCE, "the request is in the chart", || {
+        browser.go(&format!("{base}/dashboard"));
+        (!browser.all(".chart.wide").is_empty()).then_some(())
+    });
     for page in PAGES {
         for scheme in ["dark", "light"] {
             browser.prefer(scheme);
@@ -325,6 +334,61 @@ fn t_ui_b10_the_password_is_asked_for_and_the_change_goes_on() {
     assert_eq!(router.get("/v1/models").status, 401, "it is in use");
     // The feed goes on with the session, and nobody notes anything but the question itself.
     browser.find("[data-live=on]");
+    is_quiet(&browser, &base);
+}
+
+/// T-UI-B3: the palette and the keys of pages, without a pointer; and the log begins at its end.
+#[test]
+fn t_ui_b3_keys_go_everywhere() {
+    const CONTROL: &str = "\u{e009}";
+    const ENTER: &str = "\u{e007}";
+    const DOWN: &str = "\u{e015}";
+    let Some(chromedriver) = chromedriver() else { return };
+    let (_chaos, router) = stocked();
+    let base = base(&router);
+    let browser = Browser::start(&chromedriver, Wish::default());
+    first_run(&browser, &base);
+    browser.press(&[CONTROL, "k"]);
+    browser.find("#dialog[open] #palette-q:focus");
+    browser.picture("palette");
+    for key in ["d", "a", "i", "l", "y"] {
+        browser.press(&[key]);
+    }
+    browser.wait_text("#palette-hits", "Combo");
+    browser.press(&[DOWN]);
+    browser.find("#palette-hits a:focus");
+    browser.press(&[ENTER]);
+    browser.wait_text("h1", "daily");
+    let is_open = "return document.getElementById('dialog').open";
+    until(PATIENCE, "the palette closes", || {
+        (browser.script(is_open) == json!(false)).then_some(())
+    });
+    // Enter in the search goes to the best of what was found.
+    browser.press(&[CONTROL, "k"]);
+    browser.find("#dialog[open] #palette-q:focus");
+    for key in ["p", "r", "o", "v"] {
+        browser.press(&[key]);
+    }
+    browser.press(&[ENTER]);
+    browser.wait_text("h1", "Providers");
+    browser.resize(1_000, 260);
+    browser.press(&["g"]);
+    browser.press(&["l"]);
+    browser.wait_text("h1", "Logs");
+    browser.find("#log-lines li");
+    let last = "const log = document.querySelector('.log'), last = document.querySelector('#log-lines li:last-child');\
+        const at = (part) => part.getBoundingClientRect().bottom;\
+        return [log.scrollHeight > log.clientHeight, at(last) <= at(log) + 1]";
+    assert_eq!(browser.script(last), json!([true, true]), "the newest line is in view");
+    // Rows by j, what a page makes new by n.
+    browser.resize(1_440, 900);
+    browser.press(&["g"]);
+    browser.press(&["c"]);
+    browser.wait_text("h1", "Combos");
+    browser.press(&["j"]);
+    browser.find("#combo-list a:focus");
+    browser.press(&["n"]);
+    browser.wait_text("h1", "New combo");
     is_quiet(&browser, &base);
 }
 
