@@ -23,9 +23,10 @@ impl<'a> Candidates<'a> {
     #[must_use]
     pub fn of(headers: &'a HeaderMap, query: Option<&'a str>) -> Self {
         let mut found = Self::default();
-        found.offer(bearer(headers));
-        for name in ["x-api-key", "x-goog-api-key", "api-key"] {
-            found.offer(single(headers, name));
+        let [authorization, others @ ..] = at_places(headers);
+        found.offer(authorization.and_then(bearer));
+        for value in others {
+            found.offer(value.and_then(single));
         }
         if let Some(key) = query.and_then(query_key) {
             found.in_query = true;
@@ -64,38 +65,43 @@ impl<'a> Offer<'a> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<Offer<'_>> {
-    let value = match only(headers, "authorization")? {
-        Ok(value) => value.trim(),
-        Err(Twice) => return Some(Offer::Unreadable),
-    };
-    let (scheme, key) = value.split_once(' ')?;
+/// Headers that may hold a key, best first.
+const PLACES: [&str; 4] = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
+
+/// The one value of a header. Bytes that are not ASCII read as an unusable text, as does a header given twice.
+type Place<'a> = Result<&'a str, Unusable>;
+
+#[derive(Clone, Copy)]
+struct Unusable;
+
+/// What stands in each of [`PLACES`], in one look through the head.
+fn at_places(headers: &HeaderMap) -> [Option<Place<'_>>; PLACES.len()] {
+    let mut found = [None; PLACES.len()];
+    for (name, value) in headers {
+        let slots = PLACES.iter().zip(&mut found);
+        for (_, slot) in slots.filter(|(place, _)| **place == name.as_str()) {
+            let value = value.to_str().map_err(|_not_ascii| Unusable);
+            *slot = Some(if slot.is_none() { value } else { Err(Unusable) });
+        }
+    }
+    found
+}
+
+fn bearer(value: Place<'_>) -> Option<Offer<'_>> {
+    let Ok(value) = value else { return Some(Offer::Unreadable) };
+    let (scheme, key) = value.trim().split_once(' ')?;
     let key = key.trim();
     // Another scheme, or a bare `Bearer`, offers no key at all.
     (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty())
         .then(|| Offer::of(Cow::Borrowed(key)))
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<Offer<'a>> {
-    match only(headers, name)? {
+fn single(value: Place<'_>) -> Option<Offer<'_>> {
+    match value {
         Ok(value) if value.trim().is_empty() => None,
         Ok(value) => Some(Offer::of(Cow::Borrowed(value.trim()))),
-        Err(Twice) => Some(Offer::Unreadable),
+        Err(Unusable) => Some(Offer::Unreadable),
     }
-}
-
-struct Twice;
-
-/// The one value of a header. Bytes that are not ASCII read as an unusable text.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<Result<&'a str, Twice>> {
-    // To look through a dozen headers costs less than the map's hash of a name.
-    let all = headers.iter().filter(|(known, _)| known.as_str() == name);
-    let mut values = all.map(|(_, value)| value);
-    let value = values.next()?;
-    if values.next().is_some() {
-        return Some(Err(Twice));
-    }
-    Some(value.to_str().map_err(|_not_ascii| Twice))
 }
 
 /// The value of `key` in a query, percent-decoded once. The first one counts.

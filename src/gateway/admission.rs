@@ -54,6 +54,8 @@ pub struct Door {
     pub matched: Matched,
     /// Who asks.
     pub visitor: Visitor,
+    /// Names of its headers.
+    pub(super) names: Names,
 }
 
 /// A request that may go on.
@@ -86,21 +88,59 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
+    /// A request that has come to an endpoint.
+    #[must_use]
+    pub fn new(
+        worker: Rc<Worker>,
+        http: HttpRequest,
+        request_id: Arc<str>,
+        matched: Matched,
+        visitor: Visitor,
+    ) -> Self {
+        let names = Names::of(http.headers());
+        Self { worker, http, request_id, matched, visitor, names }
+    }
+
     /// First value of a header, when it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        text_of(self.http.headers(), name)
+        self.names.text(self.http.headers(), name)
     }
 }
 
-/// First value of a header, named in lower case, when it is text.
-///
-/// Clients send a dozen headers. To look through them costs less than to hash the name, which the map of the library
-/// does, and there are dozens of names to ask for.
-#[must_use]
-pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let (_, value) = headers.iter().find(|(known, _)| known.as_str() == name)?;
-    value.to_str().ok()
+/// Which headers a request may have, by a mark of each name. Dozens of names are asked for, and clients send few of
+/// them: a name that is not there costs no look at the map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names(u64);
+
+impl Names {
+    /// The names in a request's head.
+    #[must_use]
+    fn of(headers: &HeaderMap) -> Self {
+        Self(headers.keys().fold(0, |marks, name| marks | mark(name.as_str())))
+    }
+
+    /// First value of a header, named in lower case, when it is text. `headers` are those of [`Names::of`].
+    #[must_use]
+    pub(super) fn text<'a>(self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        if self.0 & mark(name) == 0 {
+            return None;
+        }
+        // To look through a dozen headers costs less than to make a hashed name of the text.
+        let (_, value) = headers.iter().find(|(known, _)| known.as_str() == name)?;
+        value.to_str().ok()
+    }
+}
+
+/// One of 64 bits.
+fn mark(name: &str) -> u64 {
+    let (first, last) = match name.as_bytes() {
+        [] => (0, 0),
+        [only] => (*only, *only),
+        [first, .., last] => (*first, *last),
+    };
+    let length = u32::try_from(name.len()).unwrap_or(0);
+    1_u64.rotate_left(length.wrapping_mul(5) ^ u32::from(first) ^ u32::from(last).wrapping_mul(3))
 }
 
 /// Lets a request in, or says why not.

@@ -18,7 +18,7 @@ use crate::auth::admit::Caller;
 use crate::auth::limits::KeyPermit;
 use crate::auth::load::Portion;
 use crate::clock::UnixMs;
-use crate::gateway::admission::{Door, Inside, text_of};
+use crate::gateway::admission::{Door, Inside, Names};
 use crate::gateway::answer::Route;
 use crate::gateway::blame::Blame;
 use crate::gateway::broken::Broken;
@@ -84,6 +84,8 @@ pub(super) struct Exchange {
     pub snapshot: Arc<Snapshot>,
     /// Head of the client's request, until the commit point.
     pub http: Option<HttpRequest>,
+    /// Names of its headers.
+    pub names: Names,
     /// `x-request-id` of the answer.
     pub request_id: Arc<str>,
     /// Who asks.
@@ -154,12 +156,11 @@ impl Exchange {
         recorder: Recorder,
         combo_limit: Option<Duration>,
     ) -> Self {
-        let Door { worker, http, request_id, .. } = door;
-        let shared = Arc::clone(&worker.shared);
         let (started, started_at) = recorder.started();
-        let client = text_of(http.headers(), CLIENT_HEADER);
         let total = inside.snapshot.settings.timeouts.request_total;
-        let deadline = Deadline::of(started, client, combo_limit, total);
+        let deadline = Deadline::of(started, door.header(CLIENT_HEADER), combo_limit, total);
+        let Door { worker, http, names, request_id, .. } = door;
+        let shared = Arc::clone(&worker.shared);
         Self {
             caller: inside.admitted.caller,
             _place: inside.place,
@@ -168,6 +169,7 @@ impl Exchange {
             shared,
             worker,
             http: Some(http),
+            names,
             request_id,
             ask,
             decoded: OnceCell::new(),
@@ -182,7 +184,7 @@ impl Exchange {
     /// First value of a client header, when it is text.
     #[must_use]
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        text_of(self.http.as_ref()?.headers(), name)
+        self.names.text(self.http.as_ref()?.headers(), name)
     }
 
     /// The earlier of `limit` from now and the request's own deadline.

@@ -60,7 +60,7 @@ async fn answer(
     };
     let shape = matched.shape;
     let visitor = Visitor::Operator { follower };
-    let door = Door { worker, http, request_id: Arc::clone(&request_id), matched, visitor };
+    let door = Door::new(worker, http, Arc::clone(&request_id), matched, visitor);
     match serve(door, payload).await {
         Ok(reply) => reply,
         Err(refusal) => refusal.render(shape, &request_id),

@@ -3,7 +3,9 @@
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
-use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName, HeaderValue, VARY};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, HeaderName, HeaderValue, UPGRADE, VARY,
+};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
@@ -27,6 +29,7 @@ const HEADER: usize = 32 * 1024;
 /// Characters of a path that an error repeats (SEC-LOG-4).
 const SHOWN_PATH: usize = 200;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// Answers one request.
@@ -37,7 +40,7 @@ pub(super) async fn dispatch(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let id = request_id(http.headers().get("x-request-id").and_then(|v| v.to_str().ok()));
+    let id = request_id(http.headers().get(REQUEST_ID).and_then(|v| v.to_str().ok()));
     let found = find(&http);
     let (manner, class) = (found.manner(&http), found.class());
     let doors = Doors { worker: Rc::clone(&worker), sign_ins, api };
@@ -141,7 +144,7 @@ fn find(http: &HttpRequest) -> Found {
     }
     let upgrade = http
         .headers()
-        .get("upgrade")
+        .get(UPGRADE)
         .is_some_and(|v| v.to_str().is_ok_and(|text| text.eq_ignore_ascii_case("websocket")));
     let mut result = route(http.method().as_str(), http.uri().path(), upgrade);
     let shape = match &mut result {
@@ -291,8 +294,7 @@ async fn endpoint(
         }
         Class::Inference => {
             let shape = matched.shape;
-            let request_id = id.as_str().into();
-            let door = Door { worker, http, request_id, matched, visitor: Visitor::Client };
+            let door = Door::new(worker, http, id.as_str().into(), matched, Visitor::Client);
             match gateway::serve(door, payload).await {
                 Ok(reply) => reply,
                 Err(refusal) => refusal.render(shape, &id),
