@@ -101,15 +101,7 @@ pub(super) struct Route {
     pub overage: bool,
 }
 
-impl Route {
-    /// A mark of the account that tells accounts apart and nothing else (endpoints §1).
-    #[must_use]
-    pub(super) fn account_mark(&self) -> String {
-        account_mark(self.account)
-    }
-}
-
-/// See [`Route::account_mark`].
+/// A mark of the account that tells accounts apart and nothing else (endpoints §1).
 #[must_use]
 pub(super) fn account_mark(account: AccountId) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16);

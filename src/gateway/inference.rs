@@ -438,8 +438,10 @@ fn routing_headers(head: &mut actix_web::HttpResponseBuilder, exchange: &Exchang
     };
     text(PROVIDER, &target.provider.id);
     text(MODEL, &target.key);
-    text(ACCOUNT, &route.account_mark());
     if let Some(combo) = &route.combo {
         text(COMBO, combo);
+    }
+    if let Some(mark) = exchange.worker.mark(route.account) {
+        head.insert_header((ACCOUNT, mark));
     }
 }

@@ -1,9 +1,12 @@
 //! What one HTTP worker thread owns: its clients and its way to the router.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Addr, MailboxError};
+use actix_web::http::header::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::actors::checkout::{Checked, Checkout, Journey};
@@ -11,7 +14,9 @@ use crate::actors::desk::RouterDesk;
 use crate::actors::reports;
 use crate::actors::router::{Router, ServedProviders};
 use crate::actors::shared::Shared;
+use crate::gateway::answer::account_mark;
 use crate::gateway::signatures::SignatureStore;
+use crate::id::AccountId;
 use crate::net::Clients;
 
 /// Longest wait for an answer that needs no waiting.
@@ -21,6 +26,9 @@ const ASK: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_secs(2);
 /// A refusal of the database is believed for so long.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Marks of accounts remembered before all are forgotten.
+const MARKS: usize = 1_024;
 
 /// State of one worker thread.
 #[derive(Debug)]
@@ -32,10 +40,12 @@ pub struct Worker {
     /// Reasoning that the router passed on; all workers share it.
     pub signatures: SignatureStore,
     /// This thread's copy of the router's address.
-    router: std::cell::RefCell<Addr<Router>>,
+    router: RefCell<Addr<Router>>,
     desk: Arc<RouterDesk>,
     /// When the database last failed to take a write on request.
     refused: tokio::sync::Mutex<Option<Instant>>,
+    /// Marks of accounts, as header values.
+    marks: RefCell<HashMap<AccountId, HeaderValue>>,
 }
 
 impl Worker {
@@ -43,9 +53,25 @@ impl Worker {
     #[must_use]
     pub fn new(shared: Arc<Shared>, desk: Arc<RouterDesk>, signatures: SignatureStore) -> Self {
         let clients = Clients::new(Arc::clone(&shared.net));
-        let router = std::cell::RefCell::new(desk.addr());
+        let router = RefCell::new(desk.addr());
         reports::hold_here();
-        Self { shared, clients, signatures, router, desk, refused: tokio::sync::Mutex::new(None) }
+        let (refused, marks) = (tokio::sync::Mutex::new(None), RefCell::default());
+        Self { shared, clients, signatures, router, desk, refused, marks }
+    }
+
+    /// The mark of an account, for the header that names it (endpoints §1).
+    #[must_use]
+    pub(super) fn mark(&self, account: AccountId) -> Option<HeaderValue> {
+        let mut marks = self.marks.borrow_mut();
+        if let Some(known) = marks.get(&account) {
+            return Some(known.clone());
+        }
+        let mark = HeaderValue::from_str(&account_mark(account)).ok()?;
+        if marks.len() >= MARKS {
+            marks.clear();
+        }
+        marks.insert(account, mark.clone());
+        Some(mark)
     }
 
     /// The router, started again when it died (REL-ACT-1). A dead address when that fails.
