@@ -6,16 +6,18 @@
 
 mod known;
 mod media;
+mod rules;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use regex::{Captures, Regex};
+use regex::Regex;
 use serde_json::Value;
 
 pub use known::Known;
-pub use media::{media_mark, without_media};
+pub use media::{holds_media_mark, media_mark, without_media};
+use rules::{RULES, Searched};
 use sha2::Sha256;
 
 /// In place of a secret.
@@ -115,8 +117,10 @@ pub fn redact_text(text: &str) -> Cow<'_, str> {
 /// One round of all rules; `None` when nothing was found.
 fn redact_once(text: &str) -> Option<String> {
     let mut text = Cow::Borrowed(text);
-    for rule in RULES.iter() {
-        if let Cow::Owned(changed) = rule.apply(&text) {
+    let mut searched = Searched::of(&text);
+    for rule in &RULES {
+        if let Cow::Owned(changed) = rule.apply(&text, &searched) {
+            searched = Searched::of(&changed);
             text = Cow::Owned(changed);
         }
     }
@@ -176,109 +180,8 @@ pub fn is_redacted(value: &Value) -> bool {
 /// True when [`redact_text`] would find a secret. Long base64 alone is none.
 #[must_use]
 pub fn contains_secret(text: &str) -> bool {
-    RULES.iter().any(|rule| matches!(rule.apply(text), Cow::Owned(_)))
-}
-
-/// One kind of secret. Each is looked for in a pass of its own: in one alternation, a long candidate that
-/// fails at its end would be scanned again behind every short match inside it.
-struct Rule {
-    pattern: Regex,
-    keep: Keep,
-}
-
-/// What stays of a match.
-#[derive(Clone, Copy)]
-enum Keep {
-    Nothing,
-    /// Groups 1 and 3; group 2 is the secret.
-    Around,
-    /// As `Around`, when group `name` is the name of a secret parameter.
-    AroundNamedParameter,
-    /// As `Around`, when group `name` is the name of a secret member.
-    AroundNamedMember,
-}
-
-static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
-    use Keep::{Around, AroundNamedMember, AroundNamedParameter, Nothing};
-    let table = [
-        (
-            r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
-            Nothing,
-        ),
-        // Not `code`: every error body has one. OAuth codes travel in queries, which are below.
-        (
-            r#"(?s)(?<one>"(?<name>[A-Za-z0-9_.-]{1,64})"\s*:\s*")(?<two>(?:[^"\\]|\\.)+)(?<three>")"#,
-            AroundNamedMember,
-        ),
-        (
-            r#"(?<one>[?&](?<name>[A-Za-z0-9_.-]{1,64})=)(?<two>[^&\s"'<>]+)(?<three>)"#,
-            AroundNamedParameter,
-        ),
-        // The same inside a text that is itself a member: quotes are escaped there.
-        (
-            r#"(?<one>\\"(?<name>[A-Za-z0-9_.-]{1,64})\\"\s*:\s*\\")(?<two>[^"\\]+)(?<three>)"#,
-            AroundNamedMember,
-        ),
-        // Headers and form bodies as error texts quote them. Not every name with `token` in it: most count tokens.
-        (
-            r#"(?i)(?<one>\b(?:x-api-key|api-key|x-goog-api-key|(?:proxy-)?authorization)\s*:\s*(?:basic\s+|bearer\s+)?)(?<two>[^\s,;"'<>]{4,})(?<three>)"#,
-            Around,
-        ),
-        (r#"(?i)(?<one>\bcookie\s*:\s*)(?<two>[^\r\n"=;]{1,128}=[^\r\n"]+)(?<three>)"#, Around),
-        (
-            r#"(?i)(?<one>\b(?:client_secret|client_assertion|refresh_token|access_token|id_token|code_verifier|device_code|password|passphrase|api_?key)=)(?<two>[^&\s"'<>]+)(?<three>)"#,
-            Around,
-        ),
-        (r"(?<one>://)(?<two>[^/@\s]+)(?<three>@)", Around),
-        (r"(?i)(?<one>bearer\s+)(?<two>\S{8,})(?<three>)", Around),
-        (r"AIza[0-9A-Za-z_-]{35}", Nothing),
-        (r"ya29\.[0-9A-Za-z_-]{20,}", Nothing),
-        (r"1//[0-9A-Za-z_-]{20,}", Nothing),
-        (r"gh[opusr]_[A-Za-z0-9]{20,}", Nothing),
-        (r"github_pat_[0-9A-Za-z_]{20,}", Nothing),
-        (r"glpat-[0-9A-Za-z_-]{16,}", Nothing),
-        (r"xox[abpr]-[0-9A-Za-z_-]{10,}", Nothing),
-        (r"(?:AKIA|ASIA)[0-9A-Z]{16}", Nothing),
-        (r"eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_-]{4,}", Nothing),
-        // `sk-ant-…`, `sk-proj-…`, our own `sk-nr1-…`; not `task-…`. Last, because of the boundary.
-        (r"\bsk-[A-Za-z0-9_-]{16,}", Nothing),
-    ];
-    // A pattern that does not compile is found by the tests.
-    table
-        .into_iter()
-        .filter_map(|(pattern, keep)| Some(Rule { pattern: Regex::new(pattern).ok()?, keep }))
-        .collect()
-});
-
-impl Rule {
-    fn apply<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut changed = false;
-        let replaced = self.pattern.replace_all(text, |found: &Captures<'_>| {
-            let put = self.replacement(found);
-            changed |= found.get(0).is_some_and(|whole| whole.as_str() != put);
-            put
-        });
-        if changed { replaced } else { Cow::Borrowed(text) }
-    }
-
-    fn replacement(&self, found: &Captures<'_>) -> String {
-        let part = |name: &str| found.name(name).map_or("", |part| part.as_str());
-        let whole = || found.get(0).map_or("", |whole| whole.as_str());
-        let hidden = match self.keep {
-            Keep::Nothing => return mask(whole()).to_owned(),
-            Keep::Around => true,
-            Keep::AroundNamedParameter => is_secret_parameter(part("name")),
-            Keep::AroundNamedMember => {
-                let name = part("name");
-                is_secret_name(name) && !name.eq_ignore_ascii_case("code")
-            }
-        };
-        if hidden {
-            format!("{}{}{}", part("one"), mask(part("two")), part("three"))
-        } else {
-            whole().to_owned()
-        }
-    }
+    let searched = Searched::of(text);
+    RULES.iter().any(|rule| matches!(rule.apply(text, &searched), Cow::Owned(_)))
 }
 
 /// A mask that is no longer than what it hides, or short. Masks hide as themselves.

@@ -34,11 +34,6 @@ fn secrets() -> Vec<String> {
 }
 
 #[test]
-fn all_patterns_compile() {
-    assert_eq!(RULES.len(), 19);
-}
-
-#[test]
 fn t_log_01_every_kind_is_found_in_every_surrounding() {
     for secret in secrets() {
         for text in [
