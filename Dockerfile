@@ -3,6 +3,7 @@ ARG RUNTIME=debian:bookworm-slim
 FROM rust:1-bookworm AS build
 WORKDIR /src
 # Dependencies first: they change less often than the code and stay in the cache.
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml build.rs ./
 COPY dialect/Cargo.toml dialect/
 COPY templates/Cargo.toml templates/
