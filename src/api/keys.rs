@@ -212,7 +212,7 @@ impl Api {
             true => EventName::DebugLoggingOn,
             false => EventName::DebugLoggingOff,
         };
-        let event = Event::ok(name).with("mode", "key").with("api_key_id", row.id.to_string());
+        let event = Event::ok(name).with("mode", "key").with("id", row.id.to_string());
         self.shared().audit.record(caller, event);
     }
 

@@ -171,7 +171,7 @@ fn replies_are_what_the_document_says() {
     ] {
         told.call("GET", path, path, Value::Null);
     }
-    let file = json!({"text": "[[aliases]]\nalias = \"quick\"\ntarget = \"one/m\"\n"});
+    let file = json!({"text": "[aliases]\nquick = \"one/m\"\n"});
     for action in ["validate", "diff", "apply"] {
         let path = format!("/api/config/{action}");
         told.call("POST", &path, &path, file.clone());

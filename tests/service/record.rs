@@ -369,7 +369,7 @@ fn a_key_can_have_the_bodies_of_its_requests_kept() {
     let path = format!("/api/keys/{id}");
     let changed = call(&router, "PATCH", &path, json!({"capture_bodies": true})).json();
     assert_eq!(changed["capture_bodies"], true, "{changed}");
-    assert_eq!(row(&router, "debug_logging_on")["detail"]["api_key_id"], id);
+    assert_eq!(row(&router, "debug_logging_on")["detail"]["id"], id);
     // A change of something else leaves it alone.
     assert_eq!(call(&router, "PATCH", &path, json!({"rpm": 60})).json()["capture_bodies"], true);
 
@@ -395,7 +395,7 @@ fn a_key_can_have_the_bodies_of_its_requests_kept() {
     });
     assert!(!bodies.to_string().contains(late), "{bodies}");
     call(&router, "PATCH", &path, json!({"capture_bodies": false}));
-    assert_eq!(row(&router, "debug_logging_off")["detail"]["api_key_id"], id);
+    assert_eq!(row(&router, "debug_logging_off")["detail"]["id"], id);
 }
 
 #[test]
