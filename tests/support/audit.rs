@@ -1,8 +1,10 @@
 //! Rows of a running router's audit log.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::{PATIENCE, Router, admin, until};
+use super::{PATIENCE, Router, admin, now};
 
 /// The newest row of this event, once it is written.
 pub(crate) fn row(router: &Router, event: &str) -> Value {
@@ -11,7 +13,16 @@ pub(crate) fn row(router: &Router, event: &str) -> Value {
 
 /// The newest row of this event that fits, once it is written.
 pub(crate) fn row_that(router: &Router, event: &str, fits: impl Fn(&Value) -> bool) -> Value {
-    until(PATIENCE, event, || rows(router, event).into_iter().find(&fits))
+    let found = || rows(router, event).into_iter().find(&fits);
+    let start = now();
+    loop {
+        if let Some(row) = found() {
+            return row;
+        }
+        let rows = || Value::from(rows(router, event));
+        assert!(start.elapsed() < PATIENCE, "no such row of `{event}`, but {:#}", rows());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
 }
 
 /// The newest rows of this event, at most 100, newest first.
