@@ -354,7 +354,7 @@ fn t_log_01_no_code_and_no_token_of_a_sign_in_that_fails() {
             format!("/api/accounts/connect/sessions/{}", begun["session_id"].as_str().unwrap());
         let back = match way {
             "refusal" => format!(
-                "/callback?error=server_error&error_description=token%3D{code}&state={state}"
+                "/callback?error=server_error&error_description=access_token%3D{code}&state={state}"
             ),
             _ => format!("/callback?code={code}&state={state}"),
         };
