@@ -248,10 +248,10 @@ fn no_message_holds_a_value_that_may_be_a_secret() {
 
 #[test]
 fn keys_of_later_versions_warn() {
-    let file = toml("[settings]\ntheme = 'dark'\nmetrics_enabled = true\n").unwrap();
+    let file = toml("[settings]\nlocale = 'de'\nmetrics_enabled = true\n").unwrap();
     let lines: Vec<_> = file.warnings.iter().map(|w| w.line).collect();
     assert_eq!(lines, [2, 3]);
-    assert!(file.warnings[0].message.contains("`theme` has no effect yet"));
+    assert!(file.warnings[0].message.contains("`locale` has no effect yet"));
 }
 
 #[test]
