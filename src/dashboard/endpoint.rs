@@ -5,16 +5,16 @@ use ninerouter_templates::layout::Section;
 use ninerouter_templates::{Markup, Snippet};
 use serde_json::{Value, json};
 
-use crate::dashboard::assets;
 use crate::dashboard::form::{entered, is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::show::key;
 use crate::dashboard::stage::{self, About, Refused, Stage, good};
 use crate::dashboard::visit::{Page, Visit};
+use crate::dashboard::{assets, remote};
 
 /// Where the page is.
 pub(super) const PATH: &str = "/dashboard/endpoint";
-const ABOUT: About<'static> =
+pub(super) const ABOUT: About<'static> =
     About { section: Section::Endpoint, title: "Endpoint", feed: Some("shell") };
 
 pub(super) async fn show(visit: &Visit) -> Result<Page, Refused> {
@@ -44,6 +44,7 @@ async fn content(visit: &Visit, stage: &Stage) -> Result<Markup, Refused> {
         snippets: snippets(origin, &model, "$NINEROUTER_KEY"),
         keys: keys.list("/data").iter().map(|one| key::row(&stage.sight, one)).collect(),
         requirement: required(stage),
+        remote: remote::view(stage),
     };
     Ok(endpoint(assets::urls(), &view))
 }
@@ -78,16 +79,20 @@ pub(super) async fn require(visit: &Visit) -> Result<Page, Refused> {
 fn required(stage: &Stage) -> Requirement {
     let value = stage.settings.part("/settings/require_api_key");
     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let meta = stage.settings.part("/meta/require_api_key");
-    let fixed_by = match meta.text("/source") {
+    let fixed_by = fixed_by(stage.settings.part("/meta/require_api_key"));
+    let form =
+        entered(&crate::dashboard::visit::Form::default(), &[]).with("require_api_key", &value);
+    Requirement { form, sentence: access(&stage.status), fixed_by }
+}
+
+/// What a setting is fixed by, of its member of `meta`; empty = it can be changed.
+pub(super) fn fixed_by(meta: &Value) -> String {
+    match meta.text("/source") {
         _ if !meta.is("/locked") => String::new(),
         "env" => format!("`{}` in the environment", meta.text("/env")),
         "flag" => "an option on the command line".to_owned(),
         _ => "the config file".to_owned(),
-    };
-    let form =
-        entered(&crate::dashboard::visit::Form::default(), &[]).with("require_api_key", &value);
-    Requirement { form, sentence: access(&stage.status), fixed_by }
+    }
 }
 
 /// Who may use the router, in a sentence.

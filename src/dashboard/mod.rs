@@ -11,7 +11,7 @@
 //! | `form`, `json` | forms to and from the API; reading its objects |
 //! | `flash`, `signed`, `assets` | messages over a redirect; what a browser keeps for us; files |
 //! | `login`, `first_run`, `problem` | before a session |
-//! | `overview`, `endpoint`, `keys` | Overview; addresses and API keys |
+//! | `overview`, `endpoint`, `keys`, `remote` | Overview; addresses, API keys, ways in from elsewhere |
 //! | `providers`, `provider`, `node`, `connect`, `import` | the catalog, one provider, custom ones, sign-ins begun or taken over |
 //! | `add`, `models` | accounts by key; models of a provider |
 //! | `accounts`, `account` | what is done with an account; its page and forms |
@@ -47,6 +47,7 @@ mod palette;
 pub mod problem;
 mod provider;
 mod providers;
+mod remote;
 mod show;
 mod signed;
 mod stage;

@@ -11,7 +11,7 @@ use crate::dashboard::stage::{Refused, problem_page};
 use crate::dashboard::visit::{Page, Visit};
 use crate::dashboard::{
     account, accounts, add, combo, combos, connect, endpoint, import, keys, live, logs, models,
-    names, node, overview, palette, provider, providers, sudo, trial,
+    names, node, overview, palette, provider, providers, remote, sudo, trial,
 };
 
 /// One page, or one thing that a form of a page does.
@@ -48,6 +48,7 @@ static ROUTES: &[Route] = routes! {
 
     GET "/endpoint" (visit) => endpoint::show(visit).await;
     POST "/endpoint/requirement" (visit) => endpoint::require(visit).await;
+    POST "/endpoint/remote" (visit) => remote::change(visit).await;
     POST "/endpoint/keys" (visit) => keys::create(visit).await;
     GET "/endpoint/keys/new" (visit) => keys::new(visit).await;
     POST PATCH "/endpoint/keys/{id}" (visit, id) => keys::change(visit, id).await;
@@ -168,6 +169,7 @@ pub async fn page(visit: Visit) -> Page {
 fn purpose(visit: &Visit) -> &'static str {
     match visit.path.trim_matches('/') {
         "endpoint/requirement" => "change who needs a key",
+        "endpoint/remote" => "change by which names the router is reached from outside",
         path if path.starts_with("nodes/") => "send an account's key to another address",
         _ => "do this",
     }

@@ -7,6 +7,7 @@ use crate::key;
 use crate::part::badge::chip;
 use crate::part::code::{Snippet, copy_field, snippet};
 use crate::part::field::{Choice, Field, Form, radios, summary};
+use crate::remote::{self, Remote};
 
 /// Values of the page.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Endpoint {
     pub keys: Vec<key::Row>,
     /// Who needs a key.
     pub requirement: Requirement,
+    /// Ways in from elsewhere.
+    pub remote: Remote,
 }
 
 /// One address.
@@ -73,6 +76,7 @@ pub fn endpoint(assets: &Assets, view: &Endpoint) -> Markup {
             }
         }
         (requirement(&view.csrf, &view.requirement))
+        (remote::card(assets, &view.csrf, &view.remote))
     }
 }
 

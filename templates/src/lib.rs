@@ -16,6 +16,7 @@
 //! | [`chart`] | bars over time, shares of a whole | |
 //! | [`request`] | requests: running ones, the feed's rows | [`request::running`], [`request::rows`] |
 //! | [`endpoint`] | addresses, snippets, who needs a key | |
+//! | [`remote`] | ways to the router from elsewhere | |
 //! | [`job`] | long work | [`job::card`] |
 //! | [`key`] | API keys: list, form, the text once | |
 //! | [`providers`] | what is connected, and the catalog | [`providers::tile`] |
@@ -56,6 +57,7 @@ pub mod palette;
 mod part;
 pub mod provider;
 pub mod providers;
+pub mod remote;
 pub mod request;
 pub mod sudo;
 

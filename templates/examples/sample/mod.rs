@@ -17,6 +17,7 @@ use ninerouter_templates::moment::Now;
 use ninerouter_templates::overview::{
     Alert, Alerts, Connect, FirstSteps, Overview, Stats, Usage, overview,
 };
+use ninerouter_templates::remote::{Guide, Remote};
 use ninerouter_templates::request::{Row, Running, Step};
 use ninerouter_templates::sudo::{self, Sudo};
 use ninerouter_templates::{Form, Monogram, Names, Snippet, Stat, Tab, Toast, Tone};
@@ -474,6 +475,24 @@ impl Sample {
         }
     }
 
+    fn remote(&self) -> Remote {
+        Remote {
+            sentence: "1 tunnel is named.".into(),
+            guides: vec![Guide {
+                title: "Tailscale Funnel".into(),
+                effect: "Your machine's name answers on the internet.".into(),
+                lines: Snippet {
+                    title: "Tailscale Funnel".into(),
+                    language: "shell".into(),
+                    code: "tailscale funnel --bg 20128".into(),
+                },
+                end: "It ends with: tailscale funnel reset".into(),
+            }],
+            form: Form::default().with("tunnel_hosts", &self.text("router.example.org")),
+            fixed_by: String::new(),
+        }
+    }
+
     fn curl(&self) -> Snippet {
         Snippet {
             title: "curl".into(),
@@ -531,6 +550,7 @@ impl Sample {
                 },
             ],
             keys: self.keys(),
+            remote: self.remote(),
             requirement: Requirement {
                 form: Form::default().with("require_api_key", "auto"),
                 sentence: self.text("The router listens beyond this computer, so every client needs a key."),
