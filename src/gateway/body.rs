@@ -110,7 +110,15 @@ pub(super) async fn read(
                 whole.extend_from_slice(&chunk);
                 rest = Some(whole);
             }
-            Some(whole) => whole.extend_from_slice(&chunk),
+            Some(whole) => {
+                if whole.capacity() - whole.len() < chunk.len() {
+                    // What room was made for has come: the rest of what was declared is no idle claim. To grow by and
+                    // by copies the body twice. Memory that nothing was written to is not taken yet.
+                    let declared = usize::try_from(declared.unwrap_or(0)).unwrap_or(0);
+                    whole.reserve(declared.saturating_sub(whole.len()).max(chunk.len()));
+                }
+                whole.extend_from_slice(&chunk);
+            }
         }
     }
     let bytes = rest.map_or(first, BytesMut::freeze);
