@@ -10,7 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::explain::{Standing, Standings};
 use crate::api::keys::no_more;
 use crate::api::merge::{members, merged};
-use crate::api::page::{self, found, page};
+use crate::api::page::{self, found};
 use crate::api::{Api, managed};
 use crate::config::apply::{Meaning, Names};
 use crate::config::file;
@@ -36,12 +36,14 @@ const LATER: [&str; 8] = [
 pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
     call.only_query(&page::QUERY)?;
     let rows = api.read(combos::list).await?;
-    let standings = api.standings(rows.iter().map(|row| &row.combo)).await?;
-    let shown = rows.iter().filter(|row| {
+    let fits = rows.iter().filter(|row| {
         let description = row.description.as_deref().unwrap_or_default();
         found(&call, &[&row.combo.name, description])
     });
-    page(&call, shown.map(|row| (row.combo.name.to_string(), object(row, &standings))))
+    let page = page::cut(&call, fits.map(|row| (row.combo.name.to_string(), row)))?;
+    let standings = api.standings(page.items.iter().map(|row| &row.combo)).await?;
+    let data = page.items.iter().map(|row| object(row, &standings)).collect();
+    Ok(page.reply(data))
 }
 
 pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {

@@ -24,9 +24,37 @@ pub(super) fn page(
     call: &Call,
     items: impl IntoIterator<Item = (String, Value)>,
 ) -> Result<Reply, ApiError> {
+    let mut page = cut(call, items)?;
+    let data = std::mem::take(&mut page.items);
+    Ok(page.reply(data))
+}
+
+/// A page before its items are looked at any closer: what an item costs is spent on those that are shown.
+pub(super) struct Page<T> {
+    /// What is shown.
+    pub items: Vec<T>,
+    next: Option<String>,
+    total: usize,
+}
+
+impl<T> Page<T> {
+    /// The page with its items as callers see them.
+    pub(super) fn reply(self, data: Vec<Value>) -> Reply {
+        Reply::ok(json!({"data": data, "next": self.next, "total": self.total}))
+    }
+}
+
+/// The page of `items`, each with the key it is sorted by, that the query asks for.
+///
+/// # Errors
+/// As [`page`].
+pub(super) fn cut<T>(
+    call: &Call,
+    items: impl IntoIterator<Item = (String, T)>,
+) -> Result<Page<T>, ApiError> {
     let limit = limit(call)?;
     let after = call.query("cursor").map(read_cursor).transpose()?;
-    let items: Vec<(String, Value)> = items.into_iter().collect();
+    let items: Vec<(String, T)> = items.into_iter().collect();
     let total = items.len();
     let start = match &after {
         None => 0,
@@ -36,13 +64,13 @@ pub(super) fn page(
             None => items.iter().position(|(own, _)| own > key).unwrap_or(total),
         },
     };
-    let shown: Vec<(String, Value)> = items.into_iter().skip(start).take(limit).collect();
+    let shown: Vec<(String, T)> = items.into_iter().skip(start).take(limit).collect();
     let next = match shown.last() {
         Some((key, _)) if start + shown.len() < total => Some(URL_SAFE_NO_PAD.encode(key)),
         _ => None,
     };
-    let data: Vec<Value> = shown.into_iter().map(|(_, value)| value).collect();
-    Ok(Reply::ok(json!({"data": data, "next": next, "total": total})))
+    let items = shown.into_iter().map(|(_, item)| item).collect();
+    Ok(Page { items, next, total })
 }
 
 /// Where a page of a stored list begins and how long it is. The store reads one row more than `limit`, which tells

@@ -351,6 +351,7 @@ fn f67_a_large_installation_starts_serves_and_shows_page_by_page() {
     }
     for (path, total) in [("accounts", ACCOUNTS), ("combos", COMBOS)] {
         let page = call(&router, "GET", &format!("/api/{path}?limit=50"), &Value::Null);
+        assert_eq!(page.status, 200, "{path}: {}", page.brief());
         let page = page.json();
         assert_eq!((&page["total"], page["data"].as_array().unwrap().len()), (&json!(total), 50));
         assert!(page["next"].is_string(), "{path}");

@@ -19,7 +19,7 @@ use crate::actors::router::Views;
 use crate::api::Api;
 use crate::api::call::{Call, Reply};
 use crate::api::error::ApiError;
-use crate::api::page::{self, found, page};
+use crate::api::page::{self, found};
 use crate::api::providers::provider_named;
 use crate::clock::UnixMs;
 use crate::id::AccountId;
@@ -40,23 +40,31 @@ pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
         }
         None => None,
     };
-    let known = api.accounts(None).await?;
-    let mut items = Vec::new();
-    for row in &known.stored.rows {
-        let config = &row.config;
-        let email = row.about.email.as_deref().unwrap_or_default();
-        let fits = wanted.as_ref().is_none_or(|id| **id == *config.provider)
+    let fits = |row: &AccountRow| {
+        let (config, about) = (&row.config, &row.about);
+        let email = about.email.as_deref().unwrap_or_default();
+        wanted.as_ref().is_none_or(|id| **id == *config.provider)
             && call.query("tag").is_none_or(|tag| config.tags.iter().any(|own| own == tag))
-            && found(&call, &[&config.provider, &config.label, email]);
-        if fits {
-            let key = format!("{} {:03} {}", config.provider, config.priority, config.id);
-            items.push((key, api.account_object(row, &known)));
-        }
-    }
+            && found(&call, &[&config.provider, &config.label, email])
+    };
+    let key = |row: &AccountRow| {
+        format!("{} {:03} {}", row.config.provider, row.config.priority, row.config.id)
+    };
+    let rows = api.read(accounts::list).await?;
+    let mut items: Vec<_> = rows.into_iter().filter(fits).map(|row| (key(&row), row)).collect();
+    let bare = Known::new(api.account_views().await?, Stored::default());
     if let Some(word) = call.query("status") {
-        items.retain(|(_, item)| item.pointer("/state/status").is_some_and(|own| own == word));
+        items.retain(|(_, row)| {
+            let object = api.account_object(row, &bare);
+            object.pointer("/state/status").is_some_and(|own| own == word)
+        });
     }
-    page(&call, items)
+    let mut page = page::cut(&call, items)?;
+    // Keys are opened for those that are shown.
+    let stored = api.stored(std::mem::take(&mut page.items)).await?;
+    let known = Known { stored, ..bare };
+    let data = known.stored.rows.iter().map(|row| api.account_object(row, &known)).collect();
+    Ok(page.reply(data))
 }
 
 pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
@@ -65,7 +73,7 @@ pub(super) async fn show(api: &Api, call: Call) -> Result<Reply, ApiError> {
 }
 
 /// What the database knows of accounts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) rows: Vec<AccountRow>,
     last4: HashMap<AccountId, String>,
@@ -127,13 +135,24 @@ impl Api {
         &self,
         only: Option<AccountId>,
     ) -> Result<Stored, ApiError> {
+        let rows = match only {
+            Some(id) => {
+                self.read(move |conn| accounts::find(conn, id)).await?.into_iter().collect()
+            }
+            None => self.read(accounts::list).await?,
+        };
+        self.stored(rows).await
+    }
+
+    /// What the database says of these.
+    async fn stored(&self, rows: Vec<AccountRow>) -> Result<Stored, ApiError> {
         let now = self.shared().clock.now_ms();
         let sealer = self.shared().store.sealer().clone();
+        let only = match rows.as_slice() {
+            [only] => Some(only.config.id),
+            _ => None,
+        };
         self.read(move |conn| {
-            let rows = match only {
-                Some(id) => accounts::find(conn, id)?.into_iter().collect(),
-                None => accounts::list(conn)?,
-            };
             let mut last4 = HashMap::new();
             for row in &rows {
                 let id = row.config.id;
