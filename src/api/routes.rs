@@ -311,7 +311,13 @@ pub(super) fn find(method: &str, path: &str) -> Result<Found, ApiError> {
         if route.method == wanted {
             return Ok(Found::Route(route, params));
         }
-        methods.push(route.method);
+        // `HEAD` goes with `GET`, and two patterns may lead to one path.
+        let pair = [Some(route.method), (route.method == "GET").then_some("HEAD")];
+        for method in pair.into_iter().flatten() {
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
     }
     Ok(if methods.is_empty() { Found::Nothing } else { Found::Methods(methods) })
 }
@@ -441,7 +447,9 @@ mod tests {
             assert_eq!(find("GET", path).unwrap_err().status, 400, "{path}");
         }
         assert!(matches!(find("GET", "/api/nothing").unwrap(), Found::Nothing));
-        assert!(matches!(find("PUT", "/api/status").unwrap(), Found::Methods(m) if m == ["GET"]));
+        assert!(
+            matches!(find("PUT", "/api/status").unwrap(), Found::Methods(m) if m == ["GET", "HEAD"])
+        );
         assert!(matches!(find("HEAD", "/api/status").unwrap(), Found::Route(..)));
     }
 }

@@ -73,7 +73,7 @@ fn a_call_that_makes_no_sense_is_refused_in_the_documented_way() {
     let router = Setup::new().start();
     let socket = router.data_dir().join("admin.sock");
     let reply = router.admin("PUT", "/api/status", Value::Null);
-    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
     let reply = router.admin("GET", "/api/nothing", Value::Null);
     assert_eq!((reply.status, code(&reply).as_str()), (404, "not_found"));
     assert!(reply.json()["error"]["request_id"].as_str().unwrap().starts_with("req_"));
