@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use ninerouter_dialect::{Dialect, Needs};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ use crate::store::combos;
 
 /// Combos within combos at most, as routing has it.
 const DEEPEST: usize = 5;
+/// Questions that are with the router at a time.
+const AT_ONCE: usize = 4;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,7 +117,9 @@ impl Api {
             };
             self.ask(question).await.map(|explained| (combo, explained))
         };
-        for (combo, explained) in try_join_all(combos.into_iter().cloned().map(ask)).await? {
+        // A few at a time: whoever asks thousands of questions at once gets no answer in time to the last of them.
+        let asked = stream::iter(combos.into_iter().cloned().map(ask)).buffered(AT_ONCE);
+        for (combo, explained) in asked.try_collect::<Vec<_>>().await? {
             // A combo without an entry that means anything has no standing.
             let order = explained.map(|explained| explained.order).unwrap_or_default();
             standings.add(&combo, &order, &snapshot);

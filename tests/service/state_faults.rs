@@ -305,17 +305,23 @@ fn f67_a_large_installation_starts_serves_and_shows_page_by_page() {
     const COMBOS: u32 = 10_000;
     const ACCOUNTS: u32 = 5_000;
     const MODELS: u32 = 200;
-    /// Largest page of HTML, of a list of thousands.
-    const PAGE: usize = 2 << 20;
+    /// Largest page of HTML: it shows a part of a list of thousands.
+    const PAGE: usize = 3 << 20;
     let chaos = good(Dialect::Chat, false);
     let mut router = Setup::new().env("INITIAL_PASSWORD", "correct horse battery").start();
-    let node = json!({
-        "type": "openai-compatible", "name": "Wide", "prefix": "wide", "auth_style": "none",
-        "base_url": chaos.url("/v1"), "network": "loopback",
-    });
-    let made = call(&router, "POST", "/api/nodes", &node);
+    let node = |name: &str| {
+        let node = json!({
+            "type": "openai-compatible", "name": name, "prefix": name, "auth_style": "none",
+            "base_url": chaos.url("/v1"), "network": "loopback",
+        });
+        let made = call(&router, "POST", "/api/nodes", &node);
+        assert_eq!(made.status, 201, "{}", made.brief());
+        made.json()["id"].as_str().unwrap().to_owned()
+    };
+    let (node, narrow) = (node("wide"), node("narrow"));
+    let account = json!({"provider": narrow, "label": "one", "check": false});
+    let made = call(&router, "POST", "/api/accounts", &account);
     assert_eq!(made.status, 201, "{}", made.brief());
-    let node = made.json()["id"].as_str().unwrap().to_owned();
     router.stop();
     let all = [
         fill(
@@ -339,7 +345,7 @@ fn f67_a_large_installation_starts_serves_and_shows_page_by_page() {
         fill(
             "combo_entries",
             "id, combo_id, position, target",
-            "$id, $id, 0, 'wide/m' || (1 + i % 200)",
+            "$id, $id, 0, 'narrow/m' || (1 + i % 200)",
             COMBOS,
         ),
     ];
@@ -349,7 +355,7 @@ fn f67_a_large_installation_starts_serves_and_shows_page_by_page() {
         let got = router.ask(Dialect::Chat, model, false);
         assert_eq!(got.status, 200, "{model}: {}", got.brief());
     }
-    for (path, total) in [("accounts", ACCOUNTS), ("combos", COMBOS)] {
+    for (path, total) in [("accounts", ACCOUNTS + 1), ("combos", COMBOS)] {
         let page = call(&router, "GET", &format!("/api/{path}?limit=50"), &Value::Null);
         assert_eq!(page.status, 200, "{path}: {}", page.brief());
         let page = page.json();
