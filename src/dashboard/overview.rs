@@ -43,6 +43,11 @@ pub(super) async fn show(visit: &Visit) -> Result<Page, Refused> {
         connect: Connect {
             openai_url: format!("{}/v1", visit.origin),
             anthropic_url: visit.origin.clone(),
+            tunnel_url: stage
+                .settings
+                .texts("/settings/tunnel_hosts")
+                .first()
+                .map(|host| format!("https://{host}/v1")),
             access: access(&stage.status),
         },
         first_steps,

@@ -61,7 +61,8 @@ pub fn account_page(assets: &Assets, view: &AccountPage) -> Markup {
             }
             div.actions {
                 (names(assets, &view.names))
-                (post(&labelled(assets, "play", "Test"), &format!("{url}/test"), Look::Plain))
+                button.btn type="submit" form="act" formaction={ (url) "/test" } hx-post={ (url) "/test" } hx-swap="none"
+                    hx-disabled-elt="this" data-key="t" { (labelled(assets, "play", "Test")) }
                 @if !account.managed {
                     @if account.enabled { (post_value(&html! { "Turn off" }, &url, Look::Plain, "enabled", "false")) }
                     @else { (post_value(&html! { "Turn on" }, &url, Look::Primary, "enabled", "true")) }

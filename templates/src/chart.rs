@@ -237,7 +237,8 @@ pub fn shares(view: &Shares) -> Markup {
     let amount = |value: i64| i128::from(value.max(0));
     let whole = view.parts.iter().map(|(_, value)| amount(*value)).sum::<i128>().max(1);
     let place = |value: i128| i64::try_from(value * 3_400 / whole).unwrap_or_default();
-    let percent = |value: i64| amount(value) * 100 / whole;
+    // Half up: parts of a whole that add up to 99 puzzle.
+    let percent = |value: i64| (amount(value) * 100 + whole / 2) / whole;
     let mut before = 0;
     let parts = view.parts.iter().map(|(group, value)| {
         let from = place(before);

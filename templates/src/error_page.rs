@@ -90,6 +90,14 @@ pub fn content(problem: &Problem) -> Markup {
         header.pagehead { h1 { (problem.title()) } }
         section class="card narrow" {
             (words(problem))
+            @if matches!(problem, Problem::NotFound) {
+                form.search method="get" action="/dashboard/palette" role="search" {
+                    label.sr for="lost-q" { "Page, provider, account, combo or model" }
+                    input #lost-q type="search" name="q" autocomplete="off" spellcheck="false"
+                        placeholder="Page, provider, account, combo or model" data-key="/";
+                    button.btn type="submit" { "Search" }
+                }
+            }
             div.actions { a.btn.primary href="/dashboard" { "Overview" } }
         }
     }
@@ -115,7 +123,7 @@ fn words(problem: &Problem) -> Markup {
                 p { "There is no page at this address. It may have been deleted, or the link is wrong." }
             }
             Problem::WrongMethod => {
-                p { "This address takes forms, not visits. Go back and use the button there." }
+                p { "This address does not take that kind of request. Go back and use the link or button there." }
             }
             Problem::Conflict { what, reload } => {
                 p { (what) " was changed in between. Nothing of yours was saved." }

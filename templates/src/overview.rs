@@ -73,6 +73,8 @@ pub struct Connect {
     pub openai_url: String,
     /// Base URL for Claude Code.
     pub anthropic_url: String,
+    /// Base URL through a tunnel that was named; `None` = none was.
+    pub tunnel_url: Option<String>,
     /// Who needs a key: `No key needed on this computer.`
     pub access: String,
 }
@@ -205,6 +207,9 @@ fn connect(assets: &Assets, view: &Connect) -> Markup {
             div.g2 {
                 div { p.lab { "OpenAI, Codex, Cursor, Cline" } (copy_field(assets, "url-openai", "the OpenAI base URL", &view.openai_url)) }
                 div { p.lab { "Claude Code" } (copy_field(assets, "url-anthropic", "the Anthropic base URL", &view.anthropic_url)) }
+                @if let Some(url) = &view.tunnel_url {
+                    div { p.lab { "From elsewhere, with an API key" } (copy_field(assets, "url-tunnel", "the base URL of the tunnel", url)) }
+                }
             }
             p.faint { (view.access) }
         }

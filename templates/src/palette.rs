@@ -34,10 +34,11 @@ pub struct Hit {
 }
 
 /// Keys beside those of pages, and what they do.
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 6] = [
     ("n", "what a page makes new"),
     ("/", "its search"),
     ("j k", "its next and previous row"),
+    ("t", "test an account"),
     ("p", "pause the log"),
     ("?", "this"),
 ];

@@ -405,6 +405,8 @@ impl Sample {
             connect: Connect {
                 openai_url: self.text("http://192.168.1.20:20128/v1"),
                 anthropic_url: "http://192.168.1.20:20128".into(),
+                tunnel_url: (self.kind == Kind::Hostile)
+                    .then(|| self.text("https://router.example.org/v1")),
                 access: "Clients need an API key.".into(),
             },
             first_steps: (self.kind == Kind::Empty).then(|| FirstSteps {
