@@ -68,7 +68,7 @@ impl Shift {
     }
 
     /// A sum never falls below nothing: a part of it may have been pruned.
-    fn moved(self, (list, paid, unpriced): (i64, i64, i64)) -> (i64, i64, i64) {
+    fn applied_to(self, (list, paid, unpriced): (i64, i64, i64)) -> (i64, i64, i64) {
         let sum = |old: i64, more: i64| old.saturating_add(more).max(0);
         (sum(list, self.list), sum(paid, self.paid), sum(unpriced, self.unpriced))
     }
@@ -130,7 +130,7 @@ macro_rules! move_sums {
             .first($conn)
             .optional()?;
         if let Some(sums) = sums {
-            let (list, paid, unpriced) = $shift.moved(sums);
+            let (list, paid, unpriced) = $shift.applied_to(sums);
             let new = (
                 $table::list_cost.eq(list),
                 $table::paid_cost.eq(paid),
