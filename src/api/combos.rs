@@ -1,6 +1,6 @@
 //! Combos: named fallback chains. Entries are always sent whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -18,9 +18,15 @@ use crate::id::{ComboId, EntryId};
 use crate::routing::account::Tier;
 use crate::routing::combo::{Combo, Entry};
 use crate::store::combos::{self, ComboRow};
+use crate::store::usage::{self, Dimension, Filter, Totals};
 use crate::store::{Stamp, accounts};
 
 const WHAT: &str = "combo";
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// Figures of the last day, by combo id.
+type Days = HashMap<String, Totals>;
+
 /// Strategies the specification names and this version does not have.
 const LATER: [&str; 8] = [
     "random",
@@ -42,7 +48,8 @@ pub(super) async fn list(api: &Api, call: Call) -> Result<Reply, ApiError> {
     });
     let page = page::cut(&call, fits.map(|row| (row.combo.name.to_string(), row)))?;
     let standings = api.standings(page.items.iter().map(|row| &row.combo)).await?;
-    let data = page.items.iter().map(|row| object(row, &standings)).collect();
+    let day = api.combo_days(None).await?;
+    let data = page.items.iter().map(|row| object(row, &standings, &day)).collect();
     Ok(page.reply(data))
 }
 
@@ -147,7 +154,17 @@ impl Api {
     async fn combo(&self, id: ComboId) -> Result<Value, ApiError> {
         let row = self.combo_row(id).await?;
         let standings = self.standings([&row.combo]).await?;
-        Ok(object(&row, &standings))
+        let day = self.combo_days(Some(id)).await?;
+        Ok(object(&row, &standings, &day))
+    }
+
+    /// Figures of the last day, by combo.
+    async fn combo_days(&self, only: Option<ComboId>) -> Result<Days, ApiError> {
+        let to = self.shared().clock.now_ms();
+        let combo_id = only.map(|id| id.to_string());
+        let filter = Filter { from: to - DAY_MS, to, combo_id, ..Filter::default() };
+        let day = self.read(move |conn| usage::by(conn, &filter, Dimension::Combo)).await?;
+        Ok(day.into_iter().map(|((id, _), totals)| (id, totals)).collect())
     }
 
     /// A combo as it is to be stored, and what works but not as hoped for.
@@ -315,7 +332,7 @@ fn input_of(row: &ComboRow) -> Map<String, Value> {
     }))
 }
 
-fn object(row: &ComboRow, standings: &Standings) -> Value {
+fn object(row: &ComboRow, standings: &Standings, day: &Days) -> Value {
     let combo = &row.combo;
     let mut object = input_of(row);
     if let Some(Value::Array(entries)) = object.get_mut("entries") {
@@ -329,6 +346,11 @@ fn object(row: &ComboRow, standings: &Standings) -> Value {
     let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
     put("id", combo.id.to_string().into());
     put("serving_now", standings.serving(combo.id).into());
+    let idle = Totals::default();
+    let day = day.get(&combo.id.to_string()).unwrap_or(&idle);
+    let figures =
+        json!({"requests": day.requests, "failed": day.failed, "list_umicro": day.list_umicro});
+    put("stats_24h", figures);
     put("managed_by", row.managed_by.map(|owner| owner.as_str()).into());
     put("rev", row.rev.into());
     Value::Object(object)
