@@ -33,9 +33,11 @@ struct Held {
 /// From now on this thread, a worker's, holds reports back. Its runtime runs the task that sends what stays behind.
 pub fn hold_here() {
     let begun = HELD.with(|held| {
-        held.tended.set(true);
-        Rc::clone(&held.begun)
+        // A thread may have several workers: one for its clients, one for requests of the router's own.
+        let is_new = !held.tended.replace(true);
+        is_new.then(|| Rc::clone(&held.begun))
     });
+    let Some(begun) = begun else { return };
     actix::spawn(async move {
         let _last = Last;
         loop {
