@@ -13,7 +13,7 @@
 //! | `login`, `first_run`, `problem` | before a session |
 //! | `overview`, `endpoint`, `keys`, `remote` | Overview; addresses, API keys, ways in from elsewhere |
 //! | `providers`, `provider`, `node`, `connect`, `import` | the catalog, one provider, custom ones, sign-ins begun or taken over |
-//! | `add`, `models` | accounts by key; models of a provider |
+//! | `add`, `order`, `models` | accounts by key, their order; models of a provider |
 //! | `accounts`, `account` | what is done with an account; its page and forms |
 //! | `combos`, `combo`, `trial` | the list, the editor, a real request to one |
 //! | `logs` | console and audit |
@@ -41,6 +41,7 @@ mod logs;
 mod models;
 mod names;
 mod node;
+mod order;
 mod overview;
 mod pages;
 mod palette;

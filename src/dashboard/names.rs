@@ -28,15 +28,20 @@ pub(super) async fn hidden(visit: &Visit, settings: &Value) -> Result<Option<Hid
     if !are_hidden(visit, settings) {
         return Ok(None);
     }
+    Ok(Some(Hidden::of(&all_accounts(visit, "").await?)))
+}
+
+/// Every account that `filter` lets in, a query of the API; empty = all.
+pub(super) async fn all_accounts(visit: &Visit, filter: &str) -> Result<Vec<Value>, Refused> {
+    let target = format!("/api/accounts?{filter}&limit=500");
     let mut all = Vec::new();
-    let mut page = visit.read("/api/accounts?limit=500").await?;
+    let mut page = visit.read(&target).await?;
     loop {
         all.extend_from_slice(page.list("/data"));
-        let Some(next) = page.part("/next").as_str() else { break };
+        let Some(next) = page.part("/next").as_str() else { return Ok(all) };
         let query = Serializer::new(String::new()).append_pair("cursor", next).finish();
-        page = visit.read(&format!("/api/accounts?limit=500&{query}")).await?;
+        page = visit.read(&format!("{target}&{query}")).await?;
     }
-    Ok(Some(Hidden::of(&all)))
 }
 
 /// The list of the API, with what stands for the accounts in place of their labels.

@@ -11,7 +11,7 @@ use crate::dashboard::stage::{Refused, problem_page};
 use crate::dashboard::visit::{Page, Visit};
 use crate::dashboard::{
     account, accounts, add, combo, combos, connect, endpoint, import, keys, live, logs, models,
-    names, node, overview, palette, provider, providers, remote, sudo, trial,
+    names, node, order, overview, palette, provider, providers, remote, sudo, trial,
 };
 
 /// One page, or one thing that a form of a page does.
@@ -74,7 +74,7 @@ static ROUTES: &[Route] = routes! {
     POST "/providers/{id}/models/fetch" (visit, id) => models::fetch(visit, id).await;
     GET "/providers/{id}/models/new" (visit, id) => models::new(visit, id).await;
     POST "/providers/{id}/accounts/batch" (visit, id) => accounts::batch(visit, id).await;
-    POST "/providers/{id}/accounts/reorder" (visit, id) => provider::order(visit, id).await;
+    POST "/providers/{id}/accounts/reorder" (visit, id) => order::take(visit, id).await;
     GET "/providers/{id}/connect" (visit, id) => connect::ask(visit, Subject::Provider(id)).await;
     POST "/providers/{id}/connect" (visit, id) => connect::begin(visit, Subject::Provider(id)).await;
     GET "/providers/{id}/import" (visit, id) => import::ask(visit, id).await;

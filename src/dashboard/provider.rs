@@ -1,10 +1,11 @@
-//! One provider: its page, the order of its accounts, its routing and settings.
+//! One provider: its page, its routing and settings.
 
 use ninerouter_templates::Form as View;
+use ninerouter_templates::format::grouped;
 use ninerouter_templates::job::{Job, below};
 use ninerouter_templates::layout::Section;
-use ninerouter_templates::provider::{Provider, Settings, Way, account_list, provider, settings};
-use ninerouter_templates::{Markup, Monogram, toast_fragment};
+use ninerouter_templates::provider::{Part, Provider, Settings, Way, provider, settings};
+use ninerouter_templates::{Markup, Monogram};
 use serde_json::{Value, json};
 
 use crate::dashboard::form::{Body, entered, is_objection, objected};
@@ -13,7 +14,7 @@ use crate::dashboard::names;
 use crate::dashboard::show::account::account;
 use crate::dashboard::show::job::job;
 use crate::dashboard::show::provider::{counts, prefix, status};
-use crate::dashboard::stage::{self, About, Refused, Stage, bad, good};
+use crate::dashboard::stage::{self, About, Refused, Stage, good};
 use crate::dashboard::visit::{Form, Page, Visit};
 use crate::dashboard::{assets, models};
 
@@ -51,7 +52,8 @@ pub(super) async fn show(visit: &Visit, id: &str) -> Result<Page, Refused> {
         vendor_url: https(object.text("/signup_url")),
         custom: object.is("/node"),
         ways: ways(&object),
-        accounts: accounts.iter().map(|one| account(&stage.sight, one)).collect(),
+        accounts: accounts.list("/data").iter().map(|one| account(&stage.sight, one)).collect(),
+        part: part_of(visit, id, &accounts),
         models: models::list(visit, &stage.sight.now, id).await?,
         settings: settings_of(visit, &object, None).await?,
         names: names::switch(visit, stage.sight.hidden.is_some()),
@@ -84,10 +86,38 @@ pub(super) async fn cancel_job(visit: &Visit, id: &str) -> Result<Page, Refused>
     }
 }
 
-/// Accounts in the order in which they are asked.
-async fn accounts_of(visit: &Visit, id: &str) -> Result<Vec<Value>, Refused> {
-    let list = visit.read(&format!("/api/accounts?provider={id}&limit=500")).await?;
-    Ok(list.list("/data").to_vec())
+/// Accounts on one page.
+const ACCOUNTS: usize = 50;
+
+/// The part of a provider's accounts that the visit asks for, in the order in which they are asked.
+async fn accounts_of(visit: &Visit, id: &str) -> Result<Value, Refused> {
+    let cursor = visit.query("accounts").unwrap_or_default();
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("provider", id).append_pair("limit", &ACCOUNTS.to_string());
+    if !cursor.is_empty() {
+        query.append_pair("cursor", &cursor);
+    }
+    visit.read(&format!("/api/accounts?{}", query.finish())).await
+}
+
+/// `50 of 5,000`, and the address of the next part; `None` = all are shown.
+fn part_of(visit: &Visit, id: &str, list: &Value) -> Option<Part> {
+    let next = list.part("/next").as_str().map(|next| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("accounts", next)
+            .finish();
+        format!("{}?{query}#accounts", path(id))
+    });
+    let is_later = visit.query("accounts").is_some();
+    (is_later || next.is_some()).then(|| Part {
+        words: format!(
+            "{} of {}",
+            list.list("/data").len(),
+            grouped(list.int("/total").unwrap_or_default())
+        ),
+        next,
+        first: is_later.then(|| format!("{}#accounts", path(id))),
+    })
 }
 
 fn facts(object: &Value) -> Vec<String> {
@@ -262,43 +292,6 @@ fn settings_form(settings: &Value) -> View {
         .with("proxy", proxy)
 }
 
-/// Takes the order that accounts were dragged into, or moves one of them by a place.
-pub(super) async fn order(visit: &Visit, id: &str) -> Result<Page, Refused> {
-    let mut ids: Vec<String> = visit.form.all("ids").map(str::to_owned).collect();
-    if ids.is_empty() {
-        let accounts = accounts_of(visit, id).await?;
-        ids = accounts.iter().map(|one| one.text("/id").to_owned()).collect();
-        moved(&mut ids, visit.form.get("move").unwrap_or_default());
-    }
-    let body = json!({"provider": id, "ids": ids});
-    let toast = match visit.ask("POST", "/api/accounts/reorder", Some(&body)).await {
-        Ok(_) => good("Order saved."),
-        Err(refused) if is_objection(&refused) => bad(refused.message()),
-        Err(refused) => return Err(refused),
-    };
-    if !visit.hx.is_fragment {
-        return Ok(stage::done(visit, &path(id), &toast));
-    }
-    // As it is stored: what was refused goes back to its place.
-    let stage = Stage::set(visit).await?;
-    let accounts = accounts_of(visit, id).await?;
-    let accounts: Vec<_> = accounts.iter().map(|one| account(&stage.sight, one)).collect();
-    let assets = assets::urls();
-    let list = account_list(assets, id, &accounts, true).into_string();
-    Ok(Page::html(200, list + &toast_fragment(assets, &toast).into_string()))
-}
-
-/// `<id>:up` or `<id>:down`; at the end of the list nothing moves.
-fn moved(ids: &mut [String], wish: &str) {
-    let Some((id, way)) = wish.split_once(':') else { return };
-    let Some(at) = ids.iter().position(|own| own == id) else { return };
-    let to =
-        if way == "up" { at.checked_sub(1) } else { Some(at + 1).filter(|to| *to < ids.len()) };
-    if let Some(to) = to {
-        ids.swap(at, to);
-    }
-}
-
 /// A form as a dialog's body, or as a page.
 pub(super) async fn shown(
     visit: &Visit,
@@ -343,22 +336,6 @@ mod tests {
             ("enabled", "true"),
         ] {
             assert_eq!(shown.value(name), value, "{name}");
-        }
-    }
-
-    #[test]
-    fn an_account_moves_by_a_place() {
-        for (wish, want) in [
-            ("b:up", "bac"),
-            ("b:down", "acb"),
-            ("a:up", "abc"),
-            ("c:down", "abc"),
-            ("x:up", "abc"),
-            ("", "abc"),
-        ] {
-            let mut ids = ["a", "b", "c"].map(str::to_owned);
-            moved(&mut ids, wish);
-            assert_eq!(ids.concat(), want, "{wish}");
         }
     }
 }

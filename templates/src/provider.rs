@@ -40,12 +40,25 @@ pub struct Provider {
     pub ways: Vec<Way>,
     /// Its accounts in order of priority.
     pub accounts: Vec<Account>,
+    /// Which part of its accounts these are; `None` = all.
+    pub part: Option<Part>,
     /// Its models.
     pub models: Models,
     /// Routing and settings.
     pub settings: Settings,
     /// How accounts are called.
     pub names: Names,
+}
+
+/// A part of a list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// `50 of 5,000`.
+    pub words: String,
+    /// URL of the next part.
+    pub next: Option<String>,
+    /// URL of the first part, from a later one.
+    pub first: Option<String>,
 }
 
 /// A way to add an account.
@@ -170,6 +183,13 @@ fn accounts(assets: &Assets, view: &Provider) -> Markup {
             } @else {
                 p.faint { (view.sentence) " The first in this list is asked first." }
                 (account_list(assets, &view.id, &view.accounts, false))
+                @if let Some(part) = &view.part {
+                    p.faint {
+                        (part.words)
+                        @if let Some(next) = &part.next { " · " a href=(next) { "Next" } }
+                        @if let Some(first) = &part.first { " · " a href=(first) { "From the first" } }
+                    }
+                }
                 (batch(&view.csrf, &view.id))
             }
         }

@@ -269,6 +269,11 @@ impl Sample {
                 Way { label: "Import".into(), icon: "upload", effect: "Takes the sign-in of a CLI on this computer.".into(), url: "/dashboard/providers/claude/import".into() },
             ],
             accounts: self.accounts(),
+            part: (self.kind == Kind::Hostile).then(|| provider::Part {
+                words: "6 of 5,000".into(),
+                next: Some("/dashboard/providers/claude?accounts=x#accounts".into()),
+                first: None,
+            }),
             models: self.models(),
             settings: self.settings(),
             names: names("/dashboard/providers/claude"),
