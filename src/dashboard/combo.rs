@@ -11,6 +11,7 @@ use crate::dashboard::form::{Body, entered, is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::names;
 use crate::dashboard::show::combo::{STRATEGIES, standing};
+use crate::dashboard::show::series::requests_by_model;
 use crate::dashboard::stage::{self, About, Refused, Stage, good, mixed};
 use crate::dashboard::visit::{Form, Page, Visit};
 
@@ -349,6 +350,14 @@ async fn view(
     lines: Vec<Line>,
 ) -> Result<Editor, Refused> {
     let accounts = names::accounts(visit).await?;
+    let served = match current {
+        Some(combo) => {
+            let id = combo.text("/id");
+            let target = format!("/api/usage/table?by=model&combo_id={id}&period=24h&limit=8");
+            requests_by_model(&visit.read(&target).await?)
+        }
+        None => None,
+    };
     let models = visit.read("/api/models?connected=true&limit=500").await?;
     let providers = visit.read("/api/providers?filter=connected&limit=500").await?;
     let stored = current.map(|combo| combo.list("/entries")).unwrap_or_default();
@@ -392,6 +401,7 @@ async fn view(
         warnings: Vec::new(),
         targets: targets(visit).await?,
         pretend: accounts.list("/data").iter().map(label).collect(),
+        served,
         managed: current.is_some_and(|combo| !combo.part("/managed_by").is_null()),
         form,
     })

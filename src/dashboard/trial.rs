@@ -20,7 +20,8 @@ const LARGEST: usize = 1 << 20;
 /// Sends the message and shows what came of it.
 pub(super) async fn run(visit: &Visit, id: &str) -> Result<Page, Refused> {
     let message = visit.form.get("message").unwrap_or_default().trim();
-    let body = json!({"message": message, "dialect": "openai"});
+    let dialect = visit.form.get("dialect").unwrap_or("openai");
+    let body = json!({"message": message, "dialect": dialect});
     let reply = visit.call("POST", &format!("/api/combos/{id}/test"), Some(&body)).await;
     let stage = Stage::set(visit).await?;
     let view = match read(reply).await {
@@ -125,9 +126,16 @@ fn attempt(sight: &Sight, object: &Value) -> Attempt {
     }
 }
 
-/// The words of an answer of Chat; of anything else the JSON.
+/// Where the words of an answer are: Chat, Anthropic, Gemini.
+const WORDS: [&str; 3] =
+    ["/choices/0/message/content", "/content/0/text", "/candidates/0/content/parts/0/text"];
+
+/// The words of an answer; the JSON of one that has none.
 fn answer(sight: &Sight, answer: &Value) -> String {
-    let words = answer.text("/choices/0/message/content");
+    // Responses: reasoning and calls may stand before the message.
+    let message = answer.list("/output").iter().map(|item| item.text("/content/0/text"));
+    let words = WORDS.iter().map(|at| answer.text(at)).chain(message).find(|text| !text.is_empty());
+    let words = words.unwrap_or_default();
     let error = answer.text("/error/message");
     match (words, error, answer) {
         ("", "", Value::Null) => String::new(),
@@ -208,6 +216,14 @@ mod tests {
         );
         assert_eq!(failed.outcome.1, "Not answered: 503");
         assert_eq!(failed.answer, "nobody");
+        for answer in [
+            r#"{"content":[{"type":"text","text":"ready"}]}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":"ready"}]}}]}"#,
+            r#"{"output":[{"type":"reasoning"},{"type":"message","content":[{"text":"ready"}]}]}"#,
+        ] {
+            let told = of(&format!("event: result\ndata: {{\"ok\":true,\"answer\":{answer}}}\n\n"));
+            assert_eq!(told.answer, "ready", "{answer}");
+        }
         assert!(of("event: request\ndata: {}\n\n").problem.contains("cut off"));
     }
 }

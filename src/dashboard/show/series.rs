@@ -100,6 +100,18 @@ pub(in crate::dashboard) fn tiers(table: &Value) -> Shares {
     Shares { id: "tier-share", title: "Tokens by tier".to_owned(), parts }
 }
 
+/// Requests by model, out of `usage/table?by=model`; `None` = there were none.
+pub(in crate::dashboard) fn requests_by_model(table: &Value) -> Option<Shares> {
+    let part = |(at, row): (usize, &Value)| {
+        let tint = u8::try_from(at % 8).unwrap_or_default() + 1;
+        let group = Group { name: row.text("/label").to_owned(), tint };
+        (group, row.int("/requests").unwrap_or_default())
+    };
+    let parts: Vec<(Group, i64)> = table.list("/data").iter().enumerate().map(part).collect();
+    let title = "Requests by model".to_owned();
+    (!parts.is_empty()).then(|| Shares { id: "served", title, parts })
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
@@ -136,6 +148,18 @@ mod tests {
         assert_eq!(told, [("Sun 29 Nov", true, false), ("Mon 30 Nov", false, true)]);
         assert_eq!(bars.bars[1].values, [1, 2, 3, 4, 5, 6, 7, 17]);
         assert_eq!(tokens_per_day(&now("2026-11-30T12:00:00Z"), &json!({"groups": []})), None);
+    }
+
+    #[test]
+    fn a_combo_shows_which_models_answered() {
+        let table = json!({"data": [
+            {"id": "a/1", "label": "a/1", "requests": 3}, {"id": "b/2", "label": "b/2", "requests": 1},
+        ]});
+        let shares = requests_by_model(&table).unwrap();
+        let told: Vec<_> =
+            shares.parts.iter().map(|(g, n)| (g.name.as_str(), g.tint, *n)).collect();
+        assert_eq!(told, [("a/1", 1, 3), ("b/2", 2, 1)]);
+        assert_eq!(requests_by_model(&json!({"data": []})), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use maud::Markup;
 use ninerouter_templates::account_page::{self, AccountForm, AccountPage, LastError, SecretForm};
 use ninerouter_templates::add::{self, KeyForm, ModelForm, Param};
+use ninerouter_templates::chart::{self, Shares};
 use ninerouter_templates::combo::{
     self, Candidate, Combos, Editor, Entry, Simulation, Starter, Stop,
 };
@@ -615,6 +616,14 @@ impl Sample {
                 self.text("glm/glm-5 reads no images: requests with one go on to the next entry."),
             ]),
             targets: vec!["cc/claude-opus-4-6".into()],
+            served: (self.kind != Kind::Empty).then(|| Shares {
+                id: "served",
+                title: "Requests by model".into(),
+                parts: vec![
+                    (chart::Group { name: self.text("cc/claude-opus-4-6"), tint: 1 }, 310),
+                    (chart::Group { name: self.text("glm/glm-4.7"), tint: 2 }, 12),
+                ],
+            }),
             pretend: vec![("claude".into(), self.text("Claude Code")), pair("codex", "Codex")],
             managed: false,
         }

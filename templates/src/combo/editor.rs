@@ -3,13 +3,14 @@
 use maud::{Markup, html};
 
 use crate::assets::Assets;
+use crate::chart::{Shares, shares};
 use crate::combo::simulation::no_simulation;
 use crate::combo::target_list;
 use crate::combo::trial::no_trial;
 use crate::part::action::{Look, dialog_link, labelled};
 use crate::part::badge::{Tone, badge};
 use crate::part::code::copy_field;
-use crate::part::field::{Choice, Field, Form, Input, check, input, radios, summary};
+use crate::part::field::{Choice, Field, Form, Input, check, input, radios, select, summary};
 use crate::part::icon::icon;
 use crate::part::notice::notice;
 use crate::part::order::{handle, steps};
@@ -41,6 +42,8 @@ pub struct Editor {
     pub targets: Vec<String>,
     /// Accounts and providers that a simulation can pretend to be out: value and words.
     pub pretend: Vec<(String, String)>,
+    /// Requests of the last day by the model that answered; `None` = there were none.
+    pub served: Option<Shares>,
     /// Written by a config file: cannot be changed here.
     pub managed: bool,
 }
@@ -211,6 +214,12 @@ fn try_it(assets: &Assets, view: &Editor, id: &str, name: &str) -> Markup {
                 p.lab { "Model name in your tool" }
                 (copy_field(assets, "ask-name", "the name", name))
             }
+            @if let Some(served) = &view.served {
+                section.card.stack-v aria-labelledby="served-t" {
+                    header { h2 #served-t { "Served in 24 h" } }
+                    (shares(served))
+                }
+            }
             section.card aria-labelledby="try-t" {
                 header { h2 #try-t { "Who would serve?" } }
                 form method="post" action=(url) hx-post=(url) hx-target="#simulation" hx-swap="outerHTML"
@@ -236,6 +245,14 @@ fn try_it(assets: &Assets, view: &Editor, id: &str, name: &str) -> Markup {
     }
 }
 
+/// What a client can speak: word of the API, name.
+const DIALECTS: [(&str, &str); 4] = [
+    ("openai", "OpenAI Chat"),
+    ("responses", "OpenAI Responses"),
+    ("anthropic", "Anthropic"),
+    ("gemini", "Gemini"),
+];
+
 /// A real request.
 fn run(view: &Editor, id: &str) -> Markup {
     let url = format!("/dashboard/combos/{id}/test");
@@ -246,6 +263,7 @@ fn run(view: &Editor, id: &str) -> Markup {
                 hx-disabled-elt="find button[type=submit]" {
                 input type="hidden" name="_csrf" value=(view.csrf);
                 (input(&Form::default(), Field::new("run", "message", "Message").hint("Empty: a few words that cost next to nothing."), Input::Text))
+                (select(&Form::default(), Field::new("run", "dialect", "As a client of"), &DIALECTS.map(|(value, words)| (value.to_owned(), words.to_owned()))))
                 div.actions { button.btn type="submit" { "Run" } }
             }
             (no_trial())
