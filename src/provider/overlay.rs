@@ -11,8 +11,8 @@ use crate::provider::price::PricePattern;
 
 /// The only layout this program reads.
 const SCHEMA_VERSION: i64 = 1;
-/// Name of the built-in catalog in messages.
-pub(super) const BUILTIN_NAME: &str = "providers.toml";
+/// Name of the built-in catalog in messages. No file has it: those of the operator end in `.toml`.
+pub(super) const BUILTIN_NAME: &str = "built-in catalog";
 const BUILTIN: &str = include_str!("../../assets/providers.toml");
 
 /// A catalog file, or an override, that cannot be used.
