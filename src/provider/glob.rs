@@ -1,28 +1,47 @@
 //! Patterns with `*` for any run of characters, compared without case.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 /// Answers remembered; with more models than these all are forgotten, and asked for again.
 const REMEMBERED: usize = 1_024;
+/// Longer ids than anybody gives to a model are matched with all patterns in one pass, so that their length counts once.
+/// What that takes a megabyte for is not made for the others.
+const LONG: usize = 256;
 
-/// A list of patterns over model ids, asked as one: all are matched in one pass. Every request asks several times, and
-/// nearly always for a model that was asked for before, so answers are remembered. Clones share them.
+/// A list of patterns over model ids. Every request asks several times, and nearly always for a model that was asked for
+/// before, so answers are remembered. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Patterns {
-    set: RegexSet,
+    patterns: Arc<[String]>,
+    /// All of them, for long ids. `None` inside: together they are too large.
+    set: Arc<OnceLock<Option<RegexSet>>>,
     known: Arc<Mutex<HashMap<String, Option<usize>>>>,
 }
 
 impl Patterns {
-    /// Compiles a list.
+    /// A list, in order.
+    #[must_use]
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
+        let patterns = patterns.into_iter().map(str::to_owned).collect();
+        Self { patterns, set: Arc::default(), known: Arc::default() }
+    }
+
+    /// Compiles the list, which is else done when it is needed.
     ///
     /// # Errors
     /// When the patterns are together too large to compile.
-    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, regex::Error> {
-        let expressions = patterns.into_iter().map(|pattern| {
+    pub fn compile(&self) -> Result<(), regex::Error> {
+        let set = self.compiled()?;
+        // Another thread may have been faster; its set is the same.
+        let _first = self.set.set(Some(set));
+        Ok(())
+    }
+
+    fn compiled(&self) -> Result<RegexSet, regex::Error> {
+        let expressions = self.patterns.iter().map(|pattern| {
             let pieces: Vec<_> = pattern.split('*').map(regex::escape).collect();
             format!("^{}$", pieces.join(".*"))
         });
@@ -32,7 +51,6 @@ impl Patterns {
             .unicode(false)
             .dot_matches_new_line(true)
             .build()
-            .map(|set| Self { set, known: Arc::default() })
     }
 
     /// Place of the first pattern that fits `model`, as [`fits_model`] says.
@@ -53,7 +71,11 @@ impl Patterns {
     }
 
     fn find(&self, model: &str) -> Option<usize> {
-        let first = |text: &str| self.set.matches(text.as_bytes()).iter().next();
+        if model.len() <= LONG {
+            return self.patterns.iter().position(|pattern| fits_model(pattern, model));
+        }
+        let set = self.set.get_or_init(|| self.compiled().ok()).as_ref()?;
+        let first = |text: &str| set.matches(text.as_bytes()).iter().next();
         let tail = model.rsplit_once('/').and_then(|(_, tail)| first(tail));
         match (first(model), tail) {
             (Some(whole), Some(tail)) => Some(whole.min(tail)),
@@ -136,18 +158,26 @@ mod tests {
         ];
         for (pattern, text, want) in cases {
             assert_eq!(matches(pattern, text), want, "{pattern} {text}");
-            let one = Patterns::new([pattern]).unwrap();
-            assert_eq!(one.first(text).is_some(), want, "{pattern} {text} in a set");
+            let set = Patterns::new([pattern]).compiled().unwrap();
+            assert_eq!(set.is_match(text.as_bytes()), want, "{pattern} {text} in a set");
         }
     }
 
     #[test]
     fn of_a_list_the_first_that_fits_counts() {
         let list = ["gpt-5*", "*mini", "*", "o.1*"];
-        let patterns = Patterns::new(list).unwrap();
-        for model in
-            ["gpt-5-mini", "o1-mini", "o.1", "openai/GPT-5", "gpt-5/x-mini", "a\nmini", "É"]
-        {
+        let long = format!("x/{}-mini", "gpt-5".repeat(LONG));
+        let patterns = Patterns::new(list);
+        for model in [
+            "gpt-5-mini",
+            "o1-mini",
+            "o.1",
+            "openai/GPT-5",
+            "gpt-5/x-mini",
+            "a\nmini",
+            "É",
+            long.as_str(),
+        ] {
             let want = list.iter().position(|pattern| fits_model(pattern, model));
             assert_eq!(patterns.first(model), want, "{model}");
             assert_eq!(patterns.first(model), want, "{model}, remembered");
@@ -157,7 +187,8 @@ mod tests {
         }
         assert!(patterns.known.lock().unwrap().len() <= REMEMBERED);
         assert_eq!(patterns.first("gpt-5-mini"), Some(0));
-        assert_eq!(Patterns::new(["o.1*"]).unwrap().first("oa1"), None);
-        assert_eq!(Patterns::new([]).unwrap().first("x"), None);
+        assert_eq!(Patterns::new(["o.1*"]).first("oa1"), None);
+        assert_eq!(Patterns::new([]).first("x"), None);
+        assert_eq!(Patterns::new(["*x"]).first(&long), None);
     }
 }
