@@ -1,6 +1,6 @@
 //! Reading catalog files: the built-in one, and the operator's laid over it by provider id.
 
-use serde::de::{Deserialize, DeserializeOwned};
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use crate::provider::check;
