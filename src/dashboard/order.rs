@@ -2,7 +2,7 @@
 
 use ninerouter_templates::provider::account_list;
 use ninerouter_templates::toast_fragment;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::dashboard::assets;
 use crate::dashboard::form::is_objection;
