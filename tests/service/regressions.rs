@@ -194,9 +194,13 @@ fn t_run_04_a_restart_fails_no_client_that_asks_again() {
         over.store(true, Ordering::Relaxed);
     });
     let served = served.into_inner().unwrap();
-    let rows = router.wait_rows(served, &["status"], "requests");
+    let answered = "requests WHERE http_status = 200";
+    let rows = router.wait_rows(served, &["status"], answered);
     assert!(rows.iter().all(|row| row["status"] == "ok"), "{rows:?}");
     assert_eq!((rows.len(), chaos.requests().len()), (served, served), "nothing is asked twice");
+    // Who came while it was leaving was sent away.
+    let refused = router.rows(&["http_status"], "requests WHERE http_status <> 200");
+    assert!(refused.iter().all(|row| row["http_status"] == 503), "{refused:?}");
 }
 
 #[test]
