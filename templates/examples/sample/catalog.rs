@@ -617,7 +617,7 @@ impl Sample {
             ]),
             targets: vec!["cc/claude-opus-4-6".into()],
             served: (self.kind != Kind::Empty).then(|| Shares {
-                id: "served",
+                id: "served-share",
                 title: "Requests by model".into(),
                 parts: vec![
                     (chart::Group { name: self.text("cc/claude-opus-4-6"), tint: 1 }, 310),
