@@ -80,7 +80,7 @@ pub(super) fn switch(visit: &Visit, hidden: bool) -> Names {
 }
 
 /// Takes the browser's choice and goes back to its page.
-pub(super) async fn turn(visit: &Visit) -> Result<Page, Refused> {
+pub(super) fn turn(visit: &Visit) -> Page {
     let choice = if visit.query("hide").as_deref() == Some("1") { "1" } else { "0" };
     let secure = if visit.is_https() { "; Secure" } else { "" };
     let cookie = format!(
@@ -91,5 +91,5 @@ pub(super) async fn turn(visit: &Visit) -> Result<Page, Refused> {
         true => Page::empty(204).header("hx-refresh", "true"),
         false => Page::see_other(next_page(visit.query("back").as_deref())),
     };
-    Ok(page.header("set-cookie", cookie))
+    page.header("set-cookie", cookie)
 }
