@@ -57,9 +57,9 @@ impl Catalog {
         overrides: &[EndpointOverride],
         nodes: &[Node],
     ) -> Result<Self, CatalogError> {
-        let mut files = Files::builtin()?;
+        let mut files = Files::builtin(!overlays.is_empty())?;
         for (name, text) in overlays {
-            files.lay_over(name, text)?;
+            files = files.laid_over(name, text)?;
         }
         for change in overrides {
             let target = files.providers.iter_mut().find(|p| change.is_for(&p.id));

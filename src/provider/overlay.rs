@@ -58,7 +58,9 @@ pub struct InferRule {
 /// What the files say together.
 #[derive(Debug, Default)]
 pub(super) struct Files {
+    /// Tables of the providers, in the order of `providers`; only when other files are to be laid over them.
     tables: Vec<Table>,
+    is_laid_over: bool,
     pub(super) providers: Vec<Provider>,
     pub(super) model_patterns: Vec<ModelPattern>,
     pub(super) price_patterns: Vec<PricePattern>,
@@ -66,50 +68,78 @@ pub(super) struct Files {
     pub(super) unknown_keys: Vec<String>,
 }
 
+/// The lists of a file beside its providers.
+struct Lists {
+    model_patterns: Vec<ModelPattern>,
+    price_patterns: Vec<PricePattern>,
+    infer: Vec<InferRule>,
+}
+
 impl Files {
-    /// The built-in catalog alone.
-    pub(super) fn builtin() -> Result<Self, CatalogError> {
-        let mut files = Self::default();
-        files.lay(BUILTIN_NAME, in_parts(BUILTIN_NAME, BUILTIN)?)?;
-        Ok(files)
+    /// The built-in catalog alone. It is read table by table, and of each only the result is kept: for the whole file the
+    /// parser would need thirty times its size at once, and the process would not give it back.
+    pub(super) fn builtin(is_laid_over: bool) -> Result<Self, CatalogError> {
+        let mut files = Self { is_laid_over, ..Self::default() };
+        let mut seen = Vec::new();
+        for (n, part) in parts(BUILTIN).enumerate() {
+            let top = parse(BUILTIN_NAME, part)?;
+            if n == 0 {
+                check_version(BUILTIN_NAME, &top)?;
+            }
+            let lists = files.read(BUILTIN_NAME, top, &mut seen)?;
+            files.model_patterns.extend(lists.model_patterns);
+            files.price_patterns.extend(lists.price_patterns);
+            files.infer.extend(lists.infer);
+        }
+        files.judged(BUILTIN_NAME)
     }
 
     /// Lays one file over what is there: tables of a provider merge key by key, lists are replaced,
     /// new providers are added. Patterns and infer rules of the file come before the present ones,
     /// because the first that fits counts.
-    pub(super) fn lay_over(&mut self, file: &str, text: &str) -> Result<(), CatalogError> {
-        self.lay(file, parse(file, text)?)
+    pub(super) fn laid_over(mut self, file: &str, text: &str) -> Result<Self, CatalogError> {
+        debug_assert!(self.is_laid_over, "the tables below were not kept");
+        let top = parse(file, text)?;
+        check_version(file, &top)?;
+        let lists = self.read(file, top, &mut Vec::new())?;
+        prepend(&mut self.model_patterns, lists.model_patterns);
+        prepend(&mut self.price_patterns, lists.price_patterns);
+        prepend(&mut self.infer, lists.infer);
+        self.judged(file)
     }
 
-    fn lay(&mut self, file: &str, mut top: Table) -> Result<(), CatalogError> {
-        check_version(file, &top)?;
-        let mut seen: Vec<String> = Vec::new();
+    /// Takes in the providers of a file, or of a part of one; its other lists come back.
+    fn read(
+        &mut self,
+        file: &str,
+        mut top: Table,
+        seen: &mut Vec<String>,
+    ) -> Result<Lists, CatalogError> {
         for (n, entry) in array(file, &mut top, "provider")?.into_iter().enumerate() {
             let Value::Table(table) = entry else {
                 return Err(bad(file, format!("provider[{n}]"), "must be a table"));
             };
-            self.lay_provider(file, n, table, &mut seen)?;
+            self.lay_provider(file, n, table, seen)?;
         }
-        prepend(
-            &mut self.model_patterns,
-            typed_list(file, &mut top, "model_pattern", &mut self.unknown_keys)?,
-        );
-        prepend(
-            &mut self.price_patterns,
-            typed_list(file, &mut top, "price_pattern", &mut self.unknown_keys)?,
-        );
-        prepend(
-            &mut self.infer,
-            typed_list(file, &mut top, "infer_provider", &mut self.unknown_keys)?,
-        );
+        let unknown = &mut self.unknown_keys;
+        let lists = Lists {
+            model_patterns: typed_list(file, &mut top, "model_pattern", unknown)?,
+            price_patterns: typed_list(file, &mut top, "price_pattern", unknown)?,
+            infer: typed_list(file, &mut top, "infer_provider", unknown)?,
+        };
         for key in top.keys() {
             if !["schema_version", "as_of", "currency", "price_unit"].contains(&key.as_str()) {
-                self.unknown_keys.push(format!("{file}: {key}"));
+                unknown.push(format!("{file}: {key}"));
             }
         }
+        Ok(lists)
+    }
+
+    /// The same, when it makes sense together.
+    fn judged(self, file: &str) -> Result<Self, CatalogError> {
         match check::all(&self.providers, &self.infer).into_iter().next() {
             Some(finding) => Err(bad(file, finding.key, finding.message)),
-            None => Ok(()),
+            None => Ok(self),
         }
     }
 
@@ -141,21 +171,17 @@ impl Files {
                 merge(base, table);
                 base.clone()
             }
-            None => table,
+            None => {
+                self.tables.extend(self.is_laid_over.then(|| table.clone()));
+                table
+            }
         };
-        let mut provider: Provider = typed(
-            file,
-            &format!("provider.{id}"),
-            Value::Table(merged.clone()),
-            &mut self.unknown_keys,
-        )?;
+        let mut provider: Provider =
+            typed(file, &format!("provider.{id}"), Value::Table(merged), &mut self.unknown_keys)?;
         provider.complete();
         match at.and_then(|at| self.providers.get_mut(at)) {
             Some(slot) => *slot = provider,
-            None => {
-                self.tables.push(merged);
-                self.providers.push(provider);
-            }
+            None => self.providers.push(provider),
         }
         seen.push(id);
         Ok(())
@@ -193,12 +219,10 @@ fn secrets(id: &str, table: &Table) -> Option<check::Finding> {
     check::secrets(&format!("provider.{id}"), table)
 }
 
-/// A file of many tables in lists, table by table: for the whole of it the parser would need thirty times its size at
-/// once, which the process then keeps. Lines count from the table's own first one.
-fn in_parts(file: &str, text: &str) -> Result<Table, CatalogError> {
-    let mut whole = Table::new();
+/// A file of many tables in lists, cut before each of them; what stands above the first comes with it.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
-    while !rest.is_empty() {
+    std::iter::from_fn(move || {
         // `[[name]]` with a dot belongs to the list before it.
         let next = rest.match_indices("\n[[").map(|(at, _)| at + 1).find(|at| {
             let line = rest.get(*at..).and_then(|from| from.lines().next());
@@ -206,14 +230,8 @@ fn in_parts(file: &str, text: &str) -> Result<Table, CatalogError> {
         });
         let (part, after) = rest.split_at_checked(next.unwrap_or(rest.len())).unwrap_or((rest, ""));
         rest = after;
-        for (key, value) in parse(file, part)? {
-            match (whole.get_mut(&key), value) {
-                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
-                (_, value) => drop(whole.insert(key, value)),
-            }
-        }
-    }
-    Ok(whole)
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 fn check_version(file: &str, top: &Table) -> Result<(), CatalogError> {
@@ -292,7 +310,14 @@ mod tests {
     #[test]
     fn the_builtin_catalog_read_in_parts_is_the_whole_one() {
         let whole = parse(BUILTIN_NAME, BUILTIN).unwrap();
-        assert_eq!(in_parts(BUILTIN_NAME, BUILTIN).unwrap(), whole);
+        let mut joined = Table::new();
+        for (key, value) in parts(BUILTIN).flat_map(|part| parse(BUILTIN_NAME, part).unwrap()) {
+            match (joined.get_mut(&key), value) {
+                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
+                (_, value) => drop(joined.insert(key, value)),
+            }
+        }
+        assert_eq!(joined, whole);
         assert!(whole["provider"].as_array().unwrap().len() > 70);
     }
 
