@@ -242,6 +242,7 @@ async fn t_aud_01_old_rows_of_the_audit_log_are_removed_and_told_of() {
 /// T-LOG-01: what an actor says as it dies is a line of the log like others, on standard error, in the file and in the
 /// console. The log is the process's, and so is what happens on a panic: the test starts itself as a process of its own.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the parent tells its child by a variable")]
 fn t_log_01_a_panic_tells_no_secret() {
     const CHILD: &str = "NINEROUTER_TEST_LOG";
     let secret = format!("sk-ant-api03-{}", "Canary7_".repeat(6));

@@ -38,7 +38,6 @@ pub(crate) fn text(file: &Path, query: &str) -> Option<String> {
     row.unwrap_or_else(|e| panic!("{e} in {query}")).j
 }
 
-#[expect(clippy::disallowed_methods, reason = "a fault from outside the product")]
 fn connect(file: &Path) -> SqliteConnection {
     let mut connection =
         SqliteConnection::establish(file.to_str().unwrap()).expect("the database opens");

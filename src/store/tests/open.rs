@@ -311,7 +311,7 @@ fn t_db_08_a_long_reader_holds_up_no_writer() {
         let insert = format!(
             "INSERT OR REPLACE INTO settings (key, value, updated_at) VALUES ('k{n}', json_quote('{value}'), {NOW})"
         );
-        diesel::sql_query(insert).execute(conn).map(drop).map_err(StoreError::from)
+        execute(conn, &insert)
     };
     let rows = |conn: &mut SqliteConnection| {
         let count = settings::table.count().get_result::<i64>(conn);
