@@ -161,11 +161,10 @@ fn t_run_04_a_restart_fails_no_client_that_asks_again() {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     let now_at = *address.lock().unwrap();
-                    if std::net::TcpStream::connect(now_at).is_err() {
+                    let Some(mut conn) = Conn::try_open(now_at) else {
                         std::thread::yield_now();
                         continue;
-                    }
-                    let mut conn = Conn::open(now_at);
+                    };
                     conn.try_send(&bytes);
                     match conn.reply(false) {
                         Some(got) if got.status == 503 => {

@@ -91,10 +91,15 @@ pub(crate) fn request(
 
 impl Conn {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the router accepts");
+        Self::try_open(address).expect("the router accepts")
+    }
+
+    /// As [`Conn::open`], for routers that may be gone.
+    pub(crate) fn try_open(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, buffer: Vec::new(), framing: Framing::Done }
+        Some(Self { stream, buffer: Vec::new(), framing: Framing::Done })
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
