@@ -7,7 +7,7 @@ use actix::dev::SendError;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use self::house::{House, PATIENCE, node};
+use self::house::{House, PATIENCE, node, node_at};
 use super::*;
 use crate::actors::account::Sweep;
 use crate::actors::testing::{Poison, Spill, Stall};
@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::demo::chaos::{Chaos, Reading, Step, reply};
 use crate::log::{self, LogOptions, Wanted};
 use crate::net::Method;
+use crate::net::resolve::{Lookup, Resolve};
 
 const NOW: i64 = 1_790_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -239,7 +240,38 @@ async fn t_aud_01_old_rows_of_the_audit_log_are_removed_and_told_of() {
     house.close().await;
 }
 
-/// T-LOG-01: what an actor says as it dies is a line of the log like others, on standard error, in the file and in the
+/// A resolver that panics over every name, and says this.
+struct Exploding(String);
+
+impl Resolve for Exploding {
+    fn resolve<'a>(&'a self, _: &'a str) -> Lookup<'a> {
+        Box::pin(async move { panic!("{}", self.0) })
+    }
+}
+
+/// REL-ACT-6: a handler that panics has its client answered, and holds nothing afterwards.
+#[actix_rt::test]
+async fn rel_act_6_a_panic_in_a_handler_is_an_answer_and_nothing_is_kept() {
+    let upstream = good();
+    let config = [node("one", &upstream), node_at("odd", "http://odd.example/v1")].concat();
+    let resolver = Arc::new(Exploding("no name".to_owned()));
+    let house = House::resolving(&Clock::System, &config, resolver).await;
+    for _ in 0..3 {
+        let answer = house.ask("odd/m").await;
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (500, &json!("internal_error")));
+        assert_eq!(house.ask("one/m").await.status, 200, "others are served");
+    }
+    house
+        .until("no place is taken", async || {
+            let views = house.views().await;
+            let is_free = house.shared.in_flight.used() == 0 && house.shared.bodies.used() == 0;
+            (is_free && views.iter().all(|view| view.in_flight == 0)).then_some(())
+        })
+        .await;
+    house.close().await;
+}
+
+/// T-LOG-01: what a handler or an actor says as it dies is a line of the log like others, on standard error, in the file and in the
 /// console. The log is the process's, and so is what happens on a panic: the test starts itself as a process of its own.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the parent tells its child by a variable")]
@@ -253,6 +285,7 @@ fn t_log_01_a_panic_tells_no_secret() {
         let kept = std::fs::read_to_string(&file).unwrap();
         for text in [&said, &kept] {
             assert!(text.contains("panicked: the token"), "{text}");
+            assert!(text.contains("panicked: api_key="), "{text}");
             assert!(!text.contains("Canary7_") && !text.contains("\u{1b}[2J"), "{text}");
         }
         return;
@@ -262,7 +295,12 @@ fn t_log_01_a_panic_tells_no_secret() {
     let kept = log::start(&options).unwrap();
     actix_web::rt::System::new().block_on(async {
         let upstream = good();
-        let house = House::start(&Clock::System, &node("one", &upstream)).await;
+        let config = [node("one", &upstream), node_at("odd", "http://odd.example/v1")].concat();
+        let resolver = Arc::new(Exploding(format!("api_key={secret}")));
+        let house = House::resolving(&Clock::System, &config, resolver).await;
+        let answer = house.ask("odd/m").await;
+        assert_eq!(answer.status, 500);
+        assert!(!answer.body.to_string().contains("Canary7_"), "{}", answer.body);
         let dying = format!("the token {secret} and Bearer {secret}\u{1b}[2J");
         assert!(house.actor("one").await.send(Spill(dying)).await.is_err());
         house.row("actor_restarted").await;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use actix_http::header::{CONTENT_TYPE, HeaderValue};
 use bytes::Bytes;
 use ninerouter_dialect::SplicedBody;
+use rustls::RootCertStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -17,7 +18,11 @@ use crate::clock::Clock;
 use crate::config::apply::apply_file;
 use crate::config::options::{Flags, Inputs};
 use crate::demo::chaos::Chaos;
-use crate::net::{Clients, DestClass, Destination, Initiator, Method, Outgoing, Purpose, Route};
+use crate::net::resolve::{Resolve, SystemResolver};
+use crate::net::{
+    Clients, DestClass, Destination, Initiator, Method, NetSettings, NetShared, Outgoing, Purpose,
+    Route,
+};
 use crate::provider::node::NetworkPolicy;
 use crate::routing::account::AccountView;
 use crate::store::audit::{AuditFilter, AuditRow, list};
@@ -49,17 +54,26 @@ pub(super) struct House {
 
 /// A node of the Chat dialect with one account of its own.
 pub(super) fn node(name: &str, upstream: &Chaos) -> String {
+    node_at(name, &upstream.url("/v1"))
+}
+
+/// The same at any address.
+pub(super) fn node_at(name: &str, base_url: &str) -> String {
     format!(
         "[[nodes]]\nname = \"{name}\"\nprefix = \"{name}\"\ntype = \"openai-compatible\"\napi_type = \"chat\"\n\
-         base_url = \"{}\"\nnetwork = \"loopback\"\n\
-         [[accounts]]\nprovider = \"{name}\"\nlabel = \"{name}\"\napi_key = \"env:HOUSE_KEY\"\n",
-        upstream.url("/v1")
+         base_url = \"{base_url}\"\nnetwork = \"loopback\"\n\
+         [[accounts]]\nprovider = \"{name}\"\nlabel = \"{name}\"\napi_key = \"env:HOUSE_KEY\"\n"
     )
 }
 
 impl House {
     /// Starts one with this config file.
     pub(super) async fn start(clock: &Clock, config: &str) -> Self {
+        Self::resolving(clock, config, Arc::new(SystemResolver)).await
+    }
+
+    /// The same, whose names are looked up like this.
+    pub(super) async fn resolving(clock: &Clock, config: &str, resolver: Arc<dyn Resolve>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (data_dir, file) = (folder.path().join("data"), folder.path().join("config.toml"));
         std::fs::write(&file, config).unwrap();
@@ -79,7 +93,10 @@ impl House {
         let hasher = KeyHasher::new(&fixed.key_secret.current);
         apply_file(&store, &file, &options, &hasher, false).unwrap();
         let (snapshot, accounts) = Snapshot::load(&store, &fixed).unwrap();
-        let shared = share(store, snapshot, &accounts, clock.clone()).unwrap();
+        let mut shared = share(store, snapshot, &accounts, clock.clone()).unwrap();
+        let settings = NetSettings::clone(&shared.net.settings());
+        let net = NetShared::with(settings, resolver, RootCertStore::empty()).unwrap();
+        Arc::get_mut(&mut shared).expect("nobody else has it yet").net = net;
         let bound = bind(&options.listen).unwrap();
         let listeners: Vec<Bound> = bound.into_iter().map(|(_, bound)| bound).collect();
         let address = listeners.iter().find_map(|listener| match listener {
