@@ -86,8 +86,9 @@ pub fn hits(view: &Palette) -> Markup {
         div #palette-hits role="status" {
             @if view.hits.is_empty() { p.faint { "Nothing is called “" (view.query) "”." } }
             ul.hits hx-boost="true" hx-target="#main" hx-swap="innerHTML show:window:top" {
-                @for hit in &view.hits {
-                    li { a href=(hit.url) {
+                // With ids of their own the focus stays where it is when other ones come.
+                @for (at, hit) in view.hits.iter().enumerate() {
+                    li { a id={ "hit-" (at) } href=(hit.url) {
                         b { (hit.name) } " " span.faint { (hit.about) }
                         @if view.shortcuts && !hit.keys.is_empty() { kbd { (hit.keys) } }
                     } }

@@ -354,7 +354,10 @@ fn t_ui_b3_keys_go_everywhere() {
     for key in ["d", "a", "i", "l", "y"] {
         browser.press(&[key]);
     }
-    browser.wait_text("#palette-hits", "Combo");
+    until(PATIENCE, "the combo is found, and nothing else", || {
+        let found = browser.all("#palette-hits a");
+        (found.len() == 1 && browser.text(&found[0])?.contains("daily")).then_some(())
+    });
     browser.press(&[DOWN]);
     browser.find("#palette-hits a:focus");
     browser.press(&[ENTER]);
