@@ -159,6 +159,9 @@ fn limits(key: &Value) -> String {
             parts.push(format!("{}{span}", money(umicro)));
         }
     }
+    if key.flag("/capture_bodies") {
+        parts.push("bodies are kept".to_owned());
+    }
     parts.join(", ")
 }
 

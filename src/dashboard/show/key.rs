@@ -56,5 +56,8 @@ fn limits(key: &Value) -> Vec<String> {
             limits.push(format!("{word} {}", allowed.join(", ")));
         }
     }
+    if key.is("/capture_bodies") {
+        limits.push("bodies are kept".to_owned());
+    }
     limits
 }
