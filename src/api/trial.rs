@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use ninerouter_dialect::Dialect;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
 use crate::actors::live::follow::{Follower, Step};
 use crate::api::Api;
@@ -130,7 +130,7 @@ impl Answered {
 struct Trial {
     work: Option<Pin<Box<dyn Future<Output = Answered>>>>,
     answered: Option<Answered>,
-    steps: UnboundedReceiver<Step>,
+    steps: Receiver<Step>,
     over: Option<Box<UsageRecord>>,
 }
 

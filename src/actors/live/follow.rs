@@ -1,8 +1,11 @@
 //! One request that somebody follows from inside: its attempts as they begin and end, and the row it leaves.
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::store::usage::{AttemptRow, UsageRecord};
+
+/// Steps that wait to be heard: more than the rows that a request may leave, twice told.
+const WAITING: usize = 256;
 
 /// What happened to the request.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,19 +20,19 @@ pub enum Step {
 
 /// Whoever follows a request. Clones tell the same one; what nobody hears any more is dropped.
 #[derive(Clone, Debug)]
-pub struct Follower(UnboundedSender<Step>);
+pub struct Follower(Sender<Step>);
 
 impl Follower {
-    /// A follower, and what it hears. The steps of a request are bounded by the rows it may leave.
+    /// A follower, and what it hears.
     #[must_use]
-    pub fn new() -> (Self, UnboundedReceiver<Step>) {
-        let (tell, hear) = unbounded_channel();
+    pub fn new() -> (Self, Receiver<Step>) {
+        let (tell, hear) = channel(WAITING);
         (Self(tell), hear)
     }
 
-    /// Tells of a step.
+    /// Tells of a step. The request never waits for its follower.
     pub fn tell(&self, step: Step) {
         // Whoever has left does not want to know.
-        drop(self.0.send(step));
+        drop(self.0.try_send(step));
     }
 }
