@@ -64,7 +64,7 @@ fn throttling(refused: &'static [usize]) -> Chaos {
 async fn f54_an_account_actor_that_dies_costs_no_request_and_comes_back() {
     let (first, second) = (holding(), good());
     let config = [node("one", &first), node("two", &second), STACK.to_owned()].concat();
-    let house = House::start(&Clock::System, &config).await;
+    let house = House::start(&Clock::System, &config);
     let running = async {
         let answer = house.ask("stack").await;
         assert_eq!(answer.status, 200, "what ran goes on: {}", answer.body);
@@ -114,7 +114,7 @@ async fn t_act_02_an_account_that_dies_again_and_again_is_left_alone() {
     let (first, second) = (good(), good());
     let config = [node("one", &first), node("two", &second), STACK.to_owned()].concat();
     let clock = Clock::manual(NOW);
-    let house = House::start(&clock, &config).await;
+    let house = House::start(&clock, &config);
     house
         .until("it is given up", async || {
             let _dead = house.actor("one").await.send(Poison).await;
@@ -133,7 +133,7 @@ async fn t_act_02_an_account_that_dies_again_and_again_is_left_alone() {
 async fn f55_a_full_mailbox_is_another_account_or_503_and_loses_nothing() {
     let (first, second) = (holding(), good());
     let config = [node("one", &first), node("two", &second), STACK.to_owned()].concat();
-    let house = House::start(&Clock::System, &config).await;
+    let house = House::start(&Clock::System, &config);
     let running = async { assert_eq!(house.ask("one/m").await.status, 200) };
     let faults = async {
         house
@@ -184,7 +184,7 @@ async fn f55_a_full_mailbox_is_another_account_or_503_and_loses_nothing() {
 async fn f60_a_clock_that_is_set_ends_no_service_and_makes_no_lock_eternal() {
     let upstream = throttling(&[0, 2]);
     let clock = Clock::manual(NOW);
-    let house = House::start(&clock, &node("one", &upstream)).await;
+    let house = House::start(&clock, &node("one", &upstream));
     assert_eq!(house.ask("one/m").await.status, 429);
     assert_eq!(house.ask("one/m").await.status, 429);
     assert_eq!(upstream.requests().len(), 1, "the lock holds");
@@ -220,7 +220,7 @@ async fn f60_a_clock_that_is_set_ends_no_service_and_makes_no_lock_eternal() {
 async fn t_aud_01_old_rows_of_the_audit_log_are_removed_and_told_of() {
     let clock = Clock::manual(NOW);
     let config = "[settings]\nrequire_api_key = true\n";
-    let house = House::start(&clock, config).await;
+    let house = House::start(&clock, config);
     let knock = async || {
         let refused = house.send(Method::GET, "/v1/models", "").await;
         assert_eq!(refused.status, 401, "{}", refused.body);
@@ -255,7 +255,7 @@ async fn rel_act_6_a_panic_in_a_handler_is_an_answer_and_nothing_is_kept() {
     let upstream = good();
     let config = [node("one", &upstream), node_at("odd", "http://odd.example/v1")].concat();
     let resolver = Arc::new(Exploding("no name".to_owned()));
-    let house = House::resolving(&Clock::System, &config, resolver).await;
+    let house = House::resolving(&Clock::System, &config, resolver);
     for _ in 0..3 {
         let answer = house.ask("odd/m").await;
         assert_eq!((answer.status, &answer.body["error"]["code"]), (500, &json!("internal_error")));
@@ -297,7 +297,7 @@ fn t_log_01_a_panic_tells_no_secret() {
         let upstream = good();
         let config = [node("one", &upstream), node_at("odd", "http://odd.example/v1")].concat();
         let resolver = Arc::new(Exploding(format!("api_key={secret}")));
-        let house = House::resolving(&Clock::System, &config, resolver).await;
+        let house = House::resolving(&Clock::System, &config, resolver);
         let answer = house.ask("odd/m").await;
         assert_eq!(answer.status, 500);
         assert!(!answer.body.to_string().contains("Canary7_"), "{}", answer.body);

@@ -334,12 +334,12 @@ fn t_log_01_no_code_and_no_token_of_a_sign_in_that_fails() {
         let described =
             json!({"error": "invalid_request", "error_description": format!("`{text}` is odd")});
         [
-            Scripted::reply(400, &described.to_string()),
-            Scripted::reply(500, &format!("<html>{text}</html>"))
+            Scripted::reply(400, described.to_string()),
+            Scripted::reply(500, format!("<html>{text}</html>"))
                 .header("content-type", "text/html"),
             Scripted::reply(
                 400,
-                &json!({"error": "invalid_grant", "error_description": text}).to_string(),
+                json!({"error": "invalid_grant", "error_description": text}).to_string(),
             ),
         ]
     };

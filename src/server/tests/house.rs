@@ -67,13 +67,13 @@ pub(super) fn node_at(name: &str, base_url: &str) -> String {
 }
 
 impl House {
-    /// Starts one with this config file.
-    pub(super) async fn start(clock: &Clock, config: &str) -> Self {
-        Self::resolving(clock, config, Arc::new(SystemResolver)).await
+    /// Starts one with this config file, on the runtime of the test.
+    pub(super) fn start(clock: &Clock, config: &str) -> Self {
+        Self::resolving(clock, config, Arc::new(SystemResolver))
     }
 
     /// The same, whose names are looked up like this.
-    pub(super) async fn resolving(clock: &Clock, config: &str, resolver: Arc<dyn Resolve>) -> Self {
+    pub(super) fn resolving(clock: &Clock, config: &str, resolver: Arc<dyn Resolve>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (data_dir, file) = (folder.path().join("data"), folder.path().join("config.toml"));
         std::fs::write(&file, config).unwrap();
