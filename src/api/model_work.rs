@@ -154,7 +154,10 @@ pub(super) async fn batch(api: &Api, call: Call) -> Result<Reply, ApiError> {
     }
     let enabled = match wish.action {
         Action::Test => {
-            let title = format!("Test {} models", keys.len());
+            let title = match keys.len() {
+                1 => "Test 1 model".to_owned(),
+                many => format!("Test {many} models"),
+            };
             let subject = Subject { key: keys.join(" "), provider: provider_of(api, &keys) };
             return begin_tests(api, subject, title, keys, false, &call).await;
         }

@@ -134,6 +134,7 @@ pub fn console(assets: &Assets, view: &Console) -> Markup {
             div.log tabindex="0" role="log" aria-live="off" aria-label="Console" {
                 ol #log-lines.wrapped sse-swap="log" hx-swap="beforeend" data-most="2000" { (lines(&view.lines)) }
             }
+            p.none { "Nothing is logged yet that is like that." }
             p.faint.js { "Pause keeps up to 200 batches back. Clear view deletes nothing from the files." }
         }
     }

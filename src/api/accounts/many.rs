@@ -201,7 +201,10 @@ async fn test(api: &Api, ids: Vec<String>, call: &Call) -> Result<Reply, ApiErro
             |row| format!("{}/{}", row.config.provider, row.config.label),
         )
     };
-    let title = format!("Test {} accounts", ids.len());
+    let title = match ids.len() {
+        1 => "Test 1 account".to_owned(),
+        many => format!("Test {many} accounts"),
+    };
     let mut providers: Vec<String> = rows
         .iter()
         .filter(|row| ids.contains(&row.config.id.to_string()))

@@ -42,7 +42,7 @@ pub fn trial(view: &Trial) -> Markup {
         div #trial role="status" {
             @if !view.problem.is_empty() { p.err { (view.problem) } }
             @else {
-                p { (badge(view.outcome.0, &view.outcome.1)) @for fact in &view.facts { " " span.faint { (fact) } } }
+                p { (badge(view.outcome.0, &view.outcome.1)) " " span.faint { (view.facts.join(" · ")) } }
                 ol.rows {
                     @for one in &view.attempts {
                         li {
