@@ -30,8 +30,8 @@ fn t_db_02_up_down_up_gives_the_same_schema() {
     let version = |conn: &mut SqliteConnection| {
         probe::one(conn, "select user_version as n from pragma_user_version")
     };
-    assert_eq!(version(&mut conn), 12);
-    for left in (0..12).rev() {
+    assert_eq!(version(&mut conn), 13);
+    for left in (0..13).rev() {
         conn.revert_last_migration(MIGRATIONS).unwrap();
         assert_eq!(version(&mut conn), left);
     }
