@@ -7,11 +7,11 @@ use ninerouter_templates::layout::Section;
 use serde_json::{Value, json};
 
 use crate::dashboard::account;
-use crate::dashboard::form::{is_objection, objected};
+use crate::dashboard::form::{Body, is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::names;
 use crate::dashboard::stage::{self, Refused, bad, good, mixed, undoable};
-use crate::dashboard::visit::{Page, Visit};
+use crate::dashboard::visit::{Form, Page, Visit};
 
 /// Where an account's page is.
 pub(super) fn path(id: &str) -> String {
@@ -147,11 +147,12 @@ fn question(visit: &Visit, account: &Value, name: &str, refused: Option<&Refused
 }
 
 /// What can be done with several accounts at once: word of the API, and of its outcome for one and for many.
-const BATCH: [(&str, &str, &str); 4] = [
+const BATCH: [(&str, &str, &str); 5] = [
     ("enable", "1 account serves again.", "accounts serve again."),
     ("disable", "1 account is off.", "accounts are off."),
     ("test", "1 account is being tested.", "accounts are being tested."),
     ("delete", "1 account is deleted.", "accounts are deleted."),
+    ("set", "1 account is changed.", "accounts are changed."),
 ];
 
 /// Does the same with every ticked account of a provider; deleting is asked about first.
@@ -169,12 +170,25 @@ pub(super) async fn batch(visit: &Visit, provider: &str) -> Result<Page, Refused
         let view = sure(visit, &ids, &page);
         return stage::confirmed(visit, Section::Providers, 200, view).await;
     }
-    let body = json!({"ids": ids, "action": action, "force": visit.form.get("force").is_some()});
+    let mut body =
+        json!({"ids": ids, "action": action, "force": visit.form.get("force").is_some()});
+    if let ("set", Value::Object(body)) = (*action, &mut body) {
+        body.insert("set".to_owned(), to_set(&visit.form));
+    }
     let answer = match visit.ask("POST", "/api/accounts/batch", Some(&body)).await {
         Ok(answer) => answer,
         Err(refused) => return Ok(refused.told(visit, &page).await),
     };
     Ok(stage::done(visit, &page, &of_batch(&answer, ids.len(), one, many)))
+}
+
+/// What is set for all of them: what was entered, and nothing else.
+fn to_set(form: &Form) -> Value {
+    let asked = |name: &str| form.get(name).is_some_and(|text| !text.trim().is_empty());
+    let body = Body::of(form);
+    let body = if asked("priority") { body.numbers(&["priority"]) } else { body };
+    let body = if asked("proxy") { body.proxy() } else { body };
+    body.json()
 }
 
 /// What came of doing the same to several: words for one of them, and for many behind their number.
@@ -228,6 +242,14 @@ mod tests {
     use ninerouter_templates::Tone;
 
     use super::*;
+
+    #[test]
+    fn only_what_was_entered_is_set() {
+        let of = |text: &str| to_set(&Form::parse(text.as_bytes()));
+        assert_eq!(of("priority=&proxy="), json!({}));
+        assert_eq!(of("priority=3&proxy="), json!({"priority": 3}));
+        assert_eq!(of("priority=&proxy=direct"), json!({"proxy": {"mode": "direct", "id": null}}));
+    }
 
     #[test]
     fn a_batch_says_how_many_and_why_not_the_others() {

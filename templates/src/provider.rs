@@ -190,24 +190,39 @@ fn accounts(assets: &Assets, view: &Provider) -> Markup {
                         @if let Some(first) = &part.first { " · " a href=(first) { "From the first" } }
                     }
                 }
-                (batch(&view.csrf, &view.id))
+                (batch(&view.csrf, &view.id, &view.settings.proxies))
             }
         }
     }
 }
 
 /// What is done with all ticked accounts.
-fn batch(csrf: &str, provider: &str) -> Markup {
+fn batch(csrf: &str, provider: &str, proxies: &[(String, String)]) -> Markup {
     let url = format!("/dashboard/providers/{provider}/accounts/batch");
     let acts =
         [("enable", "Turn on"), ("disable", "Turn off"), ("test", "Test"), ("delete", "Delete")];
+    let none = Form::default();
+    let field = |name, label| Field::new("batch", name, label).plain();
+    let as_it_is = (String::new(), "As it is".to_owned());
+    let proxies: Vec<_> = std::iter::once(as_it_is).chain(proxies.iter().cloned()).collect();
     html! {
         form #batch method="post" action=(url) hx-post=(url) hx-target="#dialog-body" hx-swap="innerHTML" {
             input type="hidden" name="_csrf" value=(csrf);
-            div.actions {
-                span.faint { "With the ticked ones:" }
-                @for (action, label) in acts {
-                    button.btn.small type="submit" name="action" value=(action) { (label) }
+            details {
+                summary { "Several at once" }
+                div.stack-v.more {
+                    // First of the form: Enter in a field sets, and turns nothing off.
+                    div.line-form {
+                        (input(&none, field("priority", "Priority"), Input::Number))
+                        (select(&none, field("proxy", "Proxy"), &proxies))
+                        button.btn type="submit" name="action" value="set" { "Set for the ticked ones" }
+                    }
+                    div.actions {
+                        span.faint { "With the ticked ones:" }
+                        @for (action, label) in acts {
+                            button.btn.small type="submit" name="action" value=(action) { (label) }
+                        }
+                    }
                 }
             }
         }
