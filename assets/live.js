@@ -77,7 +77,10 @@ on("click", ({ target }) => {
 // Unsaved changes: leaving asks. What was refused is still unsaved.
 const unsaved = () => one("form[data-guard][data-dirty]"), dirty = (form) => form?.matches?.("[data-guard]") && form.setAttribute("data-dirty", "");
 on("input", ({ target }) => dirty(target.form));
-on("submit", ({ target }) => target.removeAttribute("data-dirty"));
+on("submit", ({ target }) => {
+	target.removeAttribute("data-dirty");
+	if (target.matches("[action='/logout']")) source?.close();
+});
 on("htmx:afterRequest", ({ detail }) => { if (!detail.successful) dirty(detail.elt); });
 on("htmx:beforeRequest", (event) => {
 	if (event.detail.elt.getAttribute("hx-trigger") === "sse:resync" && unsaved()) event.preventDefault();

@@ -14,12 +14,14 @@ use crate::dashboard::{
     names, node, order, overview, palette, provider, providers, remote, sudo, trial,
 };
 
+type Answer<'a> = LocalBoxFuture<'a, Result<Page, Refused>>;
+
 /// One page, or one thing that a form of a page does.
 struct Route {
     methods: &'static [&'static str],
     /// Below `/dashboard`. `{x}` is one part, as it was sent; `{x...}` is all that is left.
     path: &'static str,
-    answer: for<'a> fn(&'a Visit, &'a [String]) -> LocalBoxFuture<'a, Result<Page, Refused>>,
+    answer: for<'a> fn(&'a Visit, &'a [String]) -> Answer<'a>,
 }
 
 macro_rules! routes {

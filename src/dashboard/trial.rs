@@ -73,7 +73,7 @@ fn shown(sight: &Sight, told: &[(String, Value)]) -> Trial {
     let of = |wanted: &'static str| {
         told.iter().filter(move |(name, _)| name == wanted).map(|(_, data)| data)
     };
-    let Some(result) = of("result").last() else {
+    let Some(result) = of("result").next_back() else {
         let problem = "The test was cut off before it ended.".to_owned();
         return Trial { problem, ..Trial::default() };
     };

@@ -109,7 +109,7 @@ pub(in crate::dashboard) fn requests_by_model(table: &Value) -> Option<Shares> {
     };
     let parts: Vec<(Group, i64)> = table.list("/data").iter().enumerate().map(part).collect();
     let title = "Requests by model".to_owned();
-    (!parts.is_empty()).then(|| Shares { id: "served-share", title, parts })
+    (!parts.is_empty()).then_some(Shares { id: "served-share", title, parts })
 }
 
 #[cfg(test)]
