@@ -204,7 +204,12 @@ fn batch(csrf: &str, provider: &str, proxies: &[(String, String)]) -> Markup {
     let none = Form::default();
     let field = |name, label| Field::new("batch", name, label).plain();
     let as_it_is = (String::new(), "As it is".to_owned());
-    let proxies: Vec<_> = std::iter::once(as_it_is).chain(proxies.iter().cloned()).collect();
+    // What is inherited here is the provider's own.
+    let proxy = |(value, words): &(String, String)| match value.as_str() {
+        "inherit" => (value.clone(), "As for the provider".to_owned()),
+        _ => (value.clone(), words.clone()),
+    };
+    let proxies: Vec<_> = std::iter::once(as_it_is).chain(proxies.iter().map(proxy)).collect();
     html! {
         form #batch method="post" action=(url) hx-post=(url) hx-target="#dialog-body" hx-swap="innerHTML" {
             input type="hidden" name="_csrf" value=(csrf);
