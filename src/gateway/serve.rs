@@ -26,7 +26,8 @@ pub async fn serve(door: Door, payload: Payload) -> Result<HttpResponse, Box<Ref
         }
         _ => {
             let witness = Witness::of(&door);
-            let served = beside(door, payload).await;
+            // Boxed: what generates must not carry the room that the others need.
+            let served = Box::pin(beside(door, payload)).await;
             if let Err(refusal) = &served {
                 witness.note(refusal);
             }

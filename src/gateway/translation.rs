@@ -115,7 +115,7 @@ pub(super) async fn outbound<'a>(
     };
     let prepared = translator.prepare_with(&upstream.target(), &cx, asks);
     let mut prepared = prepared.map_err(untranslatable)?;
-    fetch_media(exchange, &mut prepared, route).await?;
+    Box::pin(fetch_media(exchange, &mut prepared, route)).await?;
     let encoded = prepared.encode().map_err(untranslatable)?;
     for warning in &encoded.warnings {
         let (kind, field, note) = (warning.kind.as_str(), &*warning.field, &*warning.note);

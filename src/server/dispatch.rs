@@ -191,9 +191,20 @@ async fn serve(
     match result {
         RouteResult::Match(matched) => {
             if let Endpoint::Callback { provider } = matched.endpoint {
-                return callback(&doors.worker, &doors.sign_ins, &http, provider, &id).await;
+                let Doors { worker, sign_ins, .. } = &doors;
+                return Box::pin(callback(worker, sign_ins, &http, provider, &id)).await;
             }
-            endpoint(doors, http, payload, id, matched).await
+            if matched.endpoint.class() != Class::Inference {
+                // Boxed: a request for inference, of which thousands may be open, must not carry the room that these need.
+                return Box::pin(endpoint(doors, http, payload, id, matched)).await;
+            }
+            let shape = matched.shape;
+            let request_id = id.as_str().into();
+            let door = Door::new(doors.worker, http, request_id, matched, Visitor::Client);
+            match gateway::serve(door, payload).await {
+                Ok(reply) => reply,
+                Err(refusal) => refusal.render(shape, &id),
+            }
         }
         RouteResult::Options { methods, class } => {
             preflight(&doors.worker, &http, &id, methods, class)
@@ -274,6 +285,7 @@ async fn callback(
     }
 }
 
+/// What is no inference.
 async fn endpoint(
     doors: Doors,
     http: HttpRequest,
@@ -292,14 +304,6 @@ async fn endpoint(
             }
             pages::public(&worker, &http, &matched.endpoint, &id).await
         }
-        Class::Inference => {
-            let shape = matched.shape;
-            let door = Door::new(worker, http, id.as_str().into(), matched, Visitor::Client);
-            match gateway::serve(door, payload).await {
-                Ok(reply) => reply,
-                Err(refusal) => refusal.render(shape, &id),
-            }
-        }
         Class::Ui if matched.endpoint == Endpoint::Logout => {
             ui::logout(api, &worker.shared, http, payload, &id).await
         }
@@ -307,8 +311,9 @@ async fn endpoint(
         Class::Admin | Class::Sudo => {
             management::serve(api, &worker.shared, http, payload, &id).await
         }
-        Class::Callback | Class::Metrics | Class::Sync => {
-            // Callbacks were answered before; the others are not offered, and nothing is open by default (P1).
+        Class::Inference | Class::Callback | Class::Metrics | Class::Sync => {
+            // Inference and callbacks were answered before; the others are not offered, and nothing is open by default
+            // (P1).
             Refusal::new(ErrorKind::NotFound, "no such route")
                 .code("not_found")
                 .render(ErrorShape::Chat, &id)
