@@ -231,6 +231,10 @@ impl Recorder {
         let mut row = self.attempt(&route.entry, position, marks.at, AttemptOutcome::Aborted);
         row.account_id = Some(route.account);
         row.account_label = Some(route.label.clone());
+        if self.attempts.is_empty() {
+            // Most requests have one attempt; a list that grows by itself makes room for four.
+            self.attempts.reserve_exact(1);
+        }
         self.attempts.push(row);
         self.tell(Step::Began);
     }
