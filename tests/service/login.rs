@@ -412,7 +412,8 @@ fn t_pw_01_wrong_right_and_no_password_take_the_same_work() {
         assert_eq!(reply.status, status, "{}", reply.brief());
         begun.elapsed()
     };
-    // In turn, so that whatever else this machine does meets all of them.
+    // In turn, so that whatever else this machine does meets all of them. A sign-in that skips the hash takes a fiftieth
+    // of the others' time; the bound leaves the rest to the machine.
     let mut spans = [const { Vec::new() }; 3];
     for _ in 0..5 {
         spans[0].push(take(&with_password, GOOD, 303));
@@ -424,7 +425,7 @@ fn t_pw_01_wrong_right_and_no_password_take_the_same_work() {
         spans[2]
     });
     for other in [right, nothing] {
-        assert!(wrong < other * 2 && other < wrong * 2, "{wrong:?}, {right:?}, {nothing:?}");
+        assert!(wrong < other * 5 && other < wrong * 5, "{wrong:?}, {right:?}, {nothing:?}");
     }
 }
 
