@@ -269,18 +269,23 @@ impl Browser {
 
     /// One call; the member `value` of its answer.
     fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        self.answer(method, path, body).expect("chromedriver answers")
+    }
+
+    fn answer(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Value> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut connection = Conn::open(self.address);
         connection.send(&request(method, path, &[("connection", "close")], body.as_bytes()));
-        let reply = connection.reply(false).expect("chromedriver answers");
-        reply.json()["value"].clone()
+        let reply = connection.reply(false)?;
+        Some(reply.json()["value"].clone())
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() {
-            self.call("DELETE", &format!("/session/{}", self.session), None);
+            // A driver that is silent has failed the test already.
+            let _answer = self.answer("DELETE", &format!("/session/{}", self.session), None);
         }
         let _killed = self.driver.kill();
         let _reaped = self.driver.wait();
