@@ -92,7 +92,7 @@ macro_rules! routes {
 
 /// What a route answers whose feature is still to come: its class holds already.
 fn not_yet(feature: &str) -> ApiError {
-    let message = format!("{feature} is not offered by this version of the router");
+    let message = format!("this version of the router does not offer {feature} yet");
     ApiError::new(501, "not_implemented", message)
 }
 
