@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod listing;
 pub mod live;
 mod outbound;
+pub mod outbox;
 pub mod quota_poller;
 pub mod refresher;
 pub mod reports;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actors::checkout::{Checked, Checkout, Journey};
 use crate::actors::desk::RouterDesk;
+use crate::actors::outbox::Outbox;
 use crate::actors::reports;
 use crate::actors::router::{Router, ServedProviders};
 use crate::actors::shared::Shared;
@@ -40,7 +42,8 @@ pub struct Worker {
     /// Reasoning that the router passed on; all workers share it.
     pub signatures: SignatureStore,
     /// This thread's copy of the router's address.
-    router: RefCell<Addr<Router>>,
+    router: Rc<RefCell<Addr<Router>>>,
+    outbox: Outbox,
     desk: Arc<RouterDesk>,
     /// When the database last failed to take a write on request.
     refused: tokio::sync::Mutex<Option<Instant>>,
@@ -53,10 +56,11 @@ impl Worker {
     #[must_use]
     pub fn new(shared: Arc<Shared>, desk: Arc<RouterDesk>, signatures: SignatureStore) -> Self {
         let clients = Clients::new(Arc::clone(&shared.net));
-        let router = RefCell::new(desk.addr());
+        let router = Rc::new(RefCell::new(desk.addr()));
         reports::hold_here();
+        let outbox = Outbox::to(Rc::clone(&router));
         let (refused, marks) = (tokio::sync::Mutex::new(None), RefCell::default());
-        Self { shared, clients, signatures, router, desk, refused, marks }
+        Self { shared, clients, signatures, router, outbox, desk, refused, marks }
     }
 
     /// The mark of an account, for the header that names it (endpoints §1).
@@ -141,9 +145,6 @@ impl Worker {
         self.revive_router().await;
         let caller = CancellationToken::new();
         let _leaves = caller.clone().drop_guard();
-        reports::send_held();
-        // Asked without a copy of the address, which costs more than the question.
-        let asked = self.router.borrow().send(Checkout { journey, deadline, caller });
-        asked.timeout(patience).await
+        self.outbox.ask(Checkout { journey, deadline, caller }, patience).await
     }
 }

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::actors::account::{Account, Flush, Retire, Sweep};
 use crate::actors::checkout::{Checked, Checkout};
+use crate::actors::outbox::{Question, Questions};
 use crate::actors::restarts::{Restarts, Revival};
 use crate::actors::shared::Shared;
 use crate::actors::snapshot::AccountSource;
@@ -240,6 +241,20 @@ impl Handler<Checkout> for Router {
     fn handle(&mut self, msg: Checkout, _: &mut Self::Context) -> Self::Result {
         let desk = Rc::clone(&self.desk);
         Box::pin(async move { desk.serve(msg).await })
+    }
+}
+
+impl Handler<Questions> for Router {
+    type Result = ();
+
+    /// As for each [`Checkout`].
+    fn handle(&mut self, msg: Questions, _: &mut Self::Context) {
+        for Question { checkout, answer } in msg.0 {
+            let desk = Rc::clone(&self.desk);
+            actix::spawn(async move {
+                let _gone = answer.send(desk.serve(checkout).await);
+            });
+        }
     }
 }
 

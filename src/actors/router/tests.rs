@@ -8,6 +8,7 @@ use super::*;
 use crate::actors::account::Account;
 use crate::actors::checkout::{Journey, Verdict};
 use crate::actors::lease::{Lease, Outcome};
+use crate::actors::outbox::Outbox;
 use crate::actors::snapshot::{Fixed, Snapshot};
 use crate::actors::testing::{Poison, opened};
 use crate::cli::start::share;
@@ -224,6 +225,23 @@ fn places_that_become_free_at_once_serve_as_many_waiters_in_order() {
         drop(a);
         drop((lease(c.answer().await), b));
         world.until(|seen| seen.views[0].in_flight == 0 && seen.seats == 0).await;
+    });
+}
+
+#[test]
+fn questions_that_go_together_are_answered_each_for_itself() {
+    run(async {
+        let world = World::start(&[("one", 1)]);
+        let outbox = Outbox::to(Rc::new(RefCell::new(world.router.clone())));
+        let served = async || {
+            let caller = CancellationToken::new();
+            let _waits = caller.clone().drop_guard();
+            let deadline = world.shared.clock.now() + PATIENCE;
+            let question = Checkout { journey: world.journey(MODEL), deadline, caller };
+            lease(outbox.ask(question, PATIENCE).await.unwrap()).report(Outcome::Success);
+        };
+        // There is one place: the second gets it when the first gives it back.
+        tokio::join!(served(), served());
     });
 }
 
