@@ -19,6 +19,9 @@ use super::codec::{self, Decoder};
 const BAD_FRAMES: u32 = 5;
 /// The largest whole body that comes where a stream was promised.
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// White space at most before a whole body; what has more in front is a stream.
+const BLANKS: usize = 64;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads one answer. Whatever comes, the events are in order and the last one is `End` or `Failed`.
 #[derive(Debug)]
@@ -27,10 +30,9 @@ pub struct EventReader {
     frames: Frames,
     /// A whole body that came where a stream was promised.
     body: Option<Vec<u8>>,
-    /// Whether a byte that is no white space came.
-    begun: bool,
-    /// Whether white space came right before it, on its line.
-    indented: bool,
+    /// What came so far, while that is nothing but white space: whether a stream or a body begins shows after it, however
+    /// the bytes are cut into chunks.
+    lead: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl EventReader {
             Framing::Sse => Split::Sse(SseSplitter::new(max_event_bytes)),
             Framing::JsonArray => Split::Array(ArrayScanner::new(max_event_bytes)),
         };
-        Self { split, frames: Frames::new(source), body: None, begun: false, indented: false }
+        Self { split, frames: Frames::new(source), body: None, lead: Some(Vec::new()) }
     }
 
     /// Takes a chunk of bytes.
@@ -56,7 +58,20 @@ impl EventReader {
         if self.frames.ended {
             return;
         }
-        self.notice_body(chunk);
+        let Some(mut lead) = self.lead.take() else { return self.push_begun(chunk, out) };
+        lead.extend_from_slice(chunk);
+        match self.opening(&lead) {
+            Opening::Unclear => self.lead = Some(lead),
+            Opening::Stream => self.push_begun(&lead, out),
+            Opening::Body { at } => {
+                self.body = Some(Vec::new());
+                self.push_begun(lead.get(at..).unwrap_or_default(), out);
+            }
+        }
+    }
+
+    /// Takes bytes of what has begun.
+    fn push_begun(&mut self, chunk: &[u8], out: &mut Vec<Event>) {
         if self.body.is_some() {
             return self.push_body(chunk, out);
         }
@@ -102,6 +117,9 @@ impl EventReader {
 
     /// The transport ended cleanly.
     pub fn finish(&mut self, out: &mut Vec<Event>) {
+        if let Some(lead) = self.lead.take() {
+            self.push_begun(&lead, out);
+        }
         let frames = &mut self.frames;
         if let Some(body) = self.body.take() {
             return frames.whole(&body, out);
@@ -152,25 +170,27 @@ impl EventReader {
 
     /// A whole JSON body under the label of an event stream: it begins with `[`, or with an indented `{`.
     /// One at the start of a line may as well be NDJSON, save in a binary stream.
-    fn notice_body(&mut self, chunk: &[u8]) {
-        if self.begun {
-            return;
+    fn opening(&self, lead: &[u8]) -> Opening {
+        let text = lead.strip_prefix(BYTE_ORDER_MARK).unwrap_or(lead);
+        if lead.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(lead) {
+            return Opening::Unclear;
         }
-        let text = chunk.strip_prefix(b"\xef\xbb\xbf").unwrap_or(chunk);
         let blanks = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if blanks > BLANKS {
+            return Opening::Stream;
+        }
         let (blank, rest) = text.split_at_checked(blanks).unwrap_or((text, b""));
-        self.indented = blank.last().map_or(self.indented, |byte| !matches!(byte, b'\n' | b'\r'));
-        let Some(first) = rest.first() else { return };
-        self.begun = true;
+        let Some(first) = rest.first() else { return Opening::Unclear };
         let is_body = match &self.split {
-            Split::Sse(_) => *first == b'[' || (*first == b'{' && self.indented),
+            Split::Sse(_) => {
+                let indented = blank.last().is_some_and(|byte| !matches!(byte, b'\n' | b'\r'));
+                *first == b'[' || (*first == b'{' && indented)
+            }
             // No frame is so long that its length begins with such a byte.
             Split::Binary(_) => matches!(first, b'[' | b'{'),
             Split::Array(_) => false,
         };
-        if is_body {
-            self.body = Some(Vec::new());
-        }
+        if is_body { Opening::Body { at: lead.len() - rest.len() } } else { Opening::Stream }
     }
 
     fn push_body(&mut self, chunk: &[u8], out: &mut Vec<Event>) {
@@ -180,6 +200,17 @@ impl EventReader {
         }
         body.extend_from_slice(chunk);
     }
+}
+
+/// What an answer begins as.
+#[derive(Debug)]
+enum Opening {
+    /// Nothing but white space has come.
+    Unclear,
+    /// Events.
+    Stream,
+    /// One JSON value, from here.
+    Body { at: usize },
 }
 
 /// Whether the data of an unfinished event is all there.
@@ -354,5 +385,74 @@ impl Frames {
         self.note(before, out);
         // A decoder that says nothing at the end has not seen one.
         self.fail(Failure::Truncated, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn read(source: &Source, answer: &[u8], piece: usize) -> Vec<Event> {
+        let mut reader = EventReader::new(source.clone(), LIMIT);
+        let mut events = Vec::new();
+        answer.chunks(piece).for_each(|chunk| reader.push(chunk, &mut events));
+        reader.finish(&mut events);
+        events
+    }
+
+    fn sources() -> [Source; 4] {
+        [
+            Source::new(Dialect::Chat),
+            Source { framing: Framing::JsonArray, ..Source::new(Dialect::Gem) },
+            Source { envelope: Envelope::Kiro, ..Source::new(Dialect::Anth) },
+            Source { envelope: Envelope::Ollama, ..Source::new(Dialect::Chat) },
+        ]
+    }
+
+    /// Both kinds of bodies were told apart from streams by what the first chunk happened to hold.
+    #[test]
+    fn what_an_answer_begins_as_does_not_hang_on_its_chunks() {
+        let blanks = [
+            String::new(),
+            " ".into(),
+            "\r".into(),
+            "\n\n \t".into(),
+            "\r\n".into(),
+            " ".repeat(70),
+        ];
+        let bodies: [&[u8]; 6] = [
+            b"{\"error\":{\"message\":\"no\"}}",
+            b"{ \xff",
+            b"[\xd2",
+            b"[]",
+            b"\0\0\0\x10{",
+            b"\xef\xbb{",
+        ];
+        for source in sources() {
+            for mark in [&b""[..], BYTE_ORDER_MARK] {
+                for blank in &blanks {
+                    for body in bodies {
+                        let answer = [mark, blank.as_bytes(), body].concat();
+                        let whole = read(&source, &answer, answer.len());
+                        for piece in 1..answer.len() {
+                            assert_eq!(read(&source, &answer, piece), whole, "{piece}: {answer:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_of_white_space_is_cut() {
+        for source in sources() {
+            for answer in [&b" "[..], b"\xef\xbb", b"\n\n"] {
+                let events = read(&source, answer, 1);
+                let cut = Event::Failed(Box::new(Failure::Truncated));
+                assert_eq!(events.last(), Some(&cut), "{source:?} {answer:?}");
+            }
+        }
     }
 }
