@@ -101,6 +101,7 @@ fn account(locked: bool) -> AccountView {
             since: NOW - 1_000,
         }],
         last_used_at: NOW - 1_000,
+        has_served: true,
         shown: Arc::default(),
     }
 }

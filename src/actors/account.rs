@@ -289,6 +289,7 @@ impl Account {
                 held.granted_at,
                 now,
             );
+            view.has_served = true;
             Arc::make_mut(&mut view.shown).last_ok_at = Some(now);
         });
         let refuted = self.served(held, now);

@@ -245,6 +245,7 @@ impl Snapshot {
                 .map(|quota| gates(quota, self.allows_overage(&config)))
                 .unwrap_or_default(),
             last_used_at: stored.hot.last_used_at.unwrap_or(0),
+            has_served: stored.hot.last_ok_at.is_some(),
             shown: Arc::new(shown),
             config: Arc::new(config),
         };

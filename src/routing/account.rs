@@ -260,6 +260,8 @@ pub struct AccountView {
     pub gates: Vec<Gate>,
     /// Last lease, Unix ms; 0 = never.
     pub last_used_at: UnixMs,
+    /// Some request was served, now or before the start.
+    pub has_served: bool,
     /// For people; replaced as a whole when something in it changes.
     pub shown: Arc<Shown>,
 }

@@ -464,11 +464,21 @@ pub fn over_budget(over: &[(AccountId, UnixMs)], view: &AccountView) -> Option<U
     over.iter().find(|(id, _)| *id == view.config.id).map(|(_, until)| *until)
 }
 
-/// (token must be refreshed first, priority): smaller is better.
-type Rank = (bool, u16);
+/// (token must be refreshed first, nobody knows yet whether it serves, priority): smaller is better.
+type Rank = (bool, bool, u16);
 
 fn rank(view: &AccountView) -> Rank {
-    (matches!(view.auth, AuthState::Expired { .. }), view.config.priority)
+    let expired = matches!(view.auth, AuthState::Expired { .. });
+    (expired, is_sounded_out(view), view.config.priority)
+}
+
+/// Requests that go at the same time to an account that has never answered well.
+const SOUNDING: u32 = 2;
+
+/// A burst does not go to an account of which nothing good is known as long as another one has a place: two requests find
+/// out how it stands, and the others need not fail with them.
+fn is_sounded_out(view: &AccountView) -> bool {
+    view.in_flight >= SOUNDING && !view.has_served
 }
 
 fn check(view: &AccountView, ask: &Ask<'_>) -> Result<(), Ineligible> {

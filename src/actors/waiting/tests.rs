@@ -25,6 +25,7 @@ fn view(max_concurrent: u32, in_flight: u32) -> AccountView {
         faulted: false,
         gates: Vec::new(),
         last_used_at: 0,
+        has_served: false,
         shown: Arc::default(),
     }
 }

@@ -186,6 +186,7 @@ mod tests {
             faulted: false,
             gates: Vec::new(),
             last_used_at: 0,
+            has_served: false,
             shown: Arc::new(Shown::default()),
         }
     }

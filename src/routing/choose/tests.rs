@@ -29,6 +29,7 @@ fn view(priority: u16) -> AccountView {
         faulted: false,
         gates: Vec::new(),
         last_used_at: 0,
+        has_served: true,
         shown: Arc::default(),
     }
 }
@@ -334,6 +335,31 @@ fn weighted_gives_smooth_exact_shares_and_nothing_to_weight_zero() {
     assert_eq!(pick(&only, &ask, &mut cursors), None);
     let pin = Some(only[0].config.id);
     assert_eq!(pick(&only, &Ask { pin, ..ask }, &mut cursors), Some(0), "a pin is no share");
+}
+
+/// Two requests learn how a new account stands; the others of the burst go where something is known, or less is asked.
+#[test]
+fn a_burst_does_not_follow_into_an_account_that_has_never_served() {
+    let target = target();
+    let new = |in_flight| AccountView { in_flight, has_served: false, ..view(1) };
+    let second = AccountView { has_served: false, ..view(2) };
+    let mut cursors = Cursors::default();
+    for strategy in
+        [AccountStrategy::Priority, AccountStrategy::RoundRobin, AccountStrategy::Weighted]
+    {
+        let ask = ask(&target, strategy);
+        for (in_flight, want) in [(0, 0), (1, 0), (2, 1), (7, 1)] {
+            let views = [new(in_flight), second.clone()];
+            assert_eq!(pick(&views, &ask, &mut cursors), Some(want), "{strategy:?} {in_flight}");
+        }
+        // Once it has served it has all its places, and nobody waits where nothing else is free.
+        let served = AccountView { has_served: true, ..new(7) };
+        assert_eq!(pick(&[served, second.clone()], &ask, &mut cursors), Some(0));
+        let busy = AccountView { in_flight: 8, ..second.clone() };
+        assert_eq!(pick(&[new(7), busy], &ask, &mut cursors), Some(0));
+        let both = [new(3), AccountView { in_flight: 2, ..second.clone() }];
+        assert_eq!(pick(&both, &ask, &mut cursors), Some(0));
+    }
 }
 
 #[test]
