@@ -102,6 +102,7 @@ fn account(locked: bool) -> AccountView {
         }],
         last_used_at: NOW - 1_000,
         has_served: true,
+        asked: 0,
         shown: Arc::default(),
     }
 }

@@ -246,6 +246,7 @@ impl Snapshot {
                 .unwrap_or_default(),
             last_used_at: stored.hot.last_used_at.unwrap_or(0),
             has_served: stored.hot.last_ok_at.is_some(),
+            asked: 0,
             shown: Arc::new(shown),
             config: Arc::new(config),
         };

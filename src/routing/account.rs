@@ -262,6 +262,8 @@ pub struct AccountView {
     pub last_used_at: UnixMs,
     /// Some request was served, now or before the start.
     pub has_served: bool,
+    /// Requests that ask for a lease just now and are not in `in_flight` yet; counted until the account has served.
+    pub asked: u32,
     /// For people; replaced as a whole when something in it changes.
     pub shown: Arc<Shown>,
 }

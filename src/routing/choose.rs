@@ -478,7 +478,7 @@ const SOUNDING: u32 = 2;
 /// A burst does not go to an account of which nothing good is known as long as another one has a place: two requests find
 /// out how it stands, and the others need not fail with them.
 fn is_sounded_out(view: &AccountView) -> bool {
-    view.in_flight >= SOUNDING && !view.has_served
+    !view.has_served && view.in_flight.saturating_add(view.asked) >= SOUNDING
 }
 
 fn check(view: &AccountView, ask: &Ask<'_>) -> Result<(), Ineligible> {

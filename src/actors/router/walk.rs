@@ -1,5 +1,6 @@
 //! One walk through the plan's entries, until an account gives a lease.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::actors::budgets::Reservation;
 use crate::actors::checkout::{Journey, Skip, SkipReason};
 use crate::actors::lease::Lease;
 use crate::actors::snapshot::Snapshot;
-use crate::actors::table::Group;
+use crate::actors::table::{Group, SharedTable};
 use crate::actors::waiting::{Places, Ticket};
 use crate::clock::UnixMs;
 use crate::id::AccountId;
@@ -72,6 +73,18 @@ enum Refusal {
     Silent,
 }
 
+/// One of the requests in [`AccountView::asked`].
+struct Asking {
+    table: SharedTable,
+    id: AccountId,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.table.borrow_mut().update(self.id, |view| view.asked = view.asked.saturating_sub(1));
+    }
+}
+
 impl Desk {
     /// Goes through the entries from the present one on.
     pub(super) async fn walk(
@@ -94,6 +107,7 @@ impl Desk {
                         journey.next_entry();
                         continue;
                     };
+                    let _asking = self.asking(id);
                     match self.ask(&entry, &account, asker, probe).await {
                         Ok(lease) => {
                             journey.takes(id);
@@ -287,6 +301,16 @@ impl Desk {
             Admitted::Probe(probe) => Some(Some(probe)),
             Admitted::Refused => journey.combo().is_none().then_some(None),
         }
+    }
+
+    /// A request that asks for a lease of an account that has never served is seen by those that choose meanwhile.
+    fn asking(&self, id: AccountId) -> Option<Asking> {
+        let mut is_new = false;
+        self.table.borrow_mut().update(id, |view| {
+            is_new = !view.has_served;
+            view.asked = view.asked.saturating_add(u32::from(is_new));
+        });
+        is_new.then(|| Asking { table: Rc::clone(&self.table), id })
     }
 
     async fn ask(

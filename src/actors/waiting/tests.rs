@@ -26,6 +26,7 @@ fn view(max_concurrent: u32, in_flight: u32) -> AccountView {
         gates: Vec::new(),
         last_used_at: 0,
         has_served: false,
+        asked: 0,
         shown: Arc::default(),
     }
 }

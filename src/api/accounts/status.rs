@@ -187,6 +187,7 @@ mod tests {
             gates: Vec::new(),
             last_used_at: 0,
             has_served: false,
+            asked: 0,
             shown: Arc::new(Shown::default()),
         }
     }

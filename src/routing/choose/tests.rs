@@ -30,6 +30,7 @@ fn view(priority: u16) -> AccountView {
         gates: Vec::new(),
         last_used_at: 0,
         has_served: true,
+        asked: 0,
         shown: Arc::default(),
     }
 }
@@ -349,8 +350,11 @@ fn a_burst_does_not_follow_into_an_account_that_has_never_served() {
     {
         let ask = ask(&target, strategy);
         for (in_flight, want) in [(0, 0), (1, 0), (2, 1), (7, 1)] {
-            let views = [new(in_flight), second.clone()];
-            assert_eq!(pick(&views, &ask, &mut cursors), Some(want), "{strategy:?} {in_flight}");
+            let asked = AccountView { asked: in_flight, ..new(0) };
+            for first in [new(in_flight), asked] {
+                let got = pick(&[first, second.clone()], &ask, &mut cursors);
+                assert_eq!(got, Some(want), "{strategy:?} {in_flight}");
+            }
         }
         // Once it has served it has all its places, and nobody waits where nothing else is free.
         let served = AccountView { has_served: true, ..new(7) };
