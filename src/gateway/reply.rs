@@ -147,7 +147,7 @@ impl Refusal {
         }
     }
 
-    /// The reply with another body than its own, or with its [`Refusal::body`] where that is known already.
+    /// The reply with another body than its own, or with its own where that is known already.
     #[must_use]
     pub fn render_with(self, shape: ErrorShape, request_id: &str, body: Bytes) -> HttpResponse {
         let status = self.http_status(shape);
