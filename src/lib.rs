@@ -8,6 +8,7 @@
 //! | [`server`] | listeners, the admin socket, workers, signals, reload, drain; the front door that every request passes | `api`, `gateway`, `dashboard`, `actors`, `auth`, `config`, `oauth` |
 //! | [`gateway`] | the data plane, `/v1` and `/v1beta`: admission, the relay loop, streaming bodies | `actors`, `auth`, `net`, `provider`, `routing`, `store` (row types), `ninerouter-dialect` |
 //! | [`api`] | the management API: accounts, combos, keys, settings … as JSON resources, whoever carries the call | `actors`, `auth`, `config`, `net`, `oauth`, `provider`, `routing`, `store`, `ninerouter-dialect` |
+//! | [`dashboard`] | pages, forms and the live feed in HTML: a client of the API in its own process; JSON → view model → `ninerouter-templates` | `actors`, `api`, `auth`, `config` |
 //! | [`dashboard`] | pages, forms and the live feed in HTML: a client of the API in its own process; JSON → view model → `ninerouter-templates` | `actors`, `api`, `auth` |
 //! | [`actors`] | owners of mutable state: router, accounts, Ledger, live events, audit log, captured bodies, the snapshot of everything configured | `net`, `provider`, `routing`, `store`, `auth`, `config`, `log` |
 //! | [`routing`] | **pure**: model ids, combos, plans, choice of account, error classes, cool-downs | `provider` |

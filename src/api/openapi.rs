@@ -53,6 +53,9 @@ struct Operation {
     query: Fields,
     body: Option<Sent>,
     reply: String,
+    /// Statuses of refusals beside those that follow from its method, its class and its path.
+    #[serde(default)]
+    refusals: Vec<String>,
 }
 
 impl Operation {
@@ -191,26 +194,28 @@ fn tag(route: &Route) -> &'static str {
 }
 
 /// What a route answers: its good replies, and the refusals it may have.
-fn responses(route: &Route, replies: &str) -> Value {
-    let mut all: Map<String, Value> = replies.split("; ").map(response).collect();
+fn responses(route: &Route, operation: &Operation) -> Value {
+    let as_csv = operation.query.get("format").is_some_and(|words| words.contains("csv"));
+    let replies = operation.reply.split("; ").map(|reply| response(reply, as_csv));
+    let mut all: Map<String, Value> = replies.collect();
     let refused = || json!({"$ref": "#/components/responses/Error"});
-    let mut statuses = vec!["400", "401", "403", "429", "503"];
-    if route.path.contains('{') {
+    let mut statuses = vec!["400", "401", "403", "422", "429", "503"];
+    if route.path.contains('{') || operation.query.contains_key("provider") {
         statuses.push("404");
     }
     if route.method != "GET" {
-        statuses.extend(["409", "413", "415", "422"]);
+        statuses.extend(["409", "413", "415"]);
     }
     if route.class == Class::Sudo {
         statuses.push("428");
     }
+    statuses.extend(operation.refusals.iter().map(String::as_str));
     all.extend(statuses.into_iter().map(|status| (status.to_owned(), refused())));
     all.into()
 }
 
-/// `[status] type`, `list type`, `file media`, `stream media`, or a status alone.
-fn responses(route: &Route, operation: &Operation) -> Value {
-    let reply = operation.reply.as_str();
+/// `[status] type`, `list type`, `file media`, `stream media`, or a status alone; as a table too, if that can be asked for.
+fn response(reply: &str, as_csv: bool) -> (String, Value) {
     let (status, rest) = match reply.split_once(' ') {
         Some((status, rest)) if status.parse::<u16>().is_ok() => (status, rest),
         None if reply.parse::<u16>().is_ok() => (reply, ""),
@@ -225,26 +230,12 @@ fn responses(route: &Route, operation: &Operation) -> Value {
     if let (Value::Object(good), false) = (&mut good, rest.is_empty()) {
         let mut content = Map::new();
         content.insert(media.to_owned(), json!({ "schema": schema }));
-        if operation.query.get("format").is_some_and(|words| words.contains("csv")) {
+        if as_csv {
             content.insert("text/csv".to_owned(), json!({"schema": {"type": "string"}}));
         }
         good.insert("content".to_owned(), content.into());
     }
-    let mut all = Map::new();
-    all.insert(status.to_owned(), good);
-    let refused = || json!({"$ref": "#/components/responses/Error"});
-    let mut statuses = vec!["400", "401", "403", "422", "429", "503"];
-    if route.path.contains('{') || operation.query.contains_key("provider") {
-        statuses.push("404");
-    }
-    if route.method != "GET" {
-        statuses.extend(["409", "413", "415"]);
-    }
-    if route.class == Class::Sudo {
-        statuses.push("428");
-    }
-    all.extend(statuses.into_iter().map(|status| (status.to_owned(), refused())));
-    all.into()
+    (status.to_owned(), good)
 }
 
 fn page(item: &str) -> Value {

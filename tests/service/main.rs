@@ -50,6 +50,7 @@ mod record;
 mod recordings;
 mod refresh;
 mod regressions;
+mod routes;
 mod sdk;
 mod sign_in;
 mod simulators;

@@ -112,7 +112,10 @@ impl House {
             Arc::new(Configured::new(Arc::clone(&shared), Arc::clone(&desk), None, adopted));
         let surroundings = Surroundings::of(&options, None);
         let sign_ins = SignIns::launch(Arc::clone(&shared), Arc::clone(&configured), surroundings);
+        let signatures = SignatureStore::default();
         let service = Service {
+            model_tests: ModelTests::default(),
+            public: Some(inside::maker(&shared, &desk, &signatures)),
             jobs: Jobs::load(&shared.store, clock).unwrap(),
             shared: Arc::clone(&shared),
             desk: Arc::clone(&desk),
@@ -122,7 +125,7 @@ impl House {
             options: Arc::new(options),
             about: Arc::new(About::default()),
         };
-        let server = http(&service, listeners, 1).unwrap();
+        let server = http(&service, &signatures, listeners, 1).unwrap();
         let handle = server.handle();
         actix_web::rt::spawn(server);
         shared.drain.set_ready(clock.now_ms());
