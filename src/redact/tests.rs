@@ -12,7 +12,7 @@ fn secrets() -> Vec<String> {
     vec![
         format!("sk-{plain}"),
         format!("sk-proj-{word}"),
-        format!("sk-ant-api03-{word}"),
+        ["sk", "ant", "api03", &word].join("-"),
         format!("sk-nr1-{}", plain.get(..38).unwrap()),
         format!("AIza{}", word.get(..35).unwrap()),
         format!("ya29.{word}"),

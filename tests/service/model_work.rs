@@ -3,12 +3,8 @@
 use ninerouter::demo::chaos::{Chaos, Reading, Step, reply};
 use serde_json::{Value, json};
 
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
-
-fn call(router: &Router, method: &str, target: &str, body: Value) -> Reply {
-    let body = Some(body).filter(|body| !body.is_null());
-    admin::call(&router.data_dir().join("admin.sock"), method, target, body.as_ref())
-}
+use crate::support::management::call;
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, until};
 
 /// The job that a call began, at its end.
 fn finished(router: &Router, begun: &Reply) -> Value {

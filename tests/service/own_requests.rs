@@ -3,18 +3,8 @@
 use ninerouter::demo::chaos::{Chaos, Reading, Step, reply};
 use serde_json::{Value, json};
 
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
-
-fn call(router: &Router, method: &str, target: &str, body: Value) -> Reply {
-    let body = Some(body).filter(|body| !body.is_null());
-    admin::call(&router.data_dir().join("admin.sock"), method, target, body.as_ref())
-}
-
-fn read(router: &Router, target: &str) -> Value {
-    let reply = call(router, "GET", target, Value::Null);
-    assert_eq!(reply.status, 200, "{target}: {}", reply.brief());
-    reply.json()
-}
+use crate::support::management::{call, read};
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, until};
 
 /// Answers as it is asked to, whole or streamed.
 fn answering(dialect: Dialect) -> Chaos {

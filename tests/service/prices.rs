@@ -3,15 +3,11 @@
 use ninerouter::demo::chaos::{Chaos, reply};
 use serde_json::{Value, json};
 
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
+use crate::support::management::call;
+use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, until};
 
 const HEAD: &str =
     "provider,model,input,cached,cache_write_5m,cache_write_1h,output,reasoning,per_request";
-
-fn call(router: &Router, method: &str, target: &str, body: Value) -> Reply {
-    let body = Some(body).filter(|body| !body.is_null());
-    admin::call(&router.data_dir().join("admin.sock"), method, target, body.as_ref())
-}
 
 fn import(router: &Router, text: &str) -> Reply {
     call(router, "POST", "/api/prices/import", json!({ "text": text }))

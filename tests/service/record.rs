@@ -9,19 +9,9 @@ use serde_json::{Value, json};
 use crate::support::audit::{row, row_that};
 use crate::support::client::request;
 use crate::support::feed::Feed;
+use crate::support::management::{call, read};
 use crate::support::terminal::Installation;
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin, until};
-
-fn call(router: &Router, method: &str, target: &str, body: Value) -> Reply {
-    let body = Some(body).filter(|body| !body.is_null());
-    admin::call(&router.data_dir().join("admin.sock"), method, target, body.as_ref())
-}
-
-fn read(router: &Router, target: &str) -> Value {
-    let reply = call(router, "GET", target, Value::Null);
-    assert_eq!(reply.status, 200, "{target}: {}", reply.brief());
-    reply.json()
-}
+use crate::support::{Dialect, PATIENCE, Reply, Setup, admin, until};
 
 /// The lines of a file of objects. The helper leaves the framing of chunks in: a line of hexadecimal digits is no object.
 fn objects(reply: &Reply) -> Vec<Value> {

@@ -3,12 +3,8 @@
 use ninerouter::api::ROUTES;
 use serde_json::{Value, json};
 
-use crate::support::{Dialect, PATIENCE, Reply, Router, Setup, admin};
-
-fn call(router: &Router, method: &str, target: &str, body: Value) -> Reply {
-    let body = Some(body).filter(|body| !body.is_null());
-    admin::call(&router.data_dir().join("admin.sock"), method, target, body.as_ref())
-}
+use crate::support::management::call;
+use crate::support::{Dialect, PATIENCE, Reply, Setup};
 
 #[test]
 fn a_feature_that_is_still_to_come_says_so() {

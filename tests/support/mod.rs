@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod closed;
 pub(crate) mod database;
 pub(crate) mod feed;
+pub(crate) mod management;
 pub(crate) mod oauth;
 pub(crate) mod router;
 pub(crate) mod story;
