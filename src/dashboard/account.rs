@@ -7,7 +7,6 @@ use ninerouter_templates::account_page::{
     AccountForm, AccountPage, LastError, SecretForm, account_form, account_page, edit_dialog,
     edit_page, secret_dialog, secret_page,
 };
-use ninerouter_templates::add::Param;
 use ninerouter_templates::layout::Section;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +15,7 @@ use crate::dashboard::assets;
 use crate::dashboard::form::{Body, is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::names;
-use crate::dashboard::show::{Sight, account as shown, request};
+use crate::dashboard::show::{Sight, account as shown, provider as tiles, request};
 use crate::dashboard::stage::{self, About, Refused, Stage, good};
 use crate::dashboard::visit::{Form, Page, Visit};
 
@@ -149,15 +148,6 @@ async fn form_of(
     let hidden = names::hidden(visit, &visit.read("/api/settings").await?).await?;
     let choice = |(value, words): (&str, &str)| (value.to_owned(), words.to_owned());
     let proxy = |one: &Value| (one.text("/id").to_owned(), one.text("/name").to_owned());
-    let site = |one: &Value| {
-        let name = one.text("/name").to_owned();
-        (name.clone(), format!("{name}: {}", one.text("/url")))
-    };
-    let param = |one: &Value| Param {
-        name: one.text("/name").to_owned(),
-        label: one.text("/label").to_owned(),
-        required: one.is("/required") && one.text("/default").is_empty(),
-    };
     Ok(AccountForm {
         csrf: visit.csrf.clone(),
         id: object.text("/id").to_owned(),
@@ -183,8 +173,8 @@ async fn form_of(
         .into_iter()
         .map(choice)
         .collect(),
-        endpoints: provider.list("/endpoints").iter().map(site).collect(),
-        params: provider.list("/params").iter().map(param).collect(),
+        endpoints: tiles::endpoints(&provider),
+        params: tiles::params(&provider),
         managed: !object.part("/managed_by").is_null(),
     })
 }

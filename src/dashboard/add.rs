@@ -1,7 +1,7 @@
 //! Accounts by API key: the form for one key, and for many.
 
 use ninerouter_templates::Form as View;
-use ninerouter_templates::add::{KeyForm, Param, key_dialog, key_page};
+use ninerouter_templates::add::{KeyForm, key_dialog, key_page};
 use serde_json::{Map, Value};
 
 use crate::dashboard::assets;
@@ -9,6 +9,7 @@ use crate::dashboard::form::{Body, is_objection, objected};
 use crate::dashboard::json::Read;
 use crate::dashboard::names;
 use crate::dashboard::provider::{https, path, shown};
+use crate::dashboard::show::provider;
 use crate::dashboard::stage::{self, Refused, good, mixed};
 use crate::dashboard::visit::{Page, Visit};
 
@@ -82,22 +83,13 @@ async fn key_form(
     save_anyway: bool,
 ) -> Result<Page, Refused> {
     let object = visit.read(&format!("/api/providers/{id}")).await?;
-    let site = |endpoint: &Value| {
-        let name = endpoint.text("/name").to_owned();
-        (name.clone(), format!("{name}: {}", endpoint.text("/url")))
-    };
-    let param = |param: &Value| Param {
-        name: param.text("/name").to_owned(),
-        label: param.text("/label").to_owned(),
-        required: param.is("/required") && param.text("/default").is_empty(),
-    };
     let view = KeyForm {
         csrf: visit.csrf.clone(),
         provider: id.to_owned(),
         name: object.text("/name").to_owned(),
         form,
-        endpoints: object.list("/endpoints").iter().map(site).collect(),
-        params: object.list("/params").iter().map(param).collect(),
+        endpoints: provider::endpoints(&object),
+        params: provider::params(&object),
         key_url: https(object.text("/key_url")),
         save_anyway,
         many,

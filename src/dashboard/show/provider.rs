@@ -1,7 +1,8 @@
-//! Providers (api §3.2) as tiles and as the head of their page.
+//! Providers (api §3.2) as tiles, as the head of their page, and what their accounts are asked for.
 
 use std::collections::HashMap;
 
+use ninerouter_templates::add::Param;
 use ninerouter_templates::providers::Tile;
 use ninerouter_templates::{Monogram, Tone};
 use serde_json::Value;
@@ -125,6 +126,25 @@ pub(in crate::dashboard) fn counts(provider: &Value) -> Vec<(Tone, String)> {
 pub(in crate::dashboard) fn days(table: &Value) -> HashMap<String, i64> {
     let row = |row: &Value| (row.text("/id").to_owned(), row.int("/requests").unwrap_or_default());
     table.list("/data").iter().map(row).collect()
+}
+
+/// Its endpoints to choose from: name, and what is shown of it.
+pub(in crate::dashboard) fn endpoints(provider: &Value) -> Vec<(String, String)> {
+    let site = |one: &Value| {
+        let name = one.text("/name").to_owned();
+        (name.clone(), format!("{name}: {}", one.text("/url")))
+    };
+    provider.list("/endpoints").iter().map(site).collect()
+}
+
+/// What an account of it has to say beside its key.
+pub(in crate::dashboard) fn params(provider: &Value) -> Vec<Param> {
+    let param = |one: &Value| Param {
+        name: one.text("/name").to_owned(),
+        label: one.text("/label").to_owned(),
+        required: one.is("/required") && one.text("/default").is_empty(),
+    };
+    provider.list("/params").iter().map(param).collect()
 }
 
 #[cfg(test)]
