@@ -228,6 +228,17 @@ fn checks_reject_what_would_fail_later() {
     }
 }
 
+/// The names that an operator may give a file are not those of what is built in, which is read without these checks.
+#[test]
+fn a_file_of_any_name_is_looked_through_for_credentials() {
+    let text = OWN.replacen("badge", &format!("notes = 'sk-{}'\nbadge", "Ab34".repeat(8)), 1);
+    for name in ["mine.toml", "providers.toml", "built-in catalog.toml"] {
+        let got = Catalog::assemble(&[(name.to_owned(), text.clone())], &[], &[]);
+        let Err(CatalogError::Entry { file, key, .. }) = got else { panic!("{name}: {got:?}") };
+        assert!(file == name && key.ends_with("notes"), "{file}: {key}");
+    }
+}
+
 #[test]
 fn prefixes_of_tokens_in_sentences_are_no_secrets() {
     let text = OWN.replacen("badge", "notes = 'keys begin with sk-sp- or sk-ant-oat01-'\nbadge", 1);
